@@ -1,0 +1,204 @@
+"""Every way a thing can go wrong, named once. Dialects word them; the core has no HTTP words.
+
+MediamillError                code, retryable; str() is safe to show a caller
+├─ Rejected                   the request cannot be taken
+│  ├─ Invalid                 (field, reason)
+│  │  ├─ Unsupported          this pair, kind or option cannot be done at all
+│  │  └─ Unavailable          could be done, but not on this install (remedy says how)
+│  ├─ NotFound · Conflict · Denied
+│  │  ├─ Unauthorized         (Denied) no or bad credentials
+│  │  └─ Expired              (Denied) a signed URL whose time or signature is off
+│  ├─ TooLarge                a size limit
+│  └─ LimitReached            (retry_after_s)
+├─ Failed                     accepted work that did not succeed; `family` is input | tool | limit | source | internal
+│  ├─ BadMedia                input: the bytes cannot be read as what they claim to be
+│  ├─ LimitExceeded           limit: memory, CPU seconds, output or scratch bytes
+│  ├─ TimedOut                limit: wall clock
+│  ├─ ToolFailed *            tool: a program or library crashed or said no without a better name
+│  ├─ SourceRefused           source: an address or an answer that is never allowed
+│  ├─ SourceUnreachable *     source: a fetch that may work later
+│  ├─ WorkerLost *            internal: the process doing the work went away
+│  └─ Cancelled               the caller asked for it
+└─ Misconfigured              names the setting, the value's format and the doc page; stops the start
+                              (* retryable)
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MediamillError(Exception):
+    """Base of all. `str()` may be shown to a caller; private detail rides in `__cause__` and goes to logs only."""
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+
+class Rejected(MediamillError):
+    """The request was not taken; nothing was stored."""
+
+    code = "rejected"
+
+
+class Invalid(Rejected):
+    """A field does not hold what it must. `field` is a dotted path into the request, "" for the whole."""
+
+    code = "invalid"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+class Unsupported(Invalid):
+    """Well-formed, but nothing here or elsewhere in Mediamill does it."""
+
+    code = "unsupported"
+
+
+class Unavailable(Invalid):
+    """Mediamill can do it, this install cannot: an engine or a package is missing. `remedy` says what to do."""
+
+    code = "unavailable"
+
+    def __init__(self, field: str, reason: str, remedy: str) -> None:
+        super().__init__(field, f"{reason} {remedy}".strip())
+        self.remedy = remedy
+
+
+class NotFound(Rejected):
+    """No such thing for this caller; another project's ids answer the same."""
+
+    code = "not_found"
+
+    def __init__(self, noun: str, id: str) -> None:
+        super().__init__(f"No {noun} {id!r}.")
+        self.noun = noun
+        self.id = id
+
+
+class Conflict(Rejected):
+    """The thing is in a state that forbids this, or the key was used for another body."""
+
+    code = "conflict"
+
+
+class IdempotencyMismatch(Conflict):
+    """The idempotency key was used before with a different body."""
+
+    code = "idempotency_mismatch"
+
+
+class Denied(Rejected):
+    """The caller may not do this."""
+
+    code = "denied"
+
+
+class Unauthorized(Denied):
+    """No credentials, or none that we know."""
+
+    code = "unauthorized"
+
+
+class Expired(Denied):
+    """A signed URL whose time has passed or whose signature does not fit."""
+
+    code = "bad_signature"
+
+
+class TooLarge(Rejected):
+    """More bytes than the limit allows."""
+
+    code = "too_large"
+
+
+class LimitReached(Rejected):
+    """Too much at once; try again after `retry_after_s`."""
+
+    code = "rate_limited"
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+class Failed(MediamillError):
+    """Accepted work that did not succeed. Recorded on the attempt with stage, `family` (the class) and `code`."""
+
+    code = "failed"
+    family: ClassVar[str] = "internal"
+
+
+class BadMedia(Failed):
+    """The input cannot be read as what it claims to be."""
+
+    code = "bad_media"
+    family = "input"
+
+
+class LimitExceeded(Failed):
+    """The work wanted more memory, CPU seconds, output or scratch bytes than its limits."""
+
+    code = "limit_exceeded"
+    family = "limit"
+
+
+class TimedOut(Failed):
+    """The work ran out of wall-clock time."""
+
+    code = "timed_out"
+    family = "limit"
+
+
+class ToolFailed(Failed):
+    """A tool crashed or refused. `stderr_tail` holds its last lines, for the attempt's record."""
+
+    code = "tool_failed"
+    family = "tool"
+    retryable = True
+
+    def __init__(self, reason: str, stderr_tail: str = "") -> None:
+        super().__init__(reason)
+        self.stderr_tail = stderr_tail
+
+
+class SourceRefused(Failed):
+    """The source's address or answer is one we never accept (scheme, private address, size, endless redirects)."""
+
+    code = "source_refused"
+    family = "source"
+
+
+class SourceUnreachable(Failed):
+    """The source did not answer as it should; it may later."""
+
+    code = "source_unreachable"
+    family = "source"
+    retryable = True
+
+
+class WorkerLost(Failed):
+    """The process doing the work went away before it could say how it ended."""
+
+    code = "worker_lost"
+    retryable = True
+
+
+class Cancelled(Failed):
+    """Stopped because a caller asked."""
+
+    code = "cancelled"
+
+
+class Misconfigured(MediamillError):
+    """A setting that cannot be worked with; the message names it, its format and its page in the docs."""
+
+    code = "misconfigured"
+
+    def __init__(self, setting: str, reason: str, remedy: str = "") -> None:
+        super().__init__(f"{setting}: {reason} {remedy}".strip())
+        self.setting = setting
+        self.remedy = remedy

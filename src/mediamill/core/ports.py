@@ -1,0 +1,128 @@
+"""The small doors between rooms: Protocols of a few methods each, one capability apiece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mediamill.core.media import Facts
+
+Pair = tuple[str, str]
+"""(canonical MIME in, canonical MIME out)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Why a capability is off here, and what an operator does to have it."""
+
+    reason: str
+    remedy: str
+
+
+class Report(Protocol):
+    """Where the work stands; cheap to call often, ticks are coalesced on their way to the store."""
+
+    def __call__(self, stage: str, fraction: float | None = None) -> None:
+        """`stage` is one of probe, fetch, work, encode, store, …; `fraction` in [0, 1] of that whole task."""
+
+
+class ToolRun(Protocol):
+    """The finished run of a tool."""
+
+    @property
+    def stdout(self) -> bytes: ...
+
+    @property
+    def stderr_tail(self) -> str: ...
+
+
+class Tools(Protocol):
+    """The one way to start a program: argv only, own process group, limits, sandboxed to the job's folders."""
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        name: str,
+        stdin: bytes | None = None,
+        stdout_limit_bytes: int = 1_000_000,
+        on_line: Any = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        ok: Sequence[int] = (0,),
+        timeout_s: float | None = None,
+    ) -> ToolRun:
+        """Run to the end. `on_line(str)` gets each stdout line as it comes (progress).
+
+        Raises ToolFailed with the stderr tail (exit status not in `ok`), TimedOut, LimitExceeded.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """One conversion to do. `source` is read-only; write `target` and nothing else outside `scratch`.
+
+    settings: the convert kind's options for this pair as plain JSON values, defaults not filled in; an absent key
+    means the converter's own documented default.
+    """
+
+    source: Path
+    source_mime: str
+    target: Path
+    target_mime: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scratch: Path
+    tools: Tools
+    report: Report
+
+
+class Converter(Protocol):
+    """One backend that turns some formats into others. Found by scanning `engines/`: a module constant CONVERTER.
+
+    The module must import in a few milliseconds: heavy libraries are imported inside `convert` and `missing`.
+    """
+
+    name: str
+
+    def pairs(self) -> Mapping[Pair, int]:
+        """Every pair it can do when its tools are there, with its rank for it: the lowest available rank wins."""
+
+    def missing(self) -> Missing | None:
+        """Why it cannot work on this install (tool not found), or None."""
+
+    def keys(self, pair: Pair) -> frozenset[str]:
+        """The settings keys (top level: "resize", "quality", …) that act on this pair; others are ignored."""
+
+    def convert(self, work: Conversion) -> Mapping[str, Any]:
+        """Do it; returns facts about the processing ({"pages": 3}). Raises BadMedia, ToolFailed, LimitExceeded."""
+
+
+class Prober(Protocol):
+    """Reads facts from a file. Found by scanning `engines/`: a module constant PROBER. Runs in the sandboxed child."""
+
+    def families(self) -> Iterable[str]:
+        """The format families it reads: image, video, audio, document, sheet, archive, font."""
+
+    def probe(self, path: Path, mime: str) -> Facts:
+        """Raises BadMedia when the bytes cannot be read as `mime`."""
+
+
+class Engines(Protocol):
+    """The backends of this install, as kinds see them."""
+
+    def converter(self, pair: Pair) -> Converter | Missing | None:
+        """The best available converter; Missing when only absent tools could; None when nothing ever could."""
+
+    def conversions(self) -> Mapping[Pair, str]:
+        """Every pair that works on this install, with the name of the engine that does it."""
+
+    def absent(self) -> Mapping[str, Missing]:
+        """Engines that are off here, by name."""
+
+    def probe(self, path: Path, mime: str) -> Facts:
+        """Facts of a file by the right prober; empty facts for types nobody probes. Raises BadMedia."""
+
+    def tools(self) -> Tools:
+        """The process runner."""

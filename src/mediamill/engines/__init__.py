@@ -1,0 +1,86 @@
+"""One file per backend. A module with a `CONVERTER` turns formats into others, one with a `PROBER` reads facts.
+
+The folder is scanned; nothing else is edited to add one. Modules import their heavy libraries inside functions.
+Everything here runs in the sandboxed child, except `pairs`, `keys` and `missing`, which every start calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache, cached_property
+from pathlib import Path
+
+from mediamill.core import formats
+from mediamill.core.media import Facts
+from mediamill.core.ports import Converter, Missing, Pair, Prober, Tools
+
+
+class Installed:
+    """The backends of this install. Implements core.ports.Engines."""
+
+    def __init__(self, converters: tuple[Converter, ...], probers: tuple[Prober, ...], tools: Tools) -> None:
+        self._converters = converters
+        self._probers = {family: prober for prober in probers for family in prober.families()}
+        self._tools = tools
+
+    @cached_property
+    def _missing(self) -> Mapping[str, Missing]:
+        return {c.name: missing for c in self._converters if (missing := c.missing()) is not None}
+
+    @cached_property
+    def _ranked(self) -> Mapping[Pair, list[Converter]]:
+        ranked: dict[Pair, list[tuple[int, str, Converter]]] = {}
+        for converter in self._converters:
+            for pair, rank in converter.pairs().items():
+                ranked.setdefault(pair, []).append((rank, converter.name, converter))
+        return {pair: [c for _, _, c in sorted(found, key=lambda f: f[:2])] for pair, found in ranked.items()}
+
+    def converter(self, pair: Pair) -> Converter | Missing | None:
+        known = self._ranked.get(pair, [])
+        for converter in known:
+            if converter.name not in self._missing:
+                return converter
+        return self._missing[known[0].name] if known else None
+
+    def conversions(self) -> Mapping[Pair, str]:
+        found = {}
+        for pair in self._ranked:
+            converter = self.converter(pair)
+            if converter is not None and not isinstance(converter, Missing):
+                found[pair] = converter.name
+        return found
+
+    def absent(self) -> Mapping[str, Missing]:
+        return self._missing
+
+    def probe(self, path: Path, mime: str) -> Facts:
+        family = formats.family(mime)
+        prober = self._probers.get(family) if family else None
+        return prober.probe(path, mime) if prober else Facts()
+
+    def tools(self) -> Tools:
+        return self._tools
+
+
+@cache
+def scan() -> tuple[tuple[Converter, ...], tuple[Prober, ...]]:
+    """Every converter and prober in this folder."""
+    converters: list[Converter] = []
+    probers: list[Prober] = []
+    for module in pkgutil.iter_modules(__path__):
+        if module.name.startswith("_"):
+            continue
+        loaded = importlib.import_module(f"{__name__}.{module.name}")
+        if hasattr(loaded, "CONVERTER"):
+            converters.append(loaded.CONVERTER)
+        if hasattr(loaded, "PROBER"):
+            probers.append(loaded.PROBER)
+    return tuple(converters), tuple(probers)
+
+
+def open(tools: Tools) -> Installed:
+    """The engines of this install, bound to a process runner."""
+    converters, probers = scan()
+    return Installed(converters, probers, tools)

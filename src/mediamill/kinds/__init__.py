@@ -1,0 +1,127 @@
+"""One file per kind of task. Each carries `KIND`, and its file name is its registered name.
+
+A kind sees only its `Context`: inputs on local disk, a scratch folder, engines, progress and limits. It returns the
+files it made and never fetches, stores or notifies. `run` is synchronous and executes in a sandboxed child process.
+Importing a kind must not import an engine or any heavy library: listing kinds is part of every start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+from mediamill.core.errors import Unsupported
+from mediamill.core.ports import Engines, Missing, Report
+
+Queue = Literal["cpu", "gpu", "io"]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every kind's options: checked and defaulted before queueing; the API schema and CLI flags come from it."""
+
+
+O = TypeVar("O", bound=Options)  # noqa: E741 - the house's name for "this kind's options"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """What is known of an input before it is there: its claimed or sniffed type (None: not yet) and its name."""
+
+    mime: str | None = None
+    filename: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One input on local disk, read-only. `mime` is the canonical, sniffed type."""
+
+    path: Path
+    mime: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One file made, somewhere below the scratch folder. `role` is "result" for the one a caller asked for."""
+
+    path: Path
+    mime: str
+    filename: str
+    role: str = "result"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a kind hands back: files, and facts about the processing that dialects show (engine, pages, …)."""
+
+    outputs: Sequence[Output]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """All a kind may touch."""
+
+    inputs: Sequence[Input]
+    scratch: Path
+    engines: Engines
+    report: Report
+
+
+class Kind(Protocol[O]):
+    """One thing that can be asked for. `name` is the file's name; `queue` the class of resource it needs."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    options: ClassVar[type[Options]]
+    queue: ClassVar[Queue]
+    inputs: ClassVar[tuple[int, int]]
+    """Least and most number of inputs."""
+
+    def missing(self, engines: Engines) -> Missing | None:
+        """Why this kind is off on this install, with the remedy; None when it is on."""
+
+    def check(self, options: O, inputs: Sequence[Hint], engines: Engines) -> O:
+        """The options as they will be run; raises Invalid (or a subclass) with a dotted field."""
+
+    def run(self, ctx: Context, options: O) -> Result:
+        """Do the work. Raises a core `Failed` for anything that goes wrong."""
+
+
+class Base(Generic[O]):
+    """What most kinds share: on the cpu queue, one input, always available, options as given."""
+
+    queue: ClassVar[Queue] = "cpu"
+    inputs: ClassVar[tuple[int, int]] = (1, 1)
+
+    def missing(self, engines: Engines) -> Missing | None:
+        return None
+
+    def check(self, options: O, inputs: Sequence[Hint], engines: Engines) -> O:
+        return options
+
+
+@cache
+def load() -> Mapping[str, Kind[Any]]:
+    """Every kind by name, found by scanning this folder."""
+    found: dict[str, Kind[Any]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_"):
+            kind = importlib.import_module(f"{__name__}.{module.name}").KIND
+            found[kind.name] = kind
+    return found
+
+
+def named(name: str) -> Kind[Any]:
+    """The kind of that name; raises Unsupported with the names there are."""
+    try:
+        return load()[name]
+    except KeyError:
+        raise Unsupported("kind", f"{name!r} is not a kind; there are {', '.join(sorted(load()))}.") from None
