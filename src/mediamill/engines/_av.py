@@ -1,0 +1,277 @@
+"""What is inside an audio or video file, read with PyAV: the streams that conversions and probes care about.
+
+Only the demuxers of the type the file was sniffed as may open it, so a playlist or script in disguise is refused
+before a single path in it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from mediamill.core import formats
+from mediamill.core.errors import BadMedia
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+MOV = "mov,mp4,m4a,3gp,3g2,mj2"
+DEMUXERS: dict[str, str] = {
+    "audio/wav": "wav,w64",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg",
+    "audio/opus": "ogg",
+    "audio/aac": "aac",
+    "audio/mp4": MOV,
+    "audio/aiff": "aiff",
+    "audio/x-ms-wma": "asf",
+    "video/mp4": MOV,
+    "video/webm": "matroska,webm",
+    "video/quicktime": MOV,
+    "video/x-matroska": "matroska,webm",
+    "video/x-msvideo": "avi",
+    "video/mpeg": "mpeg,mpegvideo",
+    "video/mp2t": "mpegts",
+    "video/3gpp": MOV,
+    "video/x-flv": "flv",
+    "image/gif": "gif",
+}
+"""Canonical MIME type → the demuxers that may read it (names as `ffmpeg -demuxers` prints them)."""
+
+PROTOCOLS = "file,pipe"
+MAX_PIXELS = 100_000_000  # a frame of 8K is 33 million; a 12,000-pixel-square bomb in a cover picture is 144 million
+MAX_PACKETS = 2_000_000  # how far a file without a duration is read to find one: six hours at 90 packets a second
+
+_PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273 table 3
+_FREE = frozenset({"pcm", "flac", "alac", "ape", "wavpack", "tta", "wmalossless", "mlp", "truehd"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """The picture track. Width and height are as displayed: turned upright, with square pixels."""
+
+    index: int
+    codec: str
+    width_px: int
+    height_px: int
+    rotation_deg: int = 0
+    square: bool = True
+    pixel_format: str = "yuv420p"
+    frame_rate: Fraction | None = None
+    frames: int | None = None
+    interlaced: bool = False
+    transfer: Literal["pq", "hlg"] | None = None
+    alpha: bool = False
+
+    @property
+    def rgb(self) -> bool:
+        """Whether samples are red, green and blue (or a palette of them), so that a matrix must be chosen."""
+        return self.pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb", "0bgr"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A sound track. `bits`: 16, or 24 for finer lossless samples, or 32 for floating-point ones."""
+
+    index: int
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    bitrate_bps: int | None = None
+    bits: Literal[16, 24, 32] = 16
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A subtitle track."""
+
+    index: int
+    codec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The tracks of a file. `cover` is a still picture stored beside a sound, never a video."""
+
+    demuxer: str
+    duration_s: float | None = None
+    bitrate_bps: int | None = None
+    title: str | None = None
+    video: Video | None = None
+    sounds: tuple[Sound, ...] = ()
+    texts: tuple[Text, ...] = ()
+    cover: Text | None = None
+
+    @property
+    def sound(self) -> Sound | None:
+        """The sound track a player would start with."""
+        return next((s for s in self.sounds if s.default), self.sounds[0] if self.sounds else None)
+
+
+@contextmanager
+def opened(path: Path, mime: str) -> Iterator[InputContainer]:
+    """A container opened by the demuxers of `mime` only. Raises BadMedia for what cannot be read, inside as well."""
+    import av
+
+    options = {
+        "protocol_whitelist": PROTOCOLS,
+        "format_whitelist": DEMUXERS[mime],
+        "max_pixels": str(MAX_PIXELS),
+    }
+    try:
+        with av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace") as container:
+            yield container
+    except (av.FFmpegError, EOFError, UnicodeDecodeError) as error:
+        raise unreadable(mime) from error
+
+
+def unreadable(mime: str) -> BadMedia:
+    """The error for bytes that are not what their type says."""
+    found = formats.find(mime)
+    name = found.names[0].upper() if found else mime
+    return BadMedia(f"The file cannot be read as {name}; it may be damaged, cut off or of another type.")
+
+
+def read(path: Path, mime: str) -> Source:
+    """The tracks of a file. Decodes at most one picture (only frames tell how they are turned). Raises BadMedia."""
+    with opened(path, mime) as container:
+        video = cover = None
+        for stream in container.streams.video:
+            if _is_cover(stream):
+                cover = cover or Text(index=stream.index, codec=stream.codec_context.name)
+            elif video is None:
+                video = _video(container, stream)
+        sounds = tuple(_sound(stream) for stream in container.streams.audio if _decodable(stream))
+        texts = tuple(
+            Text(index=s.index, codec=s.codec_context.name) for s in container.streams.subtitles if s.codec_context
+        )
+        if video is None and not sounds:
+            raise BadMedia("The file holds neither pictures nor sound that can be read.")
+        duration_s = container.duration / 1_000_000 if container.duration else None
+        title = container.metadata.get("title") or next(
+            (t for s in container.streams.audio if (t := s.metadata.get("title"))), None
+        )
+        bitrate_bps = container.bit_rate or None
+        demuxer = container.format.name
+    if duration_s is None or demuxer == "aac":  # raw AAC has no index: its duration is a guess from the bit rate
+        duration_s = _measured(path, mime) or duration_s
+        if duration_s:
+            bitrate_bps = int(path.stat().st_size * 8 / duration_s)
+    return Source(
+        demuxer=demuxer,
+        duration_s=duration_s,
+        bitrate_bps=bitrate_bps,
+        title=title,
+        video=video,
+        sounds=sounds,
+        texts=texts,
+        cover=cover,
+    )
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.still_image))
+
+
+def _decodable(stream: AudioStream) -> bool:
+    return stream.codec_context is not None and stream.sample_rate > 0 and stream.channels > 0
+
+
+def _video(container: InputContainer, stream: VideoStream) -> Video | None:
+    if stream.codec_context is None:
+        return None
+    frame = _first_frame(container, stream)
+    width, height = (frame.width, frame.height) if frame else (stream.width, stream.height)
+    if width < 1 or height < 1:
+        raise BadMedia("The video has no picture size; it may be damaged.")
+    ratio = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, 8) <= ratio <= 8:  # a header field nobody checks: such pixels are an error, not a shape
+        ratio = Fraction(1)
+    shown = max(1, round(width * ratio)), height
+    rotation = (round(frame.rotation) if frame else 0) % 360
+    if rotation in (90, 270):
+        shown = shown[1], shown[0]
+    rate = stream.average_rate or stream.guessed_rate
+    pixel_format = frame.format.name if frame else stream.codec_context.pix_fmt or "yuv420p"
+    transfer: int = stream.codec_context.color_trc
+    return Video(
+        index=stream.index,
+        codec=stream.codec_context.name,
+        width_px=shown[0],
+        height_px=shown[1],
+        rotation_deg=rotation,
+        square=ratio == 1,
+        pixel_format=pixel_format,
+        frame_rate=Fraction(rate) if rate else None,
+        frames=stream.frames or None,
+        interlaced=bool(frame and frame.interlaced_frame),
+        transfer="pq" if transfer == _PQ else "hlg" if transfer == _HLG else None,
+        alpha=stream.metadata.get("alpha_mode") == "1" or pixel_format in _ALPHA,
+    )
+
+
+_ALPHA = frozenset({"rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "yuva420p", "yuva422p", "yuva444p", "yuva444p10le"})
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    """The first picture, or None when the first packets hold none (a damaged start that a decoder may get over)."""
+    import av
+
+    try:
+        for tried, packet in enumerate(container.demux(stream)):
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    return frame
+            if tried > 64:
+                break
+    except av.FFmpegError:
+        return None
+    return None
+
+
+def _sound(stream: AudioStream) -> Sound:
+    from av.stream import Disposition
+
+    codec, sample = stream.codec_context.name, stream.format.name
+    lossless = codec.split("_")[0] in _FREE
+    bits: Literal[16, 24, 32] = 16
+    if lossless and sample.startswith(("flt", "dbl")):
+        bits = 32
+    elif lossless and sample.startswith("s32"):
+        bits = 24
+    return Sound(
+        index=stream.index,
+        codec=codec,
+        sample_rate_hz=stream.sample_rate,
+        channels=stream.channels,
+        bitrate_bps=stream.bit_rate or None,
+        bits=bits,
+        default=bool(stream.disposition & Disposition.default),
+    )
+
+
+def _measured(path: Path, mime: str) -> float | None:
+    """The duration in seconds by reading every packet; None when packets carry no times."""
+    first = last = None
+    with opened(path, mime) as container:
+        for count, packet in enumerate(container.demux()):
+            if packet.pts is None or packet.time_base is None:
+                continue
+            begin = float(packet.pts * packet.time_base)
+            end = begin + float((packet.duration or 0) * packet.time_base)
+            first = begin if first is None else min(first, begin)
+            last = end if last is None else max(last, end)
+            if count > MAX_PACKETS:
+                break
+    return last - first if first is not None and last is not None and last > first else None

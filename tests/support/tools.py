@@ -1,0 +1,89 @@
+"""A process runner without a sandbox: core.ports.Tools over plain subprocess, for tests of engines."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mediamill.core.errors import TimedOut, ToolFailed
+
+TAIL_BYTES = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Implements core.ports.ToolRun."""
+
+    stdout: bytes
+    stderr_tail: str
+
+
+@dataclass
+class PlainTools:
+    """Runs what it is told and remembers it: `argvs` holds every command line."""
+
+    argvs: list[list[str]] = field(default_factory=list)
+    timeout_s: float = 60.0
+
+    def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        name: str,
+        stdin: bytes | None = None,
+        stdout_limit_bytes: int = 1_000_000,
+        on_line: Callable[[str], None] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        ok: Sequence[int] = (0,),
+        timeout_s: float | None = None,
+    ) -> Done:
+        words = [str(word) for word in argv]
+        self.argvs.append(words)
+        with subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+        ) as child:
+            late = threading.Event()
+
+            def stop() -> None:
+                late.set()
+                child.kill()
+
+            timer = threading.Timer(timeout_s or self.timeout_s, stop)
+            timer.start()
+            try:
+                out, err = _talk(child, stdin, on_line)
+            finally:
+                timer.cancel()
+        tail = err[-TAIL_BYTES:].decode(errors="replace")
+        if late.is_set():
+            raise TimedOut(f"{name} took too long.")
+        if child.returncode not in ok:
+            raise ToolFailed(f"{name} failed with status {child.returncode}.", tail)
+        return Done(stdout=out[:stdout_limit_bytes], stderr_tail=tail)
+
+
+def _talk(
+    child: subprocess.Popen[bytes], stdin: bytes | None, on_line: Callable[[str], None] | None
+) -> tuple[bytes, bytes]:
+    if on_line is None:
+        return child.communicate(stdin)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    errors: list[bytes] = []
+    reader = threading.Thread(target=lambda stream: errors.append(stream.read()), args=(child.stderr,))
+    reader.start()
+    lines = []
+    for line in child.stdout:
+        lines.append(line)
+        on_line(line.decode(errors="replace").rstrip("\n"))
+    reader.join()
+    return b"".join(lines), b"".join(errors)
