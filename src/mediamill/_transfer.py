@@ -1,0 +1,247 @@
+"""Moving bytes to and from a server, and the client's errors. The public face is `mediamill.client`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import httpx
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and the bytes there are."""
+
+RESUMABLE_FROM_BYTES = 64 * 1024 * 1024
+_PIECE_BYTES = 16 * 1024 * 1024
+_TRIES = 5
+_TUS = {"Tus-Resumable": "1.0.0"}
+
+
+class ClientError(Exception):
+    """Base of what the client raises; `str()` is for people."""
+
+
+class Refused(ClientError):
+    """The server said no: its problem document, in words. `status` is the HTTP status."""
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        field = problem.get("field")
+        detail = problem.get("detail") or problem.get("title") or f"The server answered {status}."
+        super().__init__(detail if not field or str(detail).startswith(str(field)) else f"{field}: {detail}")
+        self.status = status
+        self.code = str(problem.get("code") or f"http_{status}")
+        self.field = field
+        self.remedy = str(problem.get("remedy") or "")
+        self.retry_after_s = problem.get("retry_after_s")
+
+
+class NotFound(Refused):
+    """The server knows no such thing."""
+
+
+class Unreachable(ClientError):
+    """No answer, or not a whole one, or the server is broken. `broke_off`: the connection was there and ended."""
+
+    def __init__(self, reason: str, remedy: str = "", *, broke_off: bool = False) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+        self.broke_off = broke_off
+
+
+class Downloadable(Protocol):
+    """What a download needs to know of a file."""
+
+    def get(self, name: str, /) -> Any: ...
+
+
+@contextmanager
+def answered(url: str) -> Iterator[None]:
+    """Words for every way that a connection fails."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        raise Unreachable(
+            f"No server answers at {url}.",
+            "Start one with `mediamill serve`, or name it with --server or MEDIAMILL_URL.",
+        ) from error
+    except httpx.TimeoutException as error:
+        raise Unreachable(f"{url} did not answer in time.", broke_off=True) from error
+    except httpx.TransportError as error:
+        raise Unreachable(f"The connection to {url} broke.", broke_off=True) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Unreachable(f"{url!r} is not an http(s) address.") from error
+
+
+def check(answer: httpx.Response) -> None:
+    """Raise what the status says: NotFound, Refused, or Unreachable for a server that broke."""
+    if answer.is_success or answer.is_redirect:
+        return
+    answer.read()
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = {}
+    if not isinstance(problem, dict):
+        problem = {}
+    if answer.status_code >= 500:
+        raise Unreachable(f"The server failed: {problem.get('detail') or answer.reason_phrase} ({answer.status_code}).")
+    raise (NotFound if answer.status_code == 404 else Refused)(answer.status_code, problem)
+
+
+class Counted:
+    """A file to read from that says how far the reading is."""
+
+    def __init__(self, path: Path, on_progress: Progress | None) -> None:
+        self._file = path.open("rb")
+        self._all = path.stat().st_size
+        self._on_progress = on_progress
+
+    def __enter__(self) -> Counted:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(size)
+        if self._on_progress is not None:
+            self._on_progress(self._file.tell(), self._all)
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self.read(65536):
+            yield chunk
+
+
+def resumable(
+    http: httpx.Client,
+    auth: Mapping[str, str],
+    path: Path,
+    filename: str,
+    mime: str | None,
+    on_progress: Progress | None,
+) -> str:
+    """Upload in pieces by tus 1.0; the id of the stored file. A broken piece goes on from what the server has."""
+    size = path.stat().st_size
+    named = {"filename": filename} | ({"filetype": mime} if mime else {})
+    metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in named.items())
+    with answered(str(http.base_url)):
+        made = http.post(
+            "/mill/uploads", headers={**auth, **_TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
+        )
+    check(made)
+    location = str(made.request.url.join(made.headers["Location"]))
+    # The place to send to is on the server that was asked, or its signed address elsewhere: the key goes to the first.
+    headers = {**(auth if httpx.URL(location).host == http.base_url.host else {}), **_TUS}
+    offset, failures = 0, 0
+    with path.open("rb") as source:
+        while True:
+            source.seek(offset)
+            piece = source.read(_PIECE_BYTES)
+            try:
+                with answered(str(http.base_url)):
+                    answer = http.patch(
+                        location,
+                        content=piece,
+                        headers={
+                            **headers,
+                            "Upload-Offset": str(offset),
+                            "Content-Type": "application/offset+octet-stream",
+                        },
+                    )
+                check(answer)
+            except Unreachable:
+                failures += 1
+                if failures >= _TRIES:
+                    raise
+                time.sleep(0.2 * 2**failures)
+                offset = _offset(http, location, headers)
+                continue
+            failures = 0
+            offset = int(answer.headers["Upload-Offset"])
+            if on_progress is not None:
+                on_progress(offset, size)
+            if offset >= size:
+                id: str = answer.headers["Mill-File-Id"]
+                return id
+
+
+def _offset(http: httpx.Client, location: str, headers: Mapping[str, str]) -> int:
+    with answered(str(http.base_url)):
+        answer = http.head(location, headers=headers)
+    check(answer)
+    return int(answer.headers["Upload-Offset"])
+
+
+def download(
+    http: httpx.Client, url: str, file: Downloadable, target: Path, on_progress: Progress | None = None
+) -> Path:
+    """Save `url` as `target` by way of a file beside it; the checksum is compared when it is known."""
+    size: int | None = file.get("size_bytes")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    failures = 0
+    try:
+        with part.open("w+b") as sink:
+            etag = None
+            while True:
+                try:
+                    etag = _receive(http, url, sink.fileno(), etag, size, on_progress)
+                    break
+                except Unreachable:
+                    failures += 1
+                    if failures >= _TRIES:
+                        raise
+                    time.sleep(0.2 * 2**failures)
+            if (want := file.get("sha256")) is not None:
+                sink.seek(0)
+                if hashlib.file_digest(sink, "sha256").hexdigest() != want:
+                    raise Unreachable("The downloaded bytes are not those that the server stored.")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _receive(
+    http: httpx.Client, url: str, sink: int, etag: str | None, size: int | None, on_progress: Progress | None
+) -> str | None:
+    """Append what is still missing. A server that cannot go on from there sends all again."""
+    have = os.lseek(sink, 0, os.SEEK_END)
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": etag} if etag else {})
+    with answered(url), http.stream("GET", url, headers=headers) as answer:
+        if answer.status_code == 416 and have == size:
+            return etag
+        check(answer)
+        if answer.status_code != 206:
+            os.ftruncate(sink, 0)
+            have = os.lseek(sink, 0, os.SEEK_SET)
+        for chunk in answer.iter_bytes(1 << 18):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(sink, view) :]
+            have += len(chunk)
+            if on_progress is not None:
+                on_progress(have, size or have)
+    if size is not None and have < size:
+        raise Unreachable(f"{have} of {size} bytes came.", broke_off=True)
+    found: str | None = answer.headers.get("ETag")
+    return found
