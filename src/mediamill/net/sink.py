@@ -1,0 +1,78 @@
+"""The file an answer is written to: counted, hashed and, when the server insists, unpacked on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from mediamill.core.errors import SourceRefused, SourceUnreachable
+
+_PIECE_BYTES = 256 * 1024
+
+
+class Sink:
+    """Writes chunks to `target`. Blocking; used from a thread, one call at a time.
+
+    gunzip: the chunks are a gzip content coding; the limit counts what comes out, so a bomb costs one piece.
+    """
+
+    def __init__(self, target: Path, *, max_bytes: int, gunzip: bool) -> None:
+        self._target = target
+        self._max_bytes = max_bytes
+        self._gunzip = zlib.decompressobj(wbits=31) if gunzip else None
+        self._hash = hashlib.sha256()
+        self._file: BinaryIO | None = None
+        self.size_bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def open(self) -> None:
+        self._file = self._target.open("wb")
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Raises SourceRefused past the limit, SourceUnreachable for a coding that is damaged."""
+        for chunk in chunks:
+            if self._gunzip is None:
+                self._put(chunk)
+            else:
+                self._unpack(chunk)
+
+    def finish(self) -> None:
+        """Close the file. Raises SourceUnreachable when a coded answer stops before its end."""
+        while self._gunzip is not None and (rest := self._gunzip.decompress(b"", _PIECE_BYTES)):
+            self._put(rest)  # what a full piece held back
+        if self._gunzip is not None and not self._gunzip.eof:
+            raise SourceUnreachable("The source's answer ended before its compressed content did.")
+        self._close()
+
+    def discard(self) -> None:
+        """Close and remove what was written."""
+        self._close()
+        self._target.unlink(missing_ok=True)
+
+    def _unpack(self, chunk: bytes) -> None:
+        while chunk:
+            if self._gunzip is None or self._gunzip.eof:  # a gzip stream may have several members, RFC 1952 2.2
+                self._gunzip = zlib.decompressobj(wbits=31)
+            try:
+                self._put(self._gunzip.decompress(chunk, _PIECE_BYTES))
+            except zlib.error as error:
+                raise SourceUnreachable("The source's answer has damaged compressed content.") from error
+            chunk = self._gunzip.unused_data if self._gunzip.eof else self._gunzip.unconsumed_tail
+
+    def _put(self, piece: bytes) -> None:
+        self.size_bytes += len(piece)
+        if self.size_bytes > self._max_bytes:
+            raise SourceRefused(f"The source is larger than the limit of {self._max_bytes} bytes.")
+        assert self._file is not None, "open() comes first"
+        self._file.write(piece)
+        self._hash.update(piece)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
