@@ -130,6 +130,12 @@ class Failed(MediamillError):
 
     code = "failed"
     family: ClassVar[str] = "internal"
+    stage: str = ""
+    """Where it happened, as last reported: probe, work, encode, …"""
+    stderr_tail: str = ""
+    """The last lines the tool or the process wrote, for the attempt's record."""
+    private: str = ""
+    """A trace for the log, never for a caller."""
 
 
 class BadMedia(Failed):

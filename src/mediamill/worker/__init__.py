@@ -1,0 +1,1 @@
+"""Take tasks from the queue, do them in sandboxed children, store what they made."""

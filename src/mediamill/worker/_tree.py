@@ -1,0 +1,118 @@
+"""Folders and process trees of slots, seen from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+_PAGE_BYTES = resource.getpagesize()
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one child and all below it take now."""
+
+    processes: int
+    resident_bytes: int
+    scratch_bytes: int
+
+
+def make(folder: Path) -> None:
+    """The slot's folders, for our user alone."""
+    for path in (folder, folder / "in", folder / "work", folder / "work" / "tmp"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def is_clean(inputs: Path, work: Path) -> bool:
+    """Whether nothing has been left there; three small looks, so that trivial tasks pay next to nothing."""
+    try:
+        return not os.listdir(inputs) and os.listdir(work) == ["tmp"] and not os.listdir(work / "tmp")
+    except OSError:  # not a folder any more, or closed to us
+        return False
+
+
+def wipe(folder: Path) -> None:
+    """Empty `in/` and `work/`; the folders themselves stay, because the child's rights are bound to them."""
+    for top in (folder / "in", folder / "work"):
+        top.chmod(0o700)
+        for entry in list(os.scandir(top)):
+            if entry.is_dir(follow_symlinks=False):
+                remove(Path(entry.path))
+            else:
+                os.unlink(entry.path)
+    make(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a tree, without following links, even where a task took away the right to look into it."""
+    if not folder.exists():
+        return
+    try:
+        shutil.rmtree(folder)
+    except PermissionError:
+        for path, folders, _ in os.walk(folder):
+            for name in folders:
+                below = os.path.join(path, name)
+                if not os.path.islink(below):
+                    os.chmod(below, 0o700)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def measure(slots: Sequence[tuple[int, Path]]) -> list[Used]:
+    """For each (pid of a child, its work folder). One look through /proc serves them all; blocks for milliseconds."""
+    below: dict[int, list[int]] = {}
+    resident: dict[int, int] = {}
+    for pid, fields in _processes():
+        below.setdefault(int(fields[1]), []).append(pid)
+        resident[pid] = int(fields[21]) * _PAGE_BYTES
+    found = []
+    for child, work in slots:
+        tree, rest = [], [child] if child in resident else []
+        while rest:
+            process = rest.pop()
+            tree.append(process)
+            rest += below.get(process, [])
+        found.append(Used(len(tree), sum(resident[p] for p in tree), _disk_bytes(work)))
+    return found
+
+
+def end_sessions(leaders: Set[int]) -> None:
+    """Kill every process of these sessions: what is left of children whose nursery can no longer do it."""
+    if not leaders:
+        return
+    for pid, fields in _processes():
+        if int(fields[3]) in leaders:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes() -> Iterator[tuple[int, list[bytes]]]:
+    """(pid, fields of its stat after the name): 0 state, 1 parent, 2 group, 3 session, 21 resident pages.
+
+    Source: proc_pid_stat(5), whose numbers are higher by three.
+    """
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    yield int(name), file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue  # gone meanwhile
+
+
+def _disk_bytes(folder: Path) -> int:
+    total = 0
+    for path, _, files in os.walk(folder):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except OSError:
+                continue  # gone meanwhile
+    return total

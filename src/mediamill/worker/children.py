@@ -1,0 +1,372 @@
+"""The worker's side of its children: a pool of slots, each with a folder and a warm, confined child.
+
+The worker keeps what a child could abuse: the clock, the measure of the whole process tree, the checks of what is
+said to have been made. See `docs/why/sandbox.md` for who kills whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mediamill import sandbox
+from mediamill.core import errors
+from mediamill.core.errors import BadMedia, Cancelled, Failed, LimitExceeded, Misconfigured, TimedOut, WorkerLost
+from mediamill.engines._tool import GRACE_S, Limits
+from mediamill.worker import _tree
+from mediamill.worker._nurse import Child, Gone, Nurse
+from mediamill.worker.messages import Broke, Finished, Job, Made, Setup
+
+__all__ = ["Children", "Done", "Job", "Limits", "OutputFile", "Slot"]
+
+WATCH_EVERY_S = 0.25
+CRASHES = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGKILL})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """One file made, in the slot's work folder until the slot is given back. `role` is "result" for the asked one."""
+
+    path: Path
+    work: Path
+    mime: str
+    filename: str
+    role: str
+    size_bytes: int
+    facts: dict[str, Any]
+
+    def open(self) -> BinaryIO:
+        """The bytes. The child that made it may still live and be hostile: it cannot swap a link in under this."""
+        return os.fdopen(_open_below(self.work, self.path.relative_to(self.work)), "rb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a job gave: its files, facts about the processing, facts of each input in order ({} where none known)."""
+
+    outputs: list[OutputFile]
+    details: dict[str, Any]
+    input_facts: list[dict[str, Any]]
+
+
+class Slot:
+    """One place to do a job. Put inputs into `inputs`; everything in both folders goes when the slot is given back."""
+
+    def __init__(self, number: int, folder: Path, nurse: Nurse) -> None:
+        self.folder = folder
+        self.inputs = folder / "in"
+        self.work = folder / "work"
+        self._nurse = nurse
+        self._child: Child | None = None
+        self._verdict: Failed | None = None
+        self._limits: Limits | None = None
+        self._began_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self.number = number
+        self.tasks = 0
+
+    async def run(self, job: Job, on_report: Callable[[str, float | None], None]) -> Done:
+        """Do a job. Raises the core Failed that it ended with: TimedOut after `wall_s`, WorkerLost when the child
+        died, LimitExceeded when a limit ended it, Cancelled after `kill`. Cancelling the caller kills the child."""
+        if self._verdict is None:
+            child = await self._living()
+        if self._verdict is not None:
+            raise self._verdict
+        loop = asyncio.get_running_loop()
+        self._limits, self._began_s = job.limits, time.monotonic()
+        self._timer = loop.call_later(job.limits.wall_s, self._out_of_time, child, job.limits)
+        said: Finished | Broke | Gone | None = None
+        try:
+            said = await child.do(job, on_report)
+        finally:
+            self._timer.cancel()
+            self._limits = None
+            self.tasks += 1
+            if said is None:  # our caller is being cancelled, or the message could not be sent
+                child.kill()
+        if isinstance(said, Gone):
+            raise self._epitaph(said, child, job.limits)
+        if self._verdict is not None:  # killed in the very moment it finished
+            await child.gone
+            raise self._verdict
+        if isinstance(said, Broke):
+            raise _as_error(said, child.take_tail())
+        return self._checked(said, job.limits)
+
+    async def kill(self) -> None:
+        """Cancel: the child and all it started are gone when this returns, and `run` raises Cancelled."""
+        self._end(Cancelled("The task was cancelled."))
+        if self._child is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._child.gone), GRACE_S)
+
+    def _end(self, verdict: Failed) -> None:
+        self._verdict = self._verdict or verdict
+        if self._child is not None:
+            self._child.kill()
+
+    def _out_of_time(self, child: Child, limits: Limits, *, grace: bool = True) -> None:
+        if child.groups and grace:
+            # The child sends its program TERM just now, and has a better word on it than we would.
+            again = functools.partial(self._out_of_time, child, limits, grace=False)
+            self._timer = asyncio.get_running_loop().call_later(GRACE_S + 0.5, again)
+            return
+        self._end(TimedOut(f"The task ran longer than {limits.wall_s:g} s."))
+
+    async def _living(self) -> Child:
+        if self._child is None or self._child.gone.done():
+            self._child = await self._nurse.start(self.folder)
+        try:
+            await self._child.ready()
+        except WorkerLost:
+            if self._verdict is not None:
+                raise self._verdict from None
+            raise
+        return self._child
+
+    def _epitaph(self, gone: Gone, child: Child, limits: Limits) -> Failed:
+        """Why the child died, as well as can be told."""
+        signalled = -gone.status if gone.status is not None and gone.status < 0 else 0
+        error: Failed
+        if self._verdict is not None:
+            error = self._verdict
+        elif signalled == signal.SIGXCPU:
+            error = LimitExceeded(f"The task used more than {limits.cpu_s} s of processor time.")
+        elif signalled == signal.SIGXFSZ:
+            error = LimitExceeded(f"The task wrote a file of more than {limits.output_bytes} bytes.")
+        elif signalled in CRASHES and gone.peak_bytes >= child.resident_bytes + 0.8 * limits.memory_bytes:
+            # A library that is refused memory rarely says so before it falls over.
+            error = LimitExceeded("The task wanted more memory than it may have.")
+        elif signalled:
+            error = WorkerLost(f"The process doing the work died ({_signal_name(signalled)}).")
+        else:
+            error = WorkerLost("The process doing the work went away.")
+        error.stage = error.stage or child.stage
+        error.stderr_tail = error.stderr_tail or child.take_tail()
+        return error
+
+    def _checked(self, said: Finished, limits: Limits) -> Done:
+        outputs = [self._output(made) for made in said.outputs]
+        if sum(output.size_bytes for output in outputs) > limits.output_bytes:
+            raise LimitExceeded(f"The outputs are larger than {limits.output_bytes} bytes together.")
+        return Done(outputs=outputs, details=said.details, input_facts=said.input_facts)
+
+    def _output(self, made: Made) -> OutputFile:
+        try:
+            descriptor = _open_below(self.work, Path(made.path))
+        except OSError as error:
+            raise WorkerLost("The process doing the work named a file it did not make.") from error
+        try:
+            size_bytes = os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+        return OutputFile(
+            path=self.work / made.path,
+            work=self.work,
+            mime=made.mime,
+            filename=made.filename,
+            role=made.role,
+            size_bytes=size_bytes,
+            facts=made.facts,
+        )
+
+    def watched(self, now_s: float) -> tuple[Child, Limits] | None:
+        """The child and limits of a job that has been running long enough to be worth measuring."""
+        if self._child is None or self._limits is None or now_s - self._began_s < WATCH_EVERY_S:
+            return None
+        return self._child, self._limits
+
+    def judge(self, child: Child, limits: Limits, used: _tree.Used) -> None:
+        """End the job when its whole tree uses more than it may."""
+        if child is not self._child or limits is not self._limits:
+            return  # another job by now
+        if used.processes > limits.processes:
+            self._end(LimitExceeded(f"The task started more than {limits.processes} processes."))
+        elif used.resident_bytes > child.resident_bytes + limits.memory_bytes:
+            self._end(LimitExceeded("The task wanted more memory than it may have."))
+        elif used.scratch_bytes > limits.scratch_bytes:
+            self._end(LimitExceeded(f"The task's files took more than {limits.scratch_bytes} bytes."))
+
+    async def tidy(self, recycle_after_tasks: int, recycle_above_bytes: int) -> None:
+        """Make ready for the next job: empty folders, no verdict, a fresh child when this one is due."""
+        child = self._child
+        if child is not None:
+            dead = child.killed or child.gone.done()
+            if dead or self.tasks >= recycle_after_tasks or child.resident_bytes > recycle_above_bytes:
+                child.kill()
+                await child.gone
+                self._child, self.tasks = None, 0
+            else:
+                child.take_tail()
+        self._verdict = None
+        if not _tree.is_clean(self.inputs, self.work):
+            await asyncio.to_thread(_tree.wipe, self.folder)
+
+    async def warm(self) -> None:
+        """Have a child that waits."""
+        await self._living()
+
+    async def close(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            await self._child.gone
+        await asyncio.to_thread(_tree.remove, self.folder)
+
+
+class Children:
+    """A pool of slots. Give it a folder of its own; nothing else may live there.
+
+    readable: folders that children may read besides the system and the interpreter (models, fonts).
+    listable: folders whose entries' names, at any depth, they may see.
+    preload: modules imported before children are forked, if they are there; none may start a thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        folder: Path,
+        engines: str = "mediamill.engines:open",
+        kinds: str = "mediamill.kinds:named",
+        recycle_after_tasks: int = 200,
+        recycle_above_bytes: int = 400 << 20,
+        warm: int | None = None,
+        require_sandbox: bool = False,
+        preload: Sequence[str] = (),
+        readable: Sequence[Path] = (),
+        listable: Sequence[Path] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder.resolve()
+        self._recycle = (recycle_after_tasks, recycle_above_bytes)
+        self._warm = slots if warm is None else warm
+        self._require_sandbox = require_sandbox
+        self._nurse = Nurse(
+            Setup(
+                engines=engines,
+                kinds=kinds,
+                preload=list(preload),
+                readable=[str(path.resolve()) for path in readable],
+                listable=[str(path.resolve()) for path in listable],
+            ),
+            environment or {},
+        )
+        self._slots = [Slot(n, self._folder / f"slot-{n}", self._nurse) for n in range(slots)]
+        self._free: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether children are confined to their slot's files."""
+        return sandbox.abi() > 0
+
+    @property
+    def warning(self) -> str | None:
+        """What an operator should be told loudly, once; None when all is well."""
+        if self.sandboxed:
+            return None
+        return (
+            "This kernel has no Landlock (Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK): a hostile file that "
+            "takes over a converter can read whatever this user can read. Do not process strangers' files here."
+        )
+
+    async def start(self) -> None:
+        """Make the folders and start the first children. Raises Misconfigured when that cannot work here."""
+        if self._require_sandbox and self.warning is not None:
+            raise Misconfigured("require_sandbox", self.warning)
+        await asyncio.to_thread(self._make_folders)
+        await self._nurse.open()
+        await asyncio.gather(*(slot.warm() for slot in self._slots[: self._warm]))
+        for slot in reversed(self._slots):
+            self._free.put_nowait(slot)
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """End every child and remove the folders."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        await asyncio.gather(*(slot.close() for slot in self._slots))
+        await self._nurse.close()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[Slot]:
+        """A free slot, its folders empty; waits for one."""
+        slot = await self._free.get()
+        try:
+            yield slot
+        finally:
+            # Shielded: a caller that is being cancelled must not leave files behind for the next task.
+            await asyncio.shield(self._give_back(slot))
+
+    async def _give_back(self, slot: Slot) -> None:
+        try:
+            await slot.tidy(*self._recycle)
+        finally:
+            self._free.put_nowait(slot)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            now_s = time.monotonic()
+            busy = [(slot, *found) for slot in self._slots if (found := slot.watched(now_s)) is not None]
+            if not busy:
+                continue
+            used = await asyncio.to_thread(_tree.measure, [(child.pid, slot.work) for slot, child, _ in busy])
+            for (slot, child, limits), one in zip(busy, used, strict=True):
+                slot.judge(child, limits, one)
+
+    def _make_folders(self) -> None:
+        for slot in self._slots:
+            _tree.remove(slot.folder)  # a worker that was killed could not
+            _tree.make(slot.folder)
+
+
+def _open_below(folder: Path, path: Path) -> int:
+    """A descriptor of a regular file, following no link on the way."""
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise OSError(f"not below the folder: {path}")
+    at = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in path.parts[:-1]:
+            deeper = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = deeper
+        # O_NONBLOCK: a FIFO must not hold us up before it is refused.
+        found = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(f"not a regular file: {path}")
+    return found
+
+
+def _as_error(said: Broke, tail: str) -> Failed:
+    kind: Any = getattr(errors, said.error, BadMedia)
+    if not (isinstance(kind, type) and issubclass(kind, Failed)):
+        kind = BadMedia
+    error: Failed = kind(said.message)
+    vars(error)["code"] = said.code  # a refusal found late (unsupported, unavailable) keeps its own
+    error.stage = said.stage
+    error.stderr_tail = said.stderr_tail or tail
+    error.private = said.private
+    return error
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
