@@ -1,0 +1,28 @@
+"""A worker by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mediamill.cli.serve import FOLDER
+
+QUEUES = ("cpu", "io", "gpu")
+
+
+@click.command("worker")
+@click.option("--queues", default="cpu,io", help="Classes of tasks to take: cpu, io, gpu (cpu,io).")
+@click.option("--slots", type=click.IntRange(min=1), help="Tasks at once; by the cores when not given.")
+@click.option("--data", type=FOLDER, help="Folder of a server on this machine; not needed with a database of its own.")
+def worker(queues: str, slots: int | None, data: Path | None) -> int:
+    """Do tasks for a server that runs elsewhere, on the same database and storage."""
+    wanted = [queue.strip() for queue in queues.split(",") if queue.strip()]
+    if not wanted or (unknown := [queue for queue in wanted if queue not in QUEUES]):
+        raise click.BadParameter(f"{', '.join(unknown) if wanted else 'nothing'}: there are cpu, io and gpu.")
+    from mediamill import app
+
+    return app.work(queues=wanted, slots=slots, data=data)
+
+
+COMMAND = worker
