@@ -1,0 +1,121 @@
+"""Set sheets as PDF with typst, in process: header on every page, long text wrapped, the page as wide as needed.
+
+The cells reach typst as JSON data, never as markup, so nothing in a cell can be a command. Typst reads and writes no
+network; its root is a folder of our own in scratch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mediamill.core.errors import LimitExceeded, ToolFailed
+from mediamill.engines._sheet import Sheet, numeric, shown, table_rows
+from mediamill.engines._sheet_document import column_widths
+
+ROWS, COLUMNS, CELL_CHARS = 20_000, 200, 10_000
+_PAGES_MM = ((210, 297), (297, 210), (420, 297))
+_CHAR_MM = 1.75  # of 9 pt text, on average
+_MARGIN_MM = 15.0
+_WIDEST_CHARS = 40
+
+_TEMPLATE = """
+#let book = json("book.json")
+#set text(font: ("Noto Sans",), size: 9pt, fallback: true, hyphenate: false)
+#set par(justify: false, leading: 0.5em)
+#for (number, sheet) in book.enumerate() {
+  set page(
+    width: sheet.page.at(0) * 1mm, height: sheet.page.at(1) * 1mm, margin: (x: 15mm, top: 15mm, bottom: 17mm),
+    footer: context {
+      set text(size: 8pt, fill: luma(110))
+      sheet.title
+      h(1fr)
+      str(here().page()) + " / " + str(counter(page).final().first())
+    },
+  )
+  let cell(text, right) = table.cell(align: if right { end } else { start }, text)
+  table(
+    columns: sheet.widths.map(w => w * 1fr),
+    stroke: 0.4pt + luma(200),
+    inset: (x: 4pt, y: 3pt),
+    fill: (x, y) => if y == 0 { luma(232) } else if calc.even(y) { luma(249) },
+    table.header(..sheet.head.map(it => strong(it))),
+    ..sheet.rows.map(row => row.map(it => cell(it.at(0), it.at(1)))).flatten(),
+  )
+}
+"""
+
+
+def write_pdf(sheets: list[Sheet], target: Path, scratch: Path) -> dict[str, Any]:
+    """The sheets one after another, each from a new page. Raises LimitExceeded past 20,000 rows or 200 columns."""
+    import typst
+
+    room = scratch / "typst"
+    room.mkdir()
+    budget = ROWS
+    book = []
+    for sheet in sheets:
+        book.append(_data(sheet, budget))
+        budget -= len(book[-1]["rows"])
+    (room / "book.json").write_text(json.dumps(book), encoding="utf-8")
+    (room / "main.typ").write_text(_TEMPLATE, encoding="utf-8")
+    try:
+        typst.compile(room / "main.typ", target, root=room, font_paths=_fonts(), ignore_system_fonts=True, format="pdf")
+    except typst.TypstError as error:
+        raise ToolFailed("The pages could not be set.", str(error)[-2000:]) from error
+    return {"rows": sum(1 + len(sheet["rows"]) for sheet in book), "sheets": len(book)}
+
+
+def _fonts() -> list[Any]:
+    from mediamill import fonts
+
+    return [str(folder) for folder in fonts.folders()]
+
+
+def _data(sheet: Sheet, budget: int) -> dict[str, Any]:
+    widths = [min(width, _WIDEST_CHARS) for width in column_widths(sheet)] or [1]
+    if len(widths) > COLUMNS:
+        raise LimitExceeded(f"A PDF of a sheet has at most {COLUMNS} columns.")
+    rows: list[list[tuple[str, bool]]] = []
+    for row in table_rows(sheet):
+        if len(rows) > budget:
+            raise LimitExceeded(f"A PDF of sheets has at most {ROWS:,} rows; choose a sheet, or another format.")
+        cells = [(_text(shown(cell)), numeric(cell)) for cell in row[: len(widths)]]
+        rows.append(cells + [("", False)] * (len(widths) - len(cells)))
+    head = rows.pop(0) if rows else [("", False)]
+    # A column is never narrower than a short word; what the page lacks, long columns give by wrapping.
+    shares = [max(width, 3) + 2 for width in widths]
+    return {
+        "title": sheet.title,
+        "page": _page_mm(sum(shares)),
+        "widths": shares,
+        "head": [text for text, _ in head],
+        "rows": rows,
+    }
+
+
+def _text(text: str) -> str:
+    """A cell's text, able to break: a zero-width space in every unbroken run, so that no column is overrun."""
+    if len(text) > CELL_CHARS:
+        raise LimitExceeded(f"A cell is longer than the {CELL_CHARS:,} characters that a PDF page takes well.")
+    clean = "".join(char if char >= " " or char in "\n\t" else "\ufffd" for char in text)
+    if len(clean) <= 12:
+        return clean
+    made, run = [], 0
+    for char in clean:
+        run = 0 if char.isspace() else run + 1
+        made.append(char)
+        if run == 12:
+            made.append("\u200b")
+            run = 0
+    return "".join(made)
+
+
+def _page_mm(chars: int) -> tuple[float, float]:
+    """A4 upright, A4 lying, A3 lying, or as wide as it takes."""
+    wanted = chars * _CHAR_MM + 2 * _MARGIN_MM
+    for width, height in _PAGES_MM:
+        if wanted <= width:
+            return width, height
+    return max(wanted, _PAGES_MM[-1][0]), _PAGES_MM[-1][1]
