@@ -163,18 +163,15 @@ time.sleep(600)
 
 def tool_tree(ctx: Context, given: Given) -> Result:
     """A program that forks a daemon out of its group and session, then sleeps. Says when the tree stands."""
-    mark = ctx.scratch / "daemon"
-    script = DAEMON + ""
     ctx.report("work")
-    ctx.engines.tools().run([sys.executable, "-S", "-c", script, mark], name="tree")
+    ctx.engines.tools().run([sys.executable, "-S", "-c", DAEMON, ctx.scratch / "daemon"], name="tree")
     return Result(outputs=[])
 
 
 def leave_daemon(ctx: Context, given: Given) -> Result:
     """Ends well, but a daemon of its program stays behind."""
     mark = ctx.scratch / "daemon"
-    script = DAEMON.replace("time.sleep(600)\n", "sys.exit(0)\n") if False else DAEMON
-    script = script.rpartition("time.sleep(600)")[0]
+    script = DAEMON.rpartition("time.sleep(600)")[0]
     ctx.engines.tools().run([sys.executable, "-S", "-c", script, mark], name="tree")
     while not mark.exists() or not mark.read_text():
         time.sleep(0.01)
@@ -253,6 +250,13 @@ def move_within(ctx: Context, given: Given) -> Result:
     return Result(outputs=[Output(path=ctx.scratch / "done", mime="text/plain", filename="done.txt")])
 
 
+def two_outputs(ctx: Context, given: Given) -> Result:
+    """Eight bytes each."""
+    for name in ("a", "b"):
+        (ctx.scratch / name).write_bytes(bytes(8))
+    return Result(outputs=[Output(path=ctx.scratch / name, mime="text/plain", filename=name) for name in ("a", "b")])
+
+
 def link_out(ctx: Context, given: Given) -> Result:
     os.symlink(given.path, ctx.scratch / "out")
     return Result(outputs=[Output(path=ctx.scratch / "out", mime="text/plain", filename="out")])
@@ -269,6 +273,11 @@ def closed_folder(ctx: Context, given: Given) -> Result:
 
 def environment(ctx: Context, given: Given) -> Result:
     return Result(outputs=[], details={"environment": dict(os.environ)})
+
+
+def capabilities(ctx: Context, given: Given) -> Result:
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    return Result(outputs=[], details={"effective": status["CapEff"], "no_new_privs": status["NoNewPrivs"]})
 
 
 def _tried(attempt: Callable[[], object]) -> Result:

@@ -219,6 +219,7 @@ class Nurse:
         async with self._opening:
             if self._control is not None:
                 return
+            await self._wait()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
                 self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - 2 ms, once; the argv is ours
@@ -245,7 +246,7 @@ class Nurse:
             except TimeoutError:
                 problem = "the process that starts children did not answer"
             if problem:
-                await self._shut()
+                await self.close()
                 raise Misconfigured("worker", problem)
 
     async def start(self, folder: Path) -> Child:
@@ -272,11 +273,10 @@ class Nurse:
 
     async def close(self) -> None:
         """End the nursery and every child."""
-        if self._control is not None:
-            await self._shut()
-
-    async def _shut(self) -> None:
         self._lost()
+        await self._wait()
+
+    async def _wait(self) -> None:
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
             self._process = None

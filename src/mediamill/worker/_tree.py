@@ -37,32 +37,33 @@ def is_clean(inputs: Path, work: Path) -> bool:
         return False
 
 
-def wipe(folder: Path) -> None:
+def wipe(folder: Path, *, by_force: bool = False) -> None:
     """Empty `in/` and `work/`; the folders themselves stay, because the child's rights are bound to them."""
     for top in (folder / "in", folder / "work"):
         top.chmod(0o700)
         for entry in list(os.scandir(top)):
             if entry.is_dir(follow_symlinks=False):
-                remove(Path(entry.path))
+                remove(Path(entry.path), by_force=by_force)
             else:
                 os.unlink(entry.path)
     make(folder)
 
 
-def remove(folder: Path) -> None:
-    """Remove a tree, without following links, even where a task took away the right to look into it."""
+def remove(folder: Path, *, by_force: bool = False) -> None:
+    """Remove a tree, without following links. Raises PermissionError where a task took away the right to look into it.
+
+    by_force: gives that right back first. Only when nothing runs in the tree any more: it could swap links in.
+    """
     if not folder.exists():
         return
-    try:
-        shutil.rmtree(folder)
-    except PermissionError:
+    if by_force:
+        folder.chmod(0o700)
         for path, folders, _ in os.walk(folder):
             for name in folders:
                 below = os.path.join(path, name)
                 if not os.path.islink(below):
                     os.chmod(below, 0o700)
-        folder.chmod(0o700)
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)
 
 
 def measure(slots: Sequence[tuple[int, Path]]) -> list[Used]:

@@ -203,24 +203,31 @@ class Slot:
         if child is not None:
             dead = child.killed or child.gone.done()
             if dead or self.tasks >= recycle_after_tasks or child.resident_bytes > recycle_above_bytes:
-                child.kill()
-                await child.gone
-                self._child, self.tasks = None, 0
+                await self._bury()
             else:
                 child.take_tail()
         self._verdict = None
-        if not _tree.is_clean(self.inputs, self.work):
+        if _tree.is_clean(self.inputs, self.work):
+            return
+        try:
             await asyncio.to_thread(_tree.wipe, self.folder)
+        except PermissionError:
+            await self._bury()
+            await asyncio.to_thread(_tree.wipe, self.folder, by_force=True)
 
     async def warm(self) -> None:
         """Have a child that waits."""
         await self._living()
 
     async def close(self) -> None:
+        await self._bury()
+        await asyncio.to_thread(_tree.remove, self.folder, by_force=True)
+
+    async def _bury(self) -> None:
         if self._child is not None:
             self._child.kill()
             await self._child.gone
-        await asyncio.to_thread(_tree.remove, self.folder)
+            self._child, self.tasks = None, 0
 
 
 class Children:
@@ -329,7 +336,7 @@ class Children:
 
     def _make_folders(self) -> None:
         for slot in self._slots:
-            _tree.remove(slot.folder)  # a worker that was killed could not
+            _tree.remove(slot.folder, by_force=True)  # a worker that was killed could not
             _tree.make(slot.folder)
 
 

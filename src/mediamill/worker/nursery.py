@@ -89,6 +89,7 @@ class Nursery:
             if self._control.fileno() in ready:
                 body, descriptors, _, _ = socket.recv_fds(self._control, 65536, 2)
                 if not body:
+                    signal.set_wakeup_fd(-1)
                     return
                 self._fork(msgspec.msgpack.decode(body, type=Fork), *descriptors)
 

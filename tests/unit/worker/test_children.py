@@ -1,0 +1,257 @@
+"""A job goes to a warm child and its result comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.children import LIMITS, alive, children_in, job, run, until
+
+from mediamill.core.errors import BadMedia, Cancelled, ToolFailed, WorkerLost
+from mediamill.worker.children import Children
+
+Reports = list[tuple[str, float | None]]
+
+
+@pytest.fixture
+async def children(tmp_path: Path) -> AsyncIterator[Children]:
+    async with children_in(tmp_path / "slots", slots=1) as found:
+        yield found
+
+
+async def test_a_job_returns_its_files_and_facts(children: Children) -> None:
+    async with children.slot() as slot:
+        (slot.inputs / "0.txt").write_bytes(b"words")
+
+        done = await slot.run(job("copy", inputs=[("0.txt", "text/plain", "a name.txt")], probe=True), ignore)
+
+        [output] = done.outputs
+        with output.open() as file:
+            assert file.read() == b"WORDS"
+        assert output.path == slot.work / "deep" / "copy.txt"
+        assert (output.mime, output.filename, output.role) == ("text/plain", "a name.txt", "result")
+        assert (output.size_bytes, output.facts) == (5, {"entries": 5})
+        assert done.input_facts == [{"entries": 5}]
+        assert done.details == {"ok": True}
+
+
+async def test_an_input_that_cannot_be_probed_has_no_facts_and_the_work_goes_on(children: Children) -> None:
+    async with children.slot() as slot:
+        (slot.inputs / "0.txt").write_bytes(b"unreadable")
+
+        done = await slot.run(job("copy", inputs=[("0.txt", "text/plain", "a.txt")], probe=True), ignore)
+
+        assert done.input_facts == [{}]
+        assert done.outputs[0].size_bytes == 10
+
+
+async def test_the_child_stays_for_the_next_job(children: Children) -> None:
+    first = await run(children, "trivial")
+    second = await run(children, "trivial")
+
+    assert first.details["pid"] == second.details["pid"]
+
+
+async def test_reports_arrive_in_order_and_few(children: Children) -> None:
+    reports: Reports = []
+
+    await run(children, "progress", count=5000, on_report=lambda *report: reports.append(report))
+
+    stages = [stage for stage, _ in reports]
+    assert list(dict.fromkeys(stages)) == ["fetch", "work", "encode"]
+    assert [dict(reversed(reports))[stage] for stage in ("fetch", "work", "encode")] == [0, 0, 0]  # the first of each
+    assert reports == sorted(reports, key=lambda r: (["fetch", "work", "encode"].index(r[0]), r[1] or 0))
+    assert len(reports) < 30
+
+
+async def test_the_folders_are_empty_for_the_next_job(children: Children) -> None:
+    async with children.slot() as slot:
+        (slot.inputs / "0.txt").write_bytes(b"words")
+        await slot.run(job("copy", inputs=[("0.txt", "text/plain", "a.txt")]), ignore)
+
+    async with children.slot() as slot:
+        assert list(slot.inputs.iterdir()) == []
+        assert [path.name for path in slot.work.iterdir()] == ["tmp"]
+
+
+async def test_a_folder_closed_by_a_job_is_wiped_too(children: Children) -> None:
+    await run(children, "closed_folder")
+
+    async with children.slot() as slot:
+        assert [path.name for path in slot.work.iterdir()] == ["tmp"]
+
+
+async def test_a_slot_is_one_job_at_a_time(children: Children) -> None:
+    both = await asyncio.gather(run(children, "trivial"), run(children, "trivial"))
+
+    assert both[0].details["pid"] == both[1].details["pid"]
+
+
+async def test_a_job_too_large_for_one_packet_goes_through(children: Children) -> None:
+    done = await run(children, "trivial", path="x" * 3_000_000)
+
+    assert done.outputs == []
+
+
+async def test_a_failure_keeps_its_class_message_and_stage(children: Children) -> None:
+    with pytest.raises(BadMedia, match=r"^The bytes make no sense\.$") as caught:
+        await run(children, "bad")
+
+    assert caught.value.stage == "decode"
+    assert caught.value.code == "bad_media"
+
+
+async def test_a_refusal_found_late_is_a_failure_of_the_input_with_its_own_code(children: Children) -> None:
+    with pytest.raises(BadMedia, match=r"^format: not this one$") as caught:
+        await run(children, "refuse")
+
+    assert caught.value.code == "unsupported"
+
+
+async def test_options_that_do_not_fit_are_refused(children: Children) -> None:
+    with pytest.raises(BadMedia) as caught:
+        await run(children, "trivial", count="many")
+
+    assert caught.value.code == "invalid"
+
+
+async def test_a_bug_shows_no_detail_but_logs_its_trace(children: Children) -> None:
+    with pytest.raises(ToolFailed) as caught:
+        await run(children, "bug")
+
+    assert str(caught.value) == "The work failed unexpectedly."
+    assert "RuntimeError: a detail that no caller may see" in caught.value.private
+
+
+async def test_a_crash_names_the_signal_and_keeps_what_was_said_before(children: Children) -> None:
+    with pytest.raises(WorkerLost, match="SIGABRT") as caught:
+        await run(children, "crash")
+
+    assert "about to fall over" in caught.value.stderr_tail
+
+
+async def test_after_a_crash_the_slot_works_again(children: Children) -> None:
+    with pytest.raises(WorkerLost, match="SIGSEGV"):
+        await run(children, "segfault")
+
+    assert (await run(children, "trivial")).outputs == []
+
+
+async def test_children_are_replaced_after_their_number_of_tasks(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=1, recycle_after_tasks=2) as children:
+        pids = [(await run(children, "trivial")).details["pid"] for _ in range(4)]
+
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+async def test_a_child_grown_too_large_is_replaced(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=1, recycle_above_bytes=1) as children:
+        first = await run(children, "trivial")
+        second = await run(children, "trivial")
+
+    assert first.details["pid"] != second.details["pid"]
+
+
+async def test_cancel_ends_the_whole_tree_within_a_second(children: Children) -> None:
+    loop = asyncio.get_running_loop()
+    async with children.slot() as slot:
+        running = asyncio.create_task(slot.run(job("tool_tree"), ignore))
+        daemon = await until(lambda: _number_in(slot.work / "daemon"))
+
+        began_s = loop.time()
+        await slot.kill()
+        took_s = loop.time() - began_s
+
+        assert not alive(daemon)
+        assert took_s < 1
+        with pytest.raises(Cancelled):
+            await running
+
+    assert (await run(children, "trivial")).outputs == []
+
+
+async def test_cancel_before_the_start_is_honoured(children: Children) -> None:
+    async with children.slot() as slot:
+        await slot.kill()
+
+        with pytest.raises(Cancelled):
+            await slot.run(job("trivial"), ignore)
+
+    assert (await run(children, "trivial")).outputs == []
+
+
+async def test_a_caller_that_is_cancelled_leaves_nothing_running(children: Children) -> None:
+    daemons: list[int] = []
+
+    async def work() -> None:
+        async with children.slot() as slot:
+            running = asyncio.create_task(slot.run(job("tool_tree"), ignore))
+            daemons.append(await until(lambda: _number_in(slot.work / "daemon")))
+            await running
+
+    working = asyncio.create_task(work())
+    await until(lambda: daemons)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    assert not alive(daemons[0])
+    assert (await run(children, "trivial")).outputs == []
+
+
+async def test_a_daemon_left_by_a_finished_job_is_ended(children: Children) -> None:
+    done = await run(children, "leave_daemon")
+
+    assert not alive(done.details["daemon"])
+
+
+async def test_an_output_that_is_a_link_is_refused(children: Children, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("secret")
+
+    with pytest.raises(ToolFailed, match="not a file of its own"):
+        await run(children, "link_out", path=str(tmp_path / "private"))
+
+
+async def test_the_environment_of_the_server_is_not_the_child_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIAMILL_DATABASE_URL", "postgresql://secret")
+    async with children_in(tmp_path / "slots", slots=1) as children:
+        done = await run(children, "environment")
+
+    environment = done.details["environment"]
+    assert "MEDIAMILL_DATABASE_URL" not in environment
+    assert environment["TMPDIR"] == str(tmp_path / "slots" / "slot-0" / "work" / "tmp")
+
+
+async def test_close_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=2) as children:
+        pid = (await run(children, "trivial")).details["pid"]
+
+    assert not alive(pid)
+    assert list((tmp_path / "slots").iterdir()) == []
+
+
+async def test_what_a_killed_worker_left_is_gone_at_the_next_start(tmp_path: Path) -> None:
+    stale = tmp_path / "slots" / "slot-0" / "work" / "stale"
+    stale.mkdir(parents=True)
+
+    async with children_in(tmp_path / "slots", slots=1):
+        assert not stale.exists()
+
+
+async def test_the_limits_of_one_job_do_not_bind_the_next(children: Children) -> None:
+    for _ in range(3):
+        done = await run(children, "hog", count=4)
+        assert done.details == {"held": 4}
+    assert LIMITS.memory_bytes < 3 * 4 * (16 << 20)
+
+
+def ignore(stage: str, fraction: float | None) -> None:
+    """For jobs whose progress does not matter."""
+
+
+def _number_in(path: Path) -> int | None:
+    return int(path.read_text()) if path.exists() and path.read_text() else None
