@@ -130,7 +130,7 @@ class Failed(MediamillError):
 
     code = "failed"
     family: ClassVar[str] = "internal"
-    stage: str = ""
+    stage: str | None = None
     """Where it happened, as last reported: probe, work, encode, …"""
     stderr_tail: str = ""
     """The last lines the tool or the process wrote, for the attempt's record."""
@@ -160,7 +160,7 @@ class TimedOut(Failed):
 
 
 class ToolFailed(Failed):
-    """A tool crashed or refused. `stderr_tail` holds its last lines, for the attempt's record."""
+    """A tool crashed or refused."""
 
     code = "tool_failed"
     family = "tool"

@@ -151,7 +151,7 @@ class Slot:
             error = WorkerLost(f"The process doing the work died ({_signal_name(signalled)}).")
         else:
             error = WorkerLost("The process doing the work went away.")
-        error.stage = error.stage or child.stage
+        error.stage = error.stage or child.stage or None
         error.stderr_tail = error.stderr_tail or child.take_tail()
         return error
 
@@ -366,7 +366,7 @@ def _as_error(said: Broke, tail: str) -> Failed:
         kind = BadMedia
     error: Failed = kind(said.message)
     vars(error)["code"] = said.code  # a refusal found late (unsupported, unavailable) keeps its own
-    error.stage = said.stage
+    error.stage = said.stage or None
     error.stderr_tail = said.stderr_tail or tail
     error.private = said.private
     return error
