@@ -147,7 +147,7 @@ def read(path: Path, mime: str) -> Source:
         video = cover = None
         for stream in container.streams.video:
             if _is_cover(stream):
-                cover = cover or Text(index=stream.index, codec=stream.codec_context.name)
+                cover = cover or Text(index=stream.index, codec=stream.codec_context.codec.canonical_name)
             elif video is None:
                 video = _video(container, stream)
         sounds = tuple(_sound(stream) for stream in container.streams.audio if _decodable(stream))
@@ -207,7 +207,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
     transfer: int = stream.codec_context.color_trc
     return Video(
         index=stream.index,
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         width_px=shown[0],
         height_px=shown[1],
         rotation_deg=rotation,
@@ -243,7 +243,7 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame |
 def _sound(stream: AudioStream) -> Sound:
     from av.stream import Disposition
 
-    codec, sample = stream.codec_context.name, stream.format.name
+    codec, sample = stream.codec_context.codec.canonical_name, stream.format.name
     lossless = codec.split("_")[0] in _FREE
     bits: Literal[16, 24, 32] = 16
     if lossless and sample.startswith(("flt", "dbl")):

@@ -16,6 +16,7 @@ GIF_MEMORY_BYTES = 256_000_000
 
 _TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
 _PICTURES = frozenset({"dvd_subtitle", "dvdsub", "hdmv_pgs_subtitle", "pgssub", "dvb_subtitle", "dvbsub"})
+_AVI = "video/x-msvideo"
 _PLANAR_8BIT = frozenset({"yuv420p", "yuvj420p"})
 
 
@@ -34,13 +35,13 @@ class Container:
     """Most sound tracks; None for all."""
 
 
-_MP4_SOUNDS = frozenset({"aac", "mp3", "mp3float", "alac"})
+_MP4_SOUNDS = frozenset({"aac", "mp3", "alac"})
 CONTAINERS: dict[str, Container] = {
     "video/mp4": Container(
         muxer="mp4",
         encoder="libx264",
         sound=sound.AAC,
-        videos=frozenset({"h264", "hevc", "av1", "libdav1d"}),
+        videos=frozenset({"h264", "hevc", "av1"}),
         sounds=_MP4_SOUNDS,
         text="mov_text",
         flags=("-movflags", "+faststart"),
@@ -58,24 +59,26 @@ CONTAINERS: dict[str, Container] = {
         muxer="matroska",
         encoder="libx264",
         sound=sound.AAC,
-        videos=frozenset(
-            {"h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9"}
-            | {"mpeg4", "mpeg2video", "prores"}
-        ),
-        sounds=_MP4_SOUNDS | {"opus", "vorbis", "flac", "ac3", "eac3", "dca", "pcm_s16le", "pcm_s24le"},
+        videos=frozenset({"h264", "hevc", "av1", "vp8", "vp9"} | {"mpeg4", "mpeg2video", "prores"}),
+        sounds=_MP4_SOUNDS | {"opus", "vorbis", "flac", "ac3", "eac3", "dts", "pcm_s16le", "pcm_s24le"},
         text="subrip",
     ),
     "video/webm": Container(
         muxer="webm",
         encoder="libvpx-vp9",
         sound=sound.OPUS,
-        videos=frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d"}),
+        videos=frozenset({"vp8", "vp9", "av1"}),
         sounds=frozenset({"opus", "vorbis"}),
         text="webvtt",
     ),
     # MPEG-4 part 2 with MP3 is what every player that still asks for AVI plays; H.264 has no clean home in it.
-    "video/x-msvideo": Container(
-        muxer="avi", encoder="mpeg4", sound=sound.MP3, sounds=frozenset({"mp3", "mp3float"}), sound_limit=1
+    _AVI: Container(
+        muxer="avi",
+        encoder="mpeg4",
+        sound=sound.MP3,
+        sounds=frozenset({"mp3"}),
+        sound_limit=1,
+        flags=("-avoid_negative_ts", "disabled"),  # else MP3's encoder delay costs the second frame its place
     ),
 }
 
@@ -165,7 +168,7 @@ def keeps_picture(mime: str, source_mime: str, video: Video, settings: Mapping[s
     """Whether the picture track can be moved into the target as it is."""
     if mime == source_mime or {"resize", "start", "duration", "fps", "crf"} & set(settings):
         return False
-    if source_mime == "video/x-msvideo" or video.codec not in CONTAINERS[mime].videos:
+    if source_mime == _AVI or video.codec not in CONTAINERS[mime].videos:
         return False  # AVI stores no presentation times: B-frames would come out shuffled
     if video.rotation_deg and mime not in ("video/mp4", "video/quicktime"):
         return False  # elsewhere players do not turn it
@@ -175,7 +178,7 @@ def keeps_picture(mime: str, source_mime: str, video: Video, settings: Mapping[s
 
 def keeps_sound(mime: str, source_mime: str, track: Sound, settings: Mapping[str, Any]) -> bool:
     """Whether a sound track can be moved into the target as it is; optimising recodes what is above the default."""
-    if (sound.SETTINGS | {"start", "duration"}) & set(settings) or source_mime == "video/x-msvideo":
+    if (sound.SETTINGS | {"start", "duration"}) & set(settings) or source_mime == _AVI:
         return False
     container = CONTAINERS[mime]
     if track.codec not in container.sounds:
@@ -221,7 +224,7 @@ def film(
     else:
         to = size(video.width_px, video.height_px, settings.get("resize", {}), even=True)
         fps = frame_rate(settings["fps"]) if "fps" in settings else None
-        if fps is None and container.muxer == "avi":
+        if fps is None and _AVI in (mime, source_mime):
             fps = min(frame_rate(video.frame_rate or 25), Fraction(60))  # AVI has one rate for all frames
         args += ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels="yuv420p")]
         args += picture_codec(container.encoder, settings)

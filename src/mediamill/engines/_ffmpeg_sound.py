@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,13 +23,14 @@ class Codec:
     names: frozenset[str] = frozenset()
 
 
-MP3 = Codec(encoder="libmp3lame", channels=2, rates=_MPEG_RATES, kbps=192, names=frozenset({"mp3", "mp3float"}))
+MP3 = Codec(encoder="libmp3lame", channels=2, rates=_MPEG_RATES, kbps=192, names=frozenset({"mp3"}))
 AAC = Codec(encoder="aac", channels=8, rates=(*_MPEG_RATES, 64000, 88200, 96000), kbps=128, names=frozenset({"aac"}))
-OPUS = Codec(encoder="libopus", channels=8, rates=(48000,), kbps=128, names=frozenset({"opus", "libopus"}))
-VORBIS = Codec(encoder="libvorbis", channels=8, kbps=160, names=frozenset({"vorbis", "libvorbis"}))
+ADTS = replace(AAC, channels=6)  # its header counts to seven, and seven means eight in an order few have
+OPUS = Codec(encoder="libopus", channels=8, rates=(48000,), kbps=128, names=frozenset({"opus"}))
+VORBIS = Codec(encoder="libvorbis", channels=8, kbps=160, names=frozenset({"vorbis"}))
 FLAC = Codec(encoder="flac", channels=8, names=frozenset({"flac"}))
 WAV = Codec(encoder="pcm_s16le", channels=8)
-AIFF = Codec(encoder="pcm_s16be", channels=8)
+AIFF = Codec(encoder="pcm_s16be", channels=6)  # eight make a CHAN chunk that libavformat 8.1 overruns its heap on
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 """One layout a channel count, the ones libopus and libvorbis accept: they refuse "5.1(side)", which most discs hold."""
@@ -51,7 +52,7 @@ TARGETS: dict[str, Target] = {
     "audio/flac": Target(muxer="flac", codec=FLAC, cover=True),
     "audio/ogg": Target(muxer="ogg", codec=VORBIS),
     "audio/opus": Target(muxer="opus", codec=OPUS),
-    "audio/aac": Target(muxer="adts", codec=AAC),
+    "audio/aac": Target(muxer="adts", codec=ADTS),
     "audio/mp4": Target(muxer="ipod", codec=AAC, flags=("-movflags", "+faststart"), cover=True),
     "audio/aiff": Target(muxer="aiff", codec=AIFF, flags=("-write_id3v2", "1")),
 }
@@ -112,13 +113,20 @@ def _a(spec: str) -> str:
     return f":a{spec}" if spec else ""
 
 
-def extract(mime: str, source: Sound, settings: Mapping[str, Any], *, copy: bool, cover: int | None) -> list[str]:
-    """Output options of a sound file made from one track, with its cover picture where the target has a place."""
+def extract(
+    mime: str, source: Sound, settings: Mapping[str, Any], *, copy: bool, cover: int | None = None, ogg: bool = False
+) -> list[str]:
+    """Output options of a sound file made from one track, with its cover picture where the target has a place.
+
+    `ogg`: the source keeps its tags on the track, where other formats would leave them unseen.
+    """
     target = TARGETS[mime]
     args = ["-map", f"0:{source.index}"]
     if cover is not None and target.cover:
         args += ["-map", f"0:{cover}", "-c:v", "copy", "-disposition:v:0", "attached_pic"]
     args += ["-c:a", "copy"] if copy else encode(target.codec, source, settings)
+    if ogg:
+        args += ["-map_metadata", f"0:s:{source.index}"]
     return [*args, "-sn", "-dn", *target.flags, "-f", target.muxer]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -115,7 +115,9 @@ def _sound(work: Conversion, source: _av.Source) -> Mapping[str, Any]:
     copy = work.source_mime != work.target_mime and _ffmpeg_sound.fits(work.target_mime, track, work.settings)
 
     def run(copy: bool) -> float:
-        args = _ffmpeg_sound.extract(work.target_mime, track, work.settings, copy=copy, cover=index)
+        args = _ffmpeg_sound.extract(
+            work.target_mime, track, work.settings, copy=copy, cover=index, ogg=source.demuxer == "ogg"
+        )
         return _ffmpeg.run(work, [*_input(work), *args, _output(work)], duration_s=_span(work, source), what="sound")
 
     copied, written_s = _first_that_works(run, copy)
@@ -135,7 +137,7 @@ def _film(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str
     return {**({"remuxed": True} if copied and plan(True).remuxed else {}), **_facts(source, work, written_s)}
 
 
-def _first_that_works(run: Any, copy: bool) -> tuple[bool, float]:
+def _first_that_works(run: Callable[[bool], float], copy: bool) -> tuple[bool, float]:
     """Move the tracks; encode them when the container turns out not to take them after all."""
     if copy:
         try:
