@@ -1,0 +1,148 @@
+"""HTML made well-formed and passive: open tags closed where a browser would, scripts, frames and outside pictures out."""
+
+from __future__ import annotations
+
+from html import escape
+from html.parser import HTMLParser
+
+VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
+)
+DROPPED = frozenset(
+    [
+        "script",
+        "style",
+        "iframe",
+        "object",
+        "embed",
+        "applet",
+        "frame",
+        "frameset",
+        "noscript",
+        "template",
+        "link",
+        "base",
+        "param",
+    ]
+)
+SILENT = frozenset(["script", "style", "iframe", "object", "applet", "frameset", "noscript", "template"])
+"""Dropped with all that stands inside."""
+CLOSES = {
+    "td": {"td", "th"},
+    "th": {"td", "th"},
+    "tr": {"td", "th", "tr"},
+    "tbody": {"td", "th", "tr", "thead", "tbody", "colgroup"},
+    "tfoot": {"td", "th", "tr", "thead", "tbody", "colgroup"},
+    "thead": {"colgroup", "caption"},
+    "li": {"li", "p"},
+    "dt": {"dt", "dd", "p"},
+    "dd": {"dt", "dd", "p"},
+    "option": {"option"},
+}
+CLOSE_P = frozenset(
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "div",
+        "dl",
+        "fieldset",
+        "footer",
+        "form",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "header",
+        "hr",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "pre",
+        "section",
+        "table",
+        "ul",
+    ]
+)
+WALLS = frozenset({"table", "ul", "ol", "dl", "blockquote", "div", "section", "article", "body"})
+"""Elements an implied close does not reach through."""
+MAX_DEPTH = 400
+
+
+class _Tidy(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.out: list[str] = []
+        self.open: list[str] = []
+        self.silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in SILENT:
+            self.silent += 1
+        if self.silent or tag in DROPPED:
+            return
+        self._imply(tag)
+        if len(self.open) >= MAX_DEPTH and tag not in VOID:
+            return
+        kept = "".join(f' {name}="{escape(value or "")}"' for name, value in attrs if _harmless(tag, name, value or ""))
+        self.out.append(f"<{tag}{kept}>")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in SILENT:
+            self.silent = max(0, self.silent - 1)
+            return
+        if self.silent or tag in VOID or tag not in self.open:
+            return
+        while self.open:
+            last = self.open.pop()
+            self.out.append(f"</{last}>")
+            if last == tag:
+                return
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.out.append(escape(data, quote=False))
+
+    def _imply(self, tag: str) -> None:
+        closing = CLOSES.get(tag, set()) | ({"p"} if tag in CLOSE_P else set())
+        while closing:
+            for depth in range(len(self.open) - 1, -1, -1):
+                if self.open[depth] in closing:
+                    self.handle_endtag(self.open[depth])
+                    break
+                if self.open[depth] in WALLS:
+                    return
+            else:
+                return
+
+    def done(self) -> str:
+        self.close()
+        while self.open:
+            self.out.append(f"</{self.open.pop()}>")
+        return "".join(self.out)
+
+
+def _harmless(tag: str, name: str, value: str) -> bool:
+    if name.startswith("on") or not name.replace("-", "").replace(":", "").isalnum():
+        return False
+    if name in ("src", "data", "poster", "srcset", "background"):
+        return tag == "img" and name == "src" and value.startswith("data:")
+    return not (name == "href" and value.strip().lower().startswith(("javascript:", "file:", "data:", "vbscript:")))
+
+
+def tidy(html: str) -> str:
+    """`html` again, for a reader that wants every tag closed."""
+    parser = _Tidy()
+    parser.feed(html)
+    return "<!DOCTYPE html>" + parser.done()
