@@ -8,6 +8,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -18,8 +20,10 @@ Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes there are."""
 
 RESUMABLE_FROM_BYTES = 64 * 1024 * 1024
-_PIECE_BYTES = 16 * 1024 * 1024
+PIECE_BYTES = 16 * 1024 * 1024
 _TRIES = 5
+FIRST_PAUSE_S = 0.2
+"""Before the second try; doubles each time."""
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -154,7 +158,7 @@ def resumable(
     with path.open("rb") as source:
         while True:
             source.seek(offset)
-            piece = source.read(_PIECE_BYTES)
+            piece = source.read(PIECE_BYTES)
             try:
                 with answered(str(http.base_url)):
                     answer = http.patch(
@@ -171,7 +175,7 @@ def resumable(
                 failures += 1
                 if failures >= _TRIES:
                     raise
-                time.sleep(0.2 * 2**failures)
+                time.sleep(FIRST_PAUSE_S * 2**failures)
                 offset = _offset(http, location, headers)
                 continue
             failures = 0
@@ -194,21 +198,20 @@ def download(
     http: httpx.Client, url: str, file: Downloadable, target: Path, on_progress: Progress | None = None
 ) -> Path:
     """Save `url` as `target` by way of a file beside it; the checksum is compared when it is known."""
-    size: int | None = file.get("size_bytes")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     failures = 0
     try:
-        with part.open("w+b") as sink:
-            etag = None
+        with part.open("w+b", buffering=0) as sink:
+            arriving = _Arriving(sink, file.get("size_bytes"), on_progress)
             while True:
                 try:
-                    etag = _receive(http, url, sink.fileno(), etag, size, on_progress)
+                    arriving.receive(http, url)
                     break
                 except Unreachable:
                     failures += 1
                     if failures >= _TRIES:
                         raise
-                    time.sleep(0.2 * 2**failures)
+                    time.sleep(FIRST_PAUSE_S * 2**failures)
             if (want := file.get("sha256")) is not None:
                 sink.seek(0)
                 if hashlib.file_digest(sink, "sha256").hexdigest() != want:
@@ -219,29 +222,40 @@ def download(
     return target
 
 
-def _receive(
-    http: httpx.Client, url: str, sink: int, etag: str | None, size: int | None, on_progress: Progress | None
-) -> str | None:
-    """Append what is still missing. A server that cannot go on from there sends all again."""
-    have = os.lseek(sink, 0, os.SEEK_END)
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": etag} if etag else {})
-    with answered(url), http.stream("GET", url, headers=headers) as answer:
-        if answer.status_code == 416 and have == size:
-            return etag
-        check(answer)
-        if answer.status_code != 206:
-            os.ftruncate(sink, 0)
-            have = os.lseek(sink, 0, os.SEEK_SET)
-        for chunk in answer.iter_bytes(1 << 18):
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(sink, view) :]
-            have += len(chunk)
-            if on_progress is not None:
-                on_progress(have, size or have)
-    if size is not None and have < size:
-        raise Unreachable(f"{have} of {size} bytes came.", broke_off=True)
-    found: str | None = answer.headers.get("ETag")
-    return found
+@dataclass
+class _Arriving:
+    """A download under way: what came stays when a connection breaks, as long as the server still has the same."""
+
+    sink: FileIO
+    size: int | None
+    on_progress: Progress | None
+    have: int = 0
+    etag: str | None = None
+
+    def receive(self, http: httpx.Client, url: str) -> None:
+        """Get what is still missing; a server that cannot go on from there sends all again."""
+        headers = {"Accept-Encoding": "identity"}
+        if self.have:
+            headers |= {"Range": f"bytes={self.have}-"} | ({"If-Range": self.etag} if self.etag else {})
+        with answered(url), http.stream("GET", url, headers=headers) as answer:
+            if answer.status_code == 416 and self.have == self.size:
+                return
+            check(answer)
+            if answer.status_code != 206:
+                self.have = 0
+                self.sink.seek(0)
+                self.sink.truncate()
+            self.etag = answer.headers.get("ETag")
+            # In the pieces that come: larger ones would be gathered first, and lost with the connection.
+            for chunk in answer.iter_bytes():
+                self._keep(chunk)
+        if self.size is not None and self.have < self.size:
+            raise Unreachable(f"{self.have} of {self.size} bytes came.", broke_off=True)
+
+    def _keep(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            view = view[self.sink.write(view) :]
+        self.have += len(chunk)
+        if self.on_progress is not None:
+            self.on_progress(self.have, self.size or self.have)

@@ -224,7 +224,7 @@ class Client:
                 failures += 1
                 if failures > 5 or (deadline is not None and time.monotonic() >= deadline):
                     raise
-                time.sleep(min(0.2 * 2**failures, 5.0))
+                time.sleep(min(_transfer.FIRST_PAUSE_S * 2**failures, 5.0))
                 continue
             failures = 0
             if task["state"] in FINAL:

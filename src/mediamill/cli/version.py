@@ -17,7 +17,8 @@ def version(at: _connection.At) -> None:
     from mediamill import client
 
     try:
-        server = at.connect().version().get("version")
+        with at.connect() as mill:
+            server = mill.version().get("version")
     except client.ClientError:
         server = None
     found = {"mediamill": __version__, "python": platform.python_version(), "server": server, "url": at.url}
