@@ -177,7 +177,7 @@ class Child:
         elif not isinstance(error, MediamillError):
             private = "".join(traceback.format_exception(error))
             error = ToolFailed("The work failed unexpectedly.")
-        elif error.__cause__ is not None:
+        elif isinstance(error, ToolFailed) and error.__cause__ is not None:  # bad media is no news to an operator
             private = "".join(traceback.format_exception(error))
         named = next(c for c in type(error).__mro__ if getattr(errors, c.__name__, None) is c)
         kept = named if issubclass(named, Failed) else BadMedia

@@ -73,6 +73,7 @@ class Slot:
         self._began_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.number = number
+        self.owner = ""
         self.tasks = 0
 
     async def run(self, job: Job, on_report: Callable[[str, float | None], None]) -> Done:
@@ -215,6 +216,12 @@ class Slot:
             await self._bury()
             await asyncio.to_thread(_tree.wipe, self.folder, by_force=True)
 
+    async def take(self, owner: str) -> None:
+        """Now for this owner: a child that has read another's files is replaced first."""
+        if self.owner != owner and self.tasks:
+            await self._bury()
+        self.owner = owner
+
     async def warm(self) -> None:
         """Have a child that waits."""
         await self._living()
@@ -227,7 +234,7 @@ class Slot:
         if self._child is not None:
             self._child.kill()
             await self._child.gone
-            self._child, self.tasks = None, 0
+            self._child, self.owner, self.tasks = None, "", 0
 
 
 class Children:
@@ -269,7 +276,8 @@ class Children:
             environment or {},
         )
         self._slots = [Slot(n, self._folder / f"slot-{n}", self._nurse) for n in range(slots)]
-        self._free: asyncio.LifoQueue[Slot] = asyncio.LifoQueue()
+        self._free: list[Slot] = []
+        self._places = asyncio.Semaphore(slots)
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -294,8 +302,7 @@ class Children:
         await asyncio.to_thread(self._make_folders)
         await self._nurse.open()
         await asyncio.gather(*(slot.warm() for slot in self._slots[: self._warm]))
-        for slot in reversed(self._slots):
-            self._free.put_nowait(slot)
+        self._free = self._slots[::-1]
         self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -308,20 +315,35 @@ class Children:
         await self._nurse.close()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[Slot]:
-        """A free slot, its folders empty; waits for one."""
-        slot = await self._free.get()
-        try:
-            yield slot
-        finally:
-            # Shielded: a caller that is being cancelled must not leave files behind for the next task.
-            await asyncio.shield(self._give_back(slot))
+    async def slot(self, owner: str = "") -> AsyncIterator[Slot]:
+        """A free slot, its folders empty; waits for one.
+
+        owner: whose files will be read. No child ever serves two owners, so what one's hostile file did to it cannot
+        reach another's; going from one to the next costs a new child, some 10 ms.
+        """
+        async with self._places:
+            slot = self._choose(owner)
+            try:
+                await slot.take(owner)
+                yield slot
+            finally:
+                # Shielded: a caller that is being cancelled must not leave files behind for the next task.
+                await asyncio.shield(self._give_back(slot))
+
+    def _choose(self, owner: str) -> Slot:
+        """One that served this owner last, else one that served none, else the one unused for longest."""
+        for wanted in (owner, ""):
+            for slot in reversed(self._free):
+                if slot.owner == wanted:
+                    self._free.remove(slot)
+                    return slot
+        return self._free.pop(0)
 
     async def _give_back(self, slot: Slot) -> None:
         try:
             await slot.tidy(*self._recycle)
         finally:
-            self._free.put_nowait(slot)
+            self._free.append(slot)
 
     async def _watch(self) -> None:
         while True:

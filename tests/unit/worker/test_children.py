@@ -154,6 +154,19 @@ async def test_a_child_grown_too_large_is_replaced(tmp_path: Path) -> None:
     assert first.details["pid"] != second.details["pid"]
 
 
+async def test_no_child_serves_two_owners(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=2) as children:
+        pids: dict[str, set[int]] = {}
+        for owner in ("a", "b", "a", "b", "c", "a", "a"):
+            async with children.slot(owner) as slot:
+                done = await slot.run(job("trivial"), ignore)
+            pids.setdefault(owner, set()).add(done.details["pid"])
+
+    assert not pids["a"] & pids["b"]
+    assert not pids["c"] & (pids["a"] | pids["b"])
+    assert len(pids["b"]) == 1  # kept while there was room
+
+
 async def test_cancel_ends_the_whole_tree_within_a_second(children: Children) -> None:
     loop = asyncio.get_running_loop()
     async with children.slot() as slot:
