@@ -1,0 +1,66 @@
+"""Facts of pictures from their headers: size as displayed, alpha, frames, codec. Nothing is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mediamill.core import formats
+from mediamill.core.media import Facts
+from mediamill.engines import _heif_box, _jxl_header, svg
+from mediamill.engines._picture import check_size, has_alpha, reading
+from mediamill.engines._picture_read import PILLOW_FORMATS, open_pillow
+
+_MOVING = frozenset({"image/gif", "image/webp", "image/png", "image/avif"})
+
+
+class ImageProber:
+    """See the module. Implements core.ports.Prober."""
+
+    def families(self) -> Iterable[str]:
+        return ("image",)
+
+    def probe(self, path: Path, mime: str) -> Facts:
+        codec = formats.by_mime(mime).names[0]
+        if mime == svg.MIME:
+            width, height = (max(1, round(side)) for side in svg.size_of(path))
+            return Facts(width_px=width, height_px=height, video_codec=codec, frames=1, has_alpha=True)
+        if mime == "image/heic":
+            width, height, alpha = _heif_box.facts(path)
+            check_size(width, height)
+            return Facts(width_px=width, height_px=height, video_codec="hevc", frames=1, has_alpha=alpha)
+        if mime == "image/jxl":
+            width, height, may_see_through = _jxl_header.facts(path)
+            check_size(width, height)
+            return Facts(width_px=width, height_px=height, video_codec=codec, has_alpha=may_see_through)
+        if mime not in PILLOW_FORMATS:
+            return Facts()
+        with reading(), open_pillow(path, mime) as image:
+            return _facts(image, mime, codec)
+
+
+def _facts(image: Any, mime: str, codec: str) -> Facts:
+    turned = image.getexif().get(0x0112, 1)
+    width, height = image.size[::-1] if turned in (5, 6, 7, 8) else image.size
+    frames = image.n_frames if mime in _MOVING else 1
+    duration_s = None
+    if frames > 1 and mime == "image/gif":
+        # Seeking reads block headers only; other formats would have to be decoded to know.
+        total_ms = 0
+        for index in range(min(frames, 10_000)):
+            image.seek(index)
+            total_ms += int(image.info.get("duration") or 0)
+        duration_s = total_ms / 1000
+    return Facts(
+        width_px=width,
+        height_px=height,
+        video_codec="av1" if mime == "image/avif" else codec,
+        frames=frames,
+        pages=getattr(image, "n_frames", None) if mime == "image/tiff" else None,
+        duration_s=duration_s,
+        has_alpha=has_alpha(image),
+    )
+
+
+PROBER = ImageProber()
