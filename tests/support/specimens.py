@@ -215,6 +215,7 @@ SPECIMENS: dict[str, tuple[Recipe, str | None]] = {
     "heif": (raw(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"), "image/heic"),
     "wav": (ffmpeg("-f", "wav", audio=True), "audio/wav"),
     "rf64": (ffmpeg("-rf64", "always", "-f", "wav", audio=True), "audio/wav"),
+    "wav big-endian": (raw(b"RIFX\0\0\0\x24WAVEfmt \0\0\0\x10"), "audio/wav"),
     "mp3": (ffmpeg("-f", "mp3", audio=True), "audio/mpeg"),
     "mp3 without tags": (ffmpeg(*_NO_TAGS, "-f", "mp3", audio=True), "audio/mpeg"),
     "mp3 at 22 kHz": (ffmpeg("-ar", "22050", *_NO_TAGS, "-f", "mp3", audio=True), "audio/mpeg"),

@@ -139,6 +139,7 @@ _MAGIC: tuple[tuple[int, bytes, Answer], ...] = (
     (0, b"\xff\xd8\xff", "image/jpeg"),
     (0, b"RIFF", _riff),
     (0, b"RF64", _riff),  # EBU Tech 3306, WAV past 4 GiB
+    (0, b"RIFX", _riff),  # the same with big-endian numbers
     (0, b"GIF87a", "image/gif"),
     (0, b"GIF89a", "image/gif"),
     (0, b"II*\0", "image/tiff"),

@@ -28,7 +28,7 @@ USER_AGENT = f"mediamill/{__version__}"
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TRY_LATER = frozenset((408, 425, 429))
 _ANSWER_BYTES = 16 * 1024
-_BATCH_BYTES = 256 * 1024
+_BATCH_BYTES = 512 * 1024
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")  # RFC 6838 4.2
 _OURS = frozenset(("host", "connection", "content-length", "transfer-encoding", "accept-encoding", "upgrade", "te"))
 
@@ -213,7 +213,7 @@ class Client:
             raise SourceRefused(f"The source is larger than the limit of {max_bytes} bytes.")
         sink = Sink(target, max_bytes=max_bytes, gunzip=gunzip)
         try:
-            await asyncio.to_thread(sink.open)
+            sink.open()  # not on a thread: a cancel must not meet a file that is still to be made
             await self._drain(response, sink, on_progress, None if gunzip else total, max_bytes)
             await asyncio.to_thread(sink.finish)
         except BaseException:
@@ -323,9 +323,10 @@ def _cause(error: BaseException | None, kind: type[BaseException]) -> bool:
 
 def _system_trust() -> ssl.SSLContext:
     """The machine's certificates; the bundled ones where it has none (a bare container)."""
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile or (paths.capath and any(os.scandir(paths.capath))):
-        return ssl.create_default_context()
     import certifi
 
-    return ssl.create_default_context(cafile=certifi.where())
+    paths = ssl.get_default_verify_paths()
+    found = paths.cafile or (paths.capath and any(os.scandir(paths.capath)))
+    trust = ssl.create_default_context(cafile=None if found else certifi.where())
+    trust.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996; some builds leave it to the machine's OpenSSL settings
+    return trust

@@ -18,6 +18,7 @@ from tests.support.web import FakeResolver, answer, redirect, serving
 
 from mediamill.core.errors import Invalid, SourceRefused, SourceUnreachable
 from mediamill.net import Client, Fetched, Limits, Resolver
+from mediamill.net.client import _system_trust
 
 VECTORS = json.loads(Path(__file__).with_name("hostile_urls.json").read_text())
 HOSTILE = [
@@ -498,6 +499,19 @@ async def test_a_redirect_out_of_tls_is_refused(authority: trustme.CA, target: P
     async with serving(pages, tls=_tls(authority, "files.example")) as web:
         here = client(trust=_trusting(authority))
         await refused(here, web.url(host="files.example"), target, match="https to http")
+
+
+def test_trust_is_the_machines_or_else_the_bundled_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", "", "SSL_CERT_DIR", "")
+    machines = _system_trust()
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    bundled = _system_trust()
+
+    assert bundled.cert_store_stats()["x509_ca"] > 50
+    for context in (machines, bundled):
+        assert context.check_hostname
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 async def test_an_ipv6_literal_is_reached_when_allowed(target: Path) -> None:
