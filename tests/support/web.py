@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,7 +17,7 @@ Page = Callable[[asyncio.StreamWriter], Awaitable[None]]
 class Web:
     """Pages by path (query included). `requests` holds the head and body of each request as it came."""
 
-    pages: dict[str, Page | bytes] = field(default_factory=dict)
+    pages: Mapping[str, Page | bytes] = field(default_factory=dict)
     requests: list[bytes] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
     port: int = 0
@@ -49,7 +49,7 @@ class Web:
 
 @asynccontextmanager
 async def serving(
-    pages: dict[str, Page | bytes], *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    pages: Mapping[str, Page | bytes], *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Web]:
     """A running server on a port of its own."""
     web = Web(pages=pages, host=f"[{host}]" if ":" in host else host, scheme="https" if tls else "http")

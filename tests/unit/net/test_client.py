@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.support.web import FakeResolver, answer, redirect, serving
+from tests.support.web import FakeResolver, Page, answer, redirect, serving
 
 from mediamill.core.errors import Invalid, SourceRefused, SourceUnreachable
 from mediamill.net import Client, Fetched, Limits, Resolver
@@ -118,7 +118,7 @@ async def test_a_name_that_rebinds_between_two_hops_is_refused_at_the_second(tar
      "http://[::ffff:127.0.0.2]:{port}/", "//0x7f000002:{port}/", "file:///etc/passwd", "http://u@127.0.0.1:{port}/"],
 )  # fmt: skip
 async def test_a_redirect_inside_is_refused(status: int, inside: str, target: Path) -> None:
-    pages = {}
+    pages: dict[str, bytes] = {}
     async with serving(pages) as web:
         pages["/"] = redirect(status, inside.format(port=web.port))
         await refused(client(), web.url(), target)
@@ -149,8 +149,8 @@ async def test_redirects_are_followed_with_each_hop_resolved_again(status: int, 
 
 
 async def test_five_redirects_are_fine_and_six_are_not(target: Path) -> None:
-    pages: dict[str, object] = {f"/{n}": redirect(302, f"/{n - 1}") for n in range(1, 7)} | {"/0": answer(b"end")}
-    async with serving(pages) as web:  # type: ignore[arg-type]  # a dict of bytes is a dict of pages
+    pages = {f"/{n}": redirect(302, f"/{n - 1}") for n in range(1, 7)} | {"/0": answer(b"end")}
+    async with serving(pages) as web:
         got = await client().fetch(web.url("/5"), target)
         target.unlink()
         await refused(client(), web.url("/6"), target, match="more than 5 times")
@@ -255,7 +255,7 @@ async def test_silence_ends_at_the_read_timeout(target: Path) -> None:
         await unreachable(client(limits=limits), web.url(), target, match="in time")
 
 
-def _drip(head: bytes, drop: bytes) -> object:
+def _drip(head: bytes, drop: bytes) -> Page:
     async def page(writer: asyncio.StreamWriter) -> None:
         writer.write(head)
         while True:
@@ -267,31 +267,31 @@ def _drip(head: bytes, drop: bytes) -> object:
 
 
 async def test_a_head_that_drips_ends(target: Path) -> None:
-    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\nx: ", b"y")}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\nx: ", b"y")}) as web:
         limits = Limits(connect_timeout_s=0.05, read_timeout_s=0.1)
         await unreachable(client(limits=limits), web.url(), target, match="in time")
 
 
 async def test_early_hints_without_end_end(target: Path) -> None:
-    async with serving({"/": _drip(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")}) as web:
         limits = Limits(connect_timeout_s=0.05, read_timeout_s=0.1)
         await unreachable(client(limits=limits), web.url(), target, match="in time")
 
 
 async def test_a_body_that_drips_is_too_slow(target: Path) -> None:
-    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", b"y")}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", b"y")}) as web:
         limits = Limits(rate_window_s=0.15, min_rate=1024)
         await unreachable(client(limits=limits), web.url(), target, match="less than 1024 bytes a second")
 
 
 async def test_the_whole_fetch_has_a_time_limit(target: Path) -> None:
-    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", bytes(4096))}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", bytes(4096))}) as web:
         await unreachable(client(limits=Limits(total_timeout_s=0.2)), web.url(), target, match="longer than 0.2 s")
 
 
 async def test_a_cancelled_fetch_leaves_no_file(target: Path) -> None:
     started = asyncio.Event()
-    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", bytes(65536))}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", bytes(65536))}) as web:
         task = asyncio.create_task(client().fetch(web.url(), target, on_progress=lambda *_: started.set()))
         await started.wait()
         assert target.exists()
@@ -502,7 +502,7 @@ async def test_a_redirect_out_of_tls_is_refused(authority: trustme.CA, target: P
 
 
 def test_trust_is_the_machines_or_else_the_bundled_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = ssl.DefaultVerifyPaths(None, None, "SSL_CERT_FILE", "", "SSL_CERT_DIR", "")
+    nowhere = ssl.DefaultVerifyPaths("", "", "SSL_CERT_FILE", "", "SSL_CERT_DIR", "")
     machines = _system_trust()
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
     bundled = _system_trust()
@@ -550,14 +550,14 @@ async def test_a_post_follows_nothing_and_calls_every_status_an_answer(status: i
 
 
 async def test_a_long_answer_to_a_post_is_cut_at_sixteen_kibibytes() -> None:
-    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", bytes(9000))}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"HTTP/1.1 200 OK\r\n\r\n", bytes(9000))}) as web:
         got = await client().post(web.url(), body=b"{}", headers={}, timeout_s=5)
 
     assert len(got.body) == 16 * 1024
 
 
 async def test_a_post_that_is_not_answered_in_time_is_unreachable() -> None:
-    async with serving({"/": _drip(b"", b"")}) as web:  # type: ignore[dict-item]
+    async with serving({"/": _drip(b"", b"")}) as web:
         with pytest.raises(SourceUnreachable, match="gave no answer within"):
             await client().post(web.url(), body=b"{}", headers={}, timeout_s=0.1)
 
