@@ -42,7 +42,8 @@ class ImageProber:
 
 def _facts(image: Any, mime: str, codec: str) -> Facts:
     turned = image.getexif().get(0x0112, 1)
-    width, height = image.size[::-1] if turned in (5, 6, 7, 8) else image.size
+    sideways = turned in (5, 6, 7, 8) and mime != "image/tiff"  # Pillow gives a TIFF as displayed
+    width, height = image.size[::-1] if sideways else image.size
     frames = image.n_frames if mime in _MOVING else 1
     duration_s = None
     if frames > 1 and mime == "image/gif":
