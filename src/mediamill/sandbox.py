@@ -16,6 +16,7 @@ import struct
 import sys
 import sysconfig
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -70,6 +71,7 @@ def abi() -> int:
     return max(version, 0)
 
 
+@cache
 def python_paths() -> list[Path]:
     """Where this interpreter, its libraries and this package live. The entries of sys.path are not all of them:
     one of those may be the folder the server was started in, with everybody's data below it."""

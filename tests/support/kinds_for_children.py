@@ -104,6 +104,12 @@ def shared_hog(ctx: Context, given: Given) -> Result:
     return Result(outputs=[])
 
 
+def tool_hog(ctx: Context, given: Given) -> Result:
+    code = f"import time; held = b'x' * ({given.count} << 20); time.sleep(600)"
+    ctx.engines.tools().run([sys.executable, "-S", "-c", code], name="hog")
+    return Result(outputs=[])
+
+
 def big_file(ctx: Context, given: Given) -> Result:
     with (ctx.scratch / "big").open("wb") as file:
         for _ in range(given.count):

@@ -30,13 +30,20 @@ GRACE_S = 2.0
 
 _CHUNK = 65536
 _NOFILE = 256
-_MEMORY_WORDS = re.compile(r"cannot allocate memory|out of memory|bad_alloc|heap exhausted|memory allocation of", re.I)
+_STACKS_BYTES = 1 << 30
+"""Room for thread stacks, which RLIMIT_DATA counts at 8 MiB each though hardly any of it is ever touched. Without it
+ffmpeg at 1080p needs a limit of 1 GiB for 250 MB of use, and a refused allocation made x264 hang. The memory that is
+really used is measured by the worker, four times a second."""
+_MEMORY_WORDS = re.compile(
+    r"cannot allocate memory|out of memory|bad_alloc|heap exhausted|memory allocation of|malloc of size", re.I
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one task may use. `memory_bytes` counts what each process writes to (RLIMIT_DATA), and the tree as a whole;
-    `output_bytes` bounds each file and their sum, `scratch_bytes` everything in the work folder at once."""
+    """What one task may use. `memory_bytes` is resident memory of the whole tree above the idle child's;
+    `output_bytes` bounds each file and the sum of outputs, `scratch_bytes` all that lies in the work folder at once;
+    `processes` counts the child."""
 
     wall_s: float
     cpu_s: int
@@ -248,9 +255,10 @@ class ToolRunner:
     def _limit(self, pid: int) -> None:
         """Tighten what the program inherited. RLIMIT_DATA rather than RLIMIT_AS: it counts memory that can be written,
         not the terabyte that a Haskell or JavaScript runtime reserves, nor mapped input files."""
+        data_bytes = self._limits.memory_bytes + _STACKS_BYTES
         cpu_s = max(1, self._limits.cpu_s - int(_cpu_s() - self._cpu_before_s))
         wanted = (
-            (resource.RLIMIT_DATA, self._limits.memory_bytes, self._limits.memory_bytes),
+            (resource.RLIMIT_DATA, data_bytes, data_bytes),
             (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),  # SIGXCPU, then SIGKILL for one that ignores it
             (resource.RLIMIT_FSIZE, self._limits.output_bytes, self._limits.output_bytes),
             (resource.RLIMIT_NOFILE, _NOFILE, _NOFILE),

@@ -71,6 +71,7 @@ class Nursery:
 
     def serve(self) -> None:
         """Until the worker's end of the control socket closes."""
+        sandbox.python_paths()  # once, not in every child
         gc.freeze()  # the collector's marks would unshare the pages of everything imported so far
         awake, wake = socket.socketpair()
         for end in (awake, wake):

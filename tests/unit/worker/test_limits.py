@@ -27,6 +27,10 @@ async def test_memory_that_no_single_process_is_charged_for_counts_too(children:
     await ends(children, "shared_hog", LimitExceeded, "memory", count=400)
 
 
+async def test_memory_of_a_program_counts(children: Children) -> None:
+    await ends(children, "tool_hog", LimitExceeded, "memory", count=400)
+
+
 async def test_processor_time_is_a_limit(children: Children) -> None:
     await ends(children, "spin", LimitExceeded, "processor time", cpu_s=1)
 

@@ -121,7 +121,7 @@ def test_a_program_that_is_not_there_says_no_path(runner: Make) -> None:
 def test_memory_is_limited(runner: Make) -> None:
     with pytest.raises(LimitExceeded, match="memory"):
         runner(memory_bytes=64 << 20).run(
-            python("import sys\ntry: x = b'x' * (200 << 20)\nexcept MemoryError: sys.exit('out of memory')"), name="it"
+            python("import sys\ntry: x = b'x' * (2 << 30)\nexcept MemoryError: sys.exit('out of memory')"), name="it"
         )
 
 
