@@ -1,0 +1,270 @@
+"""The bytes of files: local disk or a bucket (S3, GCS, Azure), through obstore. Streams only, never whole objects.
+
+Keys are random and belong to one file each, so that deleting a file can delete its bytes without asking who else
+uses them. On local disk two shortcuts pass obstore by, for speed: results are moved in by a hard link instead of a
+copy, and inputs are lent to a job the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from mediamill.core.errors import Misconfigured, NotFound, TooLarge
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_READ_BYTES = 1 << 20
+_PART_BYTES = 5 << 20  # the least S3 takes for a part
+_HEAD_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What was written: its key, size, SHA-256 (hex) and first bytes, for sniffing."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+    head: bytes
+
+
+def new_key() -> str:
+    """A fresh key, spread over 256 folders."""
+    name = secrets.token_hex(16)
+    return f"{name[:2]}/{name}"
+
+
+class Blobs:
+    """One store of bytes. `where` is a local folder or a URL (s3://bucket/prefix, gs://…, az://…)."""
+
+    def __init__(self, where: Path | str) -> None:
+        from obstore.exceptions import BaseError
+        from obstore.store import LocalStore, from_url
+
+        self._folder: Path | None = None
+        self._store: ObjectStore
+        if isinstance(where, Path):
+            where.mkdir(parents=True, exist_ok=True)
+            self._folder = where.resolve()
+            self._store = LocalStore(self._folder, mkdir=True)
+        else:
+            try:
+                self._store = from_url(where)
+            except (BaseError, ValueError) as error:
+                raise Misconfigured(
+                    "MEDIAMILL_BLOBS_URL", f"{error}", "Like s3://bucket/prefix; credentials from AWS_*."
+                ) from error
+
+    @property
+    def local(self) -> bool:
+        """Whether the bytes lie on this machine's disk."""
+        return self._folder is not None
+
+    async def write(
+        self,
+        source: AsyncIterable[bytes],
+        *,
+        most_bytes: int | None = None,
+        exactly_bytes: int | None = None,
+    ) -> Stored:
+        """Stream bytes into a fresh key. Nothing is left behind when `source` fails or the size is off.
+
+        Raises TooLarge past `most_bytes`; a size other than `exactly_bytes` raises SizeMismatch.
+        """
+        import obstore
+
+        key, digest = new_key(), hashlib.sha256()
+        head, size = b"", 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal head, size
+            async for chunk in source:
+                size += len(chunk)
+                if most_bytes is not None and size > most_bytes:
+                    raise TooLarge(f"More than {most_bytes} bytes.")
+                if exactly_bytes is not None and size > exactly_bytes:
+                    raise SizeMismatch(exactly_bytes, size)
+                if len(head) < _HEAD_BYTES:
+                    head += chunk[: _HEAD_BYTES - len(head)]
+                digest.update(chunk)
+                yield chunk
+            if exactly_bytes is not None and size != exactly_bytes:
+                raise SizeMismatch(exactly_bytes, size)
+
+        if self._folder is not None:
+            await self._write_local(key, counted())
+        else:
+            await obstore.put_async(
+                self._store, key, counted(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
+            )
+        return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
+
+    async def _write_local(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        assert self._folder is not None  # noqa: S101
+        target = self._folder / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        try:
+            with part.open("wb", buffering=0) as file:
+                held, size = [], 0
+                async for chunk in chunks:
+                    held.append(chunk)
+                    size += len(chunk)
+                    if size >= _READ_BYTES:
+                        await asyncio.to_thread(file.write, b"".join(held))
+                        held, size = [], 0
+                await asyncio.to_thread(file.write, b"".join(held))
+                await asyncio.to_thread(os.fsync, file.fileno())
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def adopt(self, file: BinaryIO, path: Path) -> Stored:
+        """Take over a finished local file, open as `file`; it may be moved away from `path`.
+
+        The bytes are those of `file`, whatever lies at `path` by then: a hostile child may still live.
+        """
+        if self._folder is None:
+            return await self.write(_chunks(file))
+        return await asyncio.to_thread(self._adopt_local, file, path)
+
+    def _adopt_local(self, file: BinaryIO, path: Path) -> Stored:
+        assert self._folder is not None  # noqa: S101
+        key = new_key()
+        target = self._folder / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        head = b""
+        while chunk := file.read(_READ_BYTES):
+            head = head or chunk[:_HEAD_BYTES]
+            digest.update(chunk)
+        os.fsync(file.fileno())
+        ours = os.fstat(file.fileno())
+        try:
+            os.rename(path, target)
+            moved = os.path.samestat(os.lstat(target), ours)
+        except OSError:
+            moved = False  # another file system
+        if not moved:
+            part = target.with_name(target.name + ".part")
+            file.seek(0)
+            with part.open("wb") as copy:
+                shutil.copyfileobj(file, copy, _READ_BYTES)
+            part.rename(target)
+        os.chmod(target, 0o600)
+        return Stored(key=key, size_bytes=ours.st_size, sha256=digest.hexdigest(), head=head)
+
+    def open(self, key: str) -> BinaryIO:
+        """The bytes as a blocking, seekable file, for a look at parts of it. Raises NotFound."""
+        import obstore
+
+        try:
+            if self._folder is not None:
+                return (self._folder / key).open("rb")
+            return cast("BinaryIO", io.BufferedReader(cast("Any", obstore.open_reader(self._store, key))))
+        except FileNotFoundError:
+            raise NotFound("blob", key) from None
+
+    async def lend(self, key: str, target: Path, *, link: bool) -> None:
+        """Put the bytes at `target`: a hard link where that is allowed and possible, else a copy."""
+        if self._folder is not None:
+            await asyncio.to_thread(self._lend_local, key, target, link)
+            return
+        with target.open("wb") as file:
+            async for chunk in self.read(key):
+                await asyncio.to_thread(file.write, chunk)
+
+    def _lend_local(self, key: str, target: Path, link: bool) -> None:
+        assert self._folder is not None  # noqa: S101
+        try:
+            if link:
+                try:
+                    os.link(self._folder / key, target)
+                except FileNotFoundError:
+                    raise
+                except OSError:
+                    pass  # another file system, or a system that forbids links
+                else:
+                    return
+            shutil.copyfile(self._folder / key, target)
+        except FileNotFoundError:
+            raise NotFound("blob", key) from None
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to, not including, `end`, a megabyte at a time. Raises NotFound."""
+        import obstore
+
+        if end is None:
+            end = await self.size(key)
+        try:
+            while start < end:
+                # By ranges: obstore's own stream reads local files in steps of 8 KiB, 20 times slower.
+                length = min(_READ_BYTES, end - start)
+                yield bytes(await obstore.get_range_async(self._store, key, start=start, length=length))
+                start += length
+        except FileNotFoundError:
+            raise NotFound("blob", key) from None
+
+    async def size(self, key: str) -> int:
+        """Bytes stored under a key. Raises NotFound."""
+        import obstore
+
+        try:
+            return int((await obstore.head_async(self._store, key))["size"])
+        except FileNotFoundError:
+            raise NotFound("blob", key) from None
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove bytes; keys that are not there are fine."""
+        import obstore
+
+        for key in keys:
+            try:
+                await obstore.delete_async(self._store, key)
+            except FileNotFoundError:
+                continue
+
+    async def older_than(self, instant: datetime) -> AsyncIterator[list[str]]:
+        """Keys last written before an instant, in lots: for the chore that looks for bytes nobody refers to."""
+        import obstore
+
+        async for lot in obstore.list(self._store, chunk_size=500):
+            keys = [str(meta["path"]) for meta in lot if meta["last_modified"] < instant]
+            if keys:
+                yield keys
+
+    async def check(self) -> None:
+        """Raises what goes wrong when a byte is written and removed: for readiness."""
+        import obstore
+
+        key = f"check/{secrets.token_hex(8)}"
+        await obstore.put_async(self._store, key, b"1")
+        await obstore.delete_async(self._store, key)
+
+
+class SizeMismatch(TooLarge):
+    """Another number of bytes came than was said."""
+
+    code = "size_mismatch"
+
+    def __init__(self, expected: int, got: int) -> None:
+        super().__init__(f"{expected} bytes were declared; {'more' if got > expected else got} came.")
+
+
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+        yield chunk
+
+
+__all__ = ["Blobs", "SizeMismatch", "Stored", "new_key"]

@@ -1,0 +1,132 @@
+"""Every knob, with its type, default, unit and one line of help. The reference page and the checks are made from it.
+
+Environment variables start with MEDIAMILL_; each secret may also be given as a file: MEDIAMILL_ADMIN_KEY_FILE=/run/….
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mediamill.core.errors import Misconfigured
+
+PREFIX = "MEDIAMILL_"
+
+
+def default_data() -> Path:
+    """Where data lies unless told otherwise: the user's data folder, as the XDG base directory rules say."""
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "mediamill"
+
+
+class _FromFiles(PydanticBaseSettingsSource):
+    """MEDIAMILL_NAME_FILE names a file that holds the value of MEDIAMILL_NAME."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text().strip(), field_name, False
+        except OSError as error:
+            raise Misconfigured(f"{PREFIX}{field_name.upper()}_FILE", f"cannot be read: {error.strerror}") from error
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class Settings(BaseSettings):
+    """All settings. Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    # where
+    data: Path = Field(default_factory=default_data, description="Folder of everything kept on this machine.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8484, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(None, description="Base of the links in answers; unset: as the caller addressed us.")
+    database_url: SecretStr | None = Field(None, description="postgresql://… of your own server; unset: embedded.")
+    blobs_url: str | None = Field(None, description="s3://, gs:// or az:// bucket for files; unset: the data folder.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve HTTPS with.")
+    tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
+
+    # who
+    admin_key: SecretStr | None = Field(
+        None, description="Key of the default project's administrator; unset: one is made and printed once."
+    )
+    signing_secret: SecretStr | None = Field(
+        None, description="Secret of signed URLs, the same on all servers; unset: one is kept in the database."
+    )
+    requests_per_minute: int | None = Field(None, ge=1, description="Calls a minute and key; unset: no limit.")
+    turbofiles_requests_per_minute: int | None = Field(
+        300, ge=1, description="Calls a minute and key in the TurboFiles dialect, as the hosted service allows."
+    )
+    tasks_in_flight: int | None = Field(None, ge=1, description="Unfinished tasks a project may have; unset: any.")
+
+    # files
+    max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload.")
+    turbofiles_max_bytes: int = Field(1 << 30, ge=1, description="Largest file in the TurboFiles dialect.")
+    max_fetch_bytes: int = Field(16 << 30, ge=1, description="Largest source fetched by URL.")
+    file_lifetime_s: float | None = Field(None, gt=0, description="Seconds files are kept; unset: until deleted.")
+    turbofiles_lifetime_s: float | None = Field(48 * 3600.0, gt=0, description="The same for TurboFiles files.")
+    upload_url_s: float = Field(3600.0, gt=0, description="Seconds a signed upload URL is good for.")
+    download_url_s: float = Field(86400.0, gt=0, description="Seconds a signed download URL is good for.")
+    resumable_upload_s: float = Field(86400.0, gt=0, description="Seconds an unfinished resumable upload is kept.")
+
+    # network
+    allow_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        (), description="Comma list of private networks that tasks may fetch from, like 10.1.0.0/16."
+    )
+    fetch_total_s: float = Field(3600.0, gt=0, description="Longest fetch of one source.")
+
+    # work
+    slots: int | None = Field(None, ge=1, description="Tasks of the cpu queue at once; unset: one a core.")
+    io_slots: int = Field(4, ge=1, description="Light tasks of the io queue at once.")
+    heartbeat_s: float = Field(30.0, gt=0, description="Silence after which a worker counts as dead.")
+    drain_s: float = Field(30.0, ge=0, description="Time running work gets to end on SIGTERM before it is put back.")
+    retry_first_s: float = Field(2.0, gt=0, description="Wait before the second attempt; doubles each time.")
+    retry_cap_s: float = Field(300.0, gt=0, description="Longest wait between attempts.")
+    task_wall_s: float = Field(6 * 3600.0, gt=0, description="Wall-clock limit of a task.")
+    task_cpu_s: int = Field(24 * 3600, ge=1, description="CPU seconds a process of a task may use.")
+    task_memory_bytes: int = Field(4 << 30, ge=64 << 20, description="Memory a process of a task may use.")
+    task_output_bytes: int = Field(32 << 30, ge=1, description="Largest file a task may write.")
+    task_scratch_bytes: int = Field(64 << 30, ge=1, description="Scratch space a task may use.")
+    task_processes: int = Field(256, ge=1, description="Processes and threads a task may have.")
+    child_tasks: int = Field(500, ge=1, description="Tasks after which a warm child is replaced.")
+    child_bytes: int = Field(400 << 20, ge=1, description="Memory above which an idle warm child is replaced.")
+    require_sandbox: bool = Field(False, description="Refuse to start where the kernel has no Landlock.")
+
+    # tools
+    ffmpeg: Path | None = Field(None, description="Another ffmpeg than the one that comes with the install.")
+    soffice: Path | None = Field(None, description="LibreOffice's soffice; unset: looked for on PATH.")
+    fonts: Path | None = Field(None, description="Folder of further fonts for documents.")
+
+    # telling
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
+    log_json: bool | None = Field(None, description="Logs as JSON; unset: unless on a terminal.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *args: Any, **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return sources["init_settings"], sources["env_settings"], _FromFiles(settings_cls)
+
+    def __init__(self, **values: Any) -> None:
+        networks = values.pop("allow_networks", os.environ.get(f"{PREFIX}ALLOW_NETWORKS", ()))
+        if isinstance(networks, str):
+            networks = tuple(part.strip() for part in networks.split(",") if part.strip())
+        super().__init__(allow_networks=networks, **values)
+
+
+def load(**given: Any) -> Settings:
+    """The settings of this process: arguments first, then the environment. Raises Misconfigured with every fault."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise Misconfigured("settings", faults, "See docs/reference/settings.md.") from error

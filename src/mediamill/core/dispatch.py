@@ -1,0 +1,67 @@
+"""What moves a task through its life: accepted, taken by a worker, finished. Each hop hands one value forward."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mediamill.core.files import NewFile
+from mediamill.core.tasks import Failure, NewTask, State, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """A checked task to write. `label` is what people search by: the input's name."""
+
+    new: NewTask
+    project_id: str
+    queue: str
+    label: str
+    body_hash: bytes | None = None
+    scope: str = ""
+    in_flight_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A dispatched job to start."""
+
+    task_id: str
+    job_id: int
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A started task: only the holder of `fence` can finish it."""
+
+    task: Task
+    fence: uuid.UUID
+    job_id: int
+    resumed: bool
+    """Whether an earlier attempt was lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """The end of an attempt. A state that is not final means another try after `retry_in_s`, or, with `inputs`, on to
+    the work itself."""
+
+    task_id: str
+    fence: uuid.UUID
+    job_id: int
+    state: State
+    error: Failure | None = None
+    log: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Sequence[tuple[str, NewFile]] = ()
+    """(role, file) in order."""
+    inputs: Sequence[NewFile] | None = None
+    """Fetched inputs, one for each URL of the task in order: the task goes from INGESTING on to its queue."""
+    input_facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    retry_in_s: float = 0.0
+    given_back: bool = False
+    """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
+    lifetime_s: float | None = None

@@ -1,0 +1,15 @@
+"""What happened, for webhooks and streams. Written in the transaction of the change itself (the outbox)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """One word a change; dialects have their own names for these."""
+
+    TASK_CREATED = "task.created"
+    TASK_SUCCEEDED = "task.succeeded"
+    TASK_FAILED = "task.failed"
+    TASK_CANCELLED = "task.cancelled"
+    FILE_READY = "file.ready"

@@ -1,0 +1,115 @@
+"""One folder per wire dialect, each with `DIALECT`; the folder is scanned, nothing else is edited to add one.
+
+A dialect reads requests, calls the service and words what comes back. It never asks which kind it holds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from mediamill.blobs.signing import Signer
+from mediamill.config import Settings
+from mediamill.core.errors import MediamillError
+from mediamill.core.files import File
+from mediamill.core.ports import Engines
+from mediamill.core.tasks import Task
+from mediamill.service import Service
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Errors = Mapping[type[MediamillError], tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Absolute URLs as the caller reaches us. `origin` is scheme and host, `base` the dialect's root."""
+
+    origin: str
+    base: str
+    signer: Signer
+    upload_s: float
+    download_s: float
+
+    def upload(self, file: File) -> str:
+        """Where the bytes of a registered file are PUT; no key needed."""
+        until = file.expires_at.timestamp() if file.expires_at else None
+        return f"{self.origin}/upload/{file.id}?{self.signer.query('upload', file.id, self.upload_s, until=until)}"
+
+    def download(self, file: File) -> str:
+        """Where the bytes of a file are read; no key needed. A public file's link carries no signature."""
+        if file.public:
+            return f"{self.origin}/download/{file.id}"
+        until = file.expires_at.timestamp() if file.expires_at else None
+        return f"{self.origin}/download/{file.id}?{self.signer.query('download', file.id, self.download_s, until=until)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What dialects need besides the service."""
+
+    service: Service
+    settings: Settings
+    signer: Signer
+    engines: Engines
+    health: Callable[[], Awaitable[Mapping[str, str]]]
+    """Checks by name: "ok", or what is wrong."""
+
+    def links(self, scope: Scope) -> Links:
+        """The links of answers to this request."""
+        origin = self.settings.public_url
+        if origin is None:
+            headers = dict(scope["headers"])
+            host = headers.get(b"host", b"").decode("latin-1") or "localhost"
+            origin = f"{scope['scheme']}://{host}"
+        origin = origin.rstrip("/")
+        return Links(
+            origin=origin,
+            base=origin + str(scope.get("root_path") or ""),
+            signer=self.signer,
+            upload_s=self.settings.upload_url_s,
+            download_s=self.settings.download_url_s,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A finished HTTP answer, for what stands outside a dialect's own app (signed URLs)."""
+
+    status: int
+    media_type: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A wire dialect. `claims(path, headers)` says whether a path without our prefix is meant for it."""
+
+    name: str
+    prefix: str
+    build: Callable[[Site], App]
+    claims: Callable[[str, Mapping[bytes, bytes]], bool]
+    write_task: Callable[[Task, Links], Any]
+    """The task as JSON in this dialect; None when it cannot be worded."""
+    write_error: Callable[[MediamillError], Answer]
+
+
+def load() -> list[Dialect]:
+    """Every dialect, found by scanning this folder."""
+    found = []
+    for module in pkgutil.iter_modules(__path__):
+        if module.ispkg:
+            found.append(importlib.import_module(f"{__name__}.{module.name}").DIALECT)
+    return found
+
+
+def status_of(error: MediamillError, table: Errors) -> tuple[int, str]:
+    """The row of the error's class or nearest ancestor."""
+    for ancestor in type(error).__mro__:
+        if ancestor in table:
+            return table[ancestor]
+    return 500, "internal_error"

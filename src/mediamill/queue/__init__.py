@@ -1,0 +1,52 @@
+"""Dispatch: PGQueuer's tables, enqueued in the caller's transaction. The job's payload is a task id, nothing more.
+
+The task row is the truth; a job row only says that somebody should look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import asyncpg
+from pgqueuer.queries import Queries
+
+QUEUES = ("cpu", "gpu", "io")
+CHANNEL = "ch_pgqueuer"
+Status = Literal["successful", "exception", "canceled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing to dispatch."""
+
+    queue: str
+    task_id: str
+    priority: int = 0
+    delay_s: float = 0.0
+
+
+async def enqueue(connection: Any, entries: Sequence[Entry]) -> None:
+    """Put entries on their queues, in the transaction of `connection`."""
+    if entries:
+        await Queries.from_asyncpg_connection(connection).enqueue(
+            [e.queue for e in entries],
+            [e.task_id.encode() for e in entries],
+            [e.priority for e in entries],
+            [timedelta(seconds=max(0.0, e.delay_s)) for e in entries],
+        )
+
+
+_DONE = """
+WITH gone AS (DELETE FROM pgqueuer WHERE id = ANY($1::bigint[]) RETURNING id, entrypoint, priority)
+INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
+SELECT id, 'successful', entrypoint, priority FROM gone
+"""
+
+
+async def complete(connection: asyncpg.Connection[Any] | Any, jobs: Sequence[int]) -> None:
+    """Take finished jobs off the queue, in the transaction of `connection`."""
+    if jobs:
+        await connection.execute(_DONE, list(jobs))

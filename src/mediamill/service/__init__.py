@@ -1,0 +1,20 @@
+"""The verbs: what callers can do, with every rule applied. Dialects and pages call these and nothing below them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mediamill.service.files import Files
+from mediamill.service.keys import Keys
+from mediamill.service.tasks import Tasks
+from mediamill.service.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything a dialect or a page may ask for."""
+
+    tasks: Tasks
+    files: Files
+    keys: Keys
+    watch: Watch

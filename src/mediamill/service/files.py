@@ -1,0 +1,185 @@
+"""Registering, uploading, reading and deleting files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from mediamill.core import formats
+from mediamill.core.access import Caller
+from mediamill.core.errors import Invalid, NotFound, TooLarge
+from mediamill.core.files import File, FileList, NewFile, safe_name
+from mediamill.core.tasks import Page
+
+UNKNOWN = "application/octet-stream"
+
+
+class Stored(Protocol):
+    """What a blob store says of bytes it took."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+class Blobs(Protocol):
+    """The bytes."""
+
+    async def write(
+        self, source: AsyncIterable[bytes], *, most_bytes: int | None = None, exactly_bytes: int | None = None
+    ) -> Stored: ...
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]: ...
+    async def delete(self, keys: Sequence[str]) -> None: ...
+
+
+class Store(Protocol):
+    """The file table."""
+
+    async def create(self, new: NewFile, lifetime_s: float | None) -> File: ...
+    async def get(self, id: str, project_id: str | None) -> File: ...
+    async def list(self, project_id: str, page: Page) -> FileList: ...
+    async def uploaded(
+        self, id: str, *, blob_key: str, size_bytes: int, sha256: str, mime: str, facts: Mapping[str, Any]
+    ) -> File: ...
+    async def delete(self, project_id: str | None, id: str) -> str | None: ...
+
+
+class Sniff(Protocol):
+    """Says what type the bytes under a blob key really are; None when nothing is recognised."""
+
+    async def __call__(self, key: str, *, claimed: str | None, filename: str | None) -> str | None: ...
+
+
+class Files:
+    """Verbs on files. A life time of None means kept until deleted."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        blobs: Blobs,
+        sniff: Sniff,
+        max_bytes: int,
+        lifetime_s: Callable[[str], float | None],
+    ) -> None:
+        """lifetime_s: of a file by the name of the dialect it was made in."""
+        self._store = store
+        self._blobs = blobs
+        self._sniff = sniff
+        self._max_bytes = max_bytes
+        self._lifetime_s = lifetime_s
+
+    async def register(
+        self, caller: Caller, *, filename: str, mime: str | None, size_bytes: int, dialect: str, max_bytes: int | None = None
+    ) -> File:
+        """A file whose bytes will come in one PUT of exactly `size_bytes`. Raises Invalid, TooLarge."""
+        if size_bytes < 1:
+            raise Invalid("size_bytes", "must be at least 1.")
+        if size_bytes > min(self._max_bytes, max_bytes or self._max_bytes):
+            raise TooLarge("Max file size exceeded.")
+        name = safe_name(filename)
+        return await self._store.create(
+            NewFile(
+                project_id=caller.project_id,
+                filename=name,
+                mime=self._claimed(mime, name),
+                size_bytes=size_bytes,
+                dialect=dialect,
+            ),
+            self._lifetime_s(dialect),
+        )
+
+    async def receive(self, id: str, source: AsyncIterable[bytes]) -> File:
+        """The bytes of a registered file, streamed. Whoever calls has checked the signature.
+
+        Raises NotFound, Conflict (they have come before), blobs' SizeMismatch; nothing is stored then.
+        """
+        file = await self._store.get(id, None)
+        if file.ready:
+            return await self._store.uploaded(id, blob_key="", size_bytes=0, sha256="", mime="", facts={})
+        stored = await self._blobs.write(source, exactly_bytes=file.size_bytes)
+        try:
+            return await self._store.uploaded(
+                id,
+                blob_key=stored.key,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+                mime=await self._true(stored.key, file.mime, file.filename),
+                facts={},
+            )
+        except BaseException:
+            await self._blobs.delete([stored.key])
+            raise
+
+    async def store(
+        self, caller: Caller, source: AsyncIterable[bytes], *, filename: str, mime: str | None, dialect: str
+    ) -> File:
+        """A new file from a stream of unknown length. Raises TooLarge."""
+        stored = await self._blobs.write(source, most_bytes=self._max_bytes)
+        return await self.keep(caller, stored, filename=filename, mime=mime, dialect=dialect)
+
+    async def keep(self, caller: Caller, stored: Stored, *, filename: str, mime: str | None, dialect: str) -> File:
+        """A new file from bytes that are stored already (a finished resumable upload)."""
+        name = safe_name(filename)
+        try:
+            if stored.size_bytes == 0:
+                raise Invalid("file", "has no bytes.")
+            claimed = self._claimed(mime, name)
+            return await self._store.create(
+                NewFile(
+                    project_id=caller.project_id,
+                    filename=name,
+                    mime=await self._true(stored.key, claimed, name),
+                    claimed_mime=claimed,
+                    size_bytes=stored.size_bytes,
+                    sha256=stored.sha256,
+                    blob_key=stored.key,
+                    dialect=dialect,
+                ),
+                self._lifetime_s(dialect),
+            )
+        except BaseException:
+            await self._blobs.delete([stored.key])
+            raise
+
+    async def get(self, caller: Caller, id: str) -> File:
+        """One live file. Raises NotFound."""
+        return await self._store.get(id, caller.project_id)
+
+    async def of_any(self, id: str) -> File:
+        """A live file of whatever project, for whoever holds its signed URL. Raises NotFound."""
+        return await self._store.get(id, None)
+
+    async def for_download(self, id: str) -> File:
+        """A file whose bytes are here, for whoever holds its signed URL. Raises NotFound."""
+        file = await self._store.get(id, None)
+        if not file.ready:
+            raise NotFound("file", id)
+        return file
+
+    def read(self, file: File, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Its bytes from `start` up to, not including, `end`."""
+        return self._blobs.read(file.blob_key or "", start, file.size_bytes if end is None else end)
+
+    async def list(self, caller: Caller, page: Page) -> FileList:
+        """One page of the project's files."""
+        return await self._store.list(caller.project_id, page)
+
+    async def delete(self, caller: Caller, id: str) -> None:
+        """Forget the file and its bytes now. Raises NotFound."""
+        key = await self._store.delete(caller.project_id, id)
+        if key:
+            await self._blobs.delete([key])
+
+    def _claimed(self, mime: str | None, filename: str) -> str:
+        if mime and (known := formats.canonical(mime)):
+            return known
+        by_name = formats.by_filename(filename)
+        return by_name.mime if by_name else UNKNOWN
+
+    async def _true(self, key: str, claimed: str, filename: str) -> str:
+        known = None if claimed == UNKNOWN else claimed
+        return await self._sniff(key, claimed=known, filename=filename) or UNKNOWN

@@ -1,0 +1,266 @@
+"""Creating, reading, cancelling and retrying tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import msgspec
+
+from mediamill.core.access import Caller
+from mediamill.core.errors import Conflict, Invalid, NotFound, Unavailable
+from mediamill.core.files import File
+from mediamill.core.ports import Engines
+from mediamill.core.dispatch import Accept
+from mediamill.core.tasks import Filter, NewTask, Page, Source, State, Task, TaskList
+from mediamill.service.watch import Watch
+
+LONGEST_WAIT_S = 60.0
+MOST_METADATA_BYTES = 16 << 10
+_PRIORITIES = range(-100, 101)
+
+
+class Hint(Protocol):
+    """What kinds are told of an input before it is there."""
+
+    mime: str | None
+    filename: str | None
+
+
+class Kind(Protocol):
+    """A kind, as much of it as creating a task needs; `kinds.Kind` fits."""
+
+    name: str
+    options: type[Any]
+    queue: str
+    inputs: tuple[int, int]
+
+    def missing(self, engines: Engines) -> Any: ...
+    def check(self, options: Any, inputs: Sequence[Any], engines: Engines) -> Any: ...
+
+
+class Store(Protocol):
+    """The task table."""
+
+    async def cancel(self, project_id: str, id: str) -> State: ...
+    async def get(self, project_id: str, id: str) -> Task: ...
+    async def list(self, project_id: str, page: Page, filter: Filter) -> TaskList: ...
+
+
+class Tasks:
+    """Verbs on tasks. `accept`, `read` and `files` share statements with whoever else asks at the same moment."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        accept: Callable[[Accept], Awaitable[tuple[str, bool]]],
+        read: Callable[[str], Awaitable[Task]],
+        files: Callable[[str], Awaitable[File | None]],
+        kinds: Callable[[str], Kind],
+        hint: Callable[..., Hint],
+        engines: Engines,
+        check_url: Callable[[str], None],
+        watch: Watch,
+        in_flight_limit: int | None = None,
+    ) -> None:
+        self._store = store
+        self._accept = accept
+        self._read = read
+        self._files = files
+        self._kinds = kinds
+        self._hint = hint
+        self._engines = engines
+        self._check_url = check_url
+        self._watch = watch
+        self._in_flight_limit = in_flight_limit
+
+    async def create(self, caller: Caller, new: NewTask) -> tuple[Task, bool]:
+        """Accept a task durably: when this returns, it will be done. (task, whether it is new).
+
+        Raises Invalid with a dotted field, NotFound for an unknown input file, IdempotencyMismatch, LimitReached.
+        """
+        kind = self._kinds(new.kind)
+        if (missing := kind.missing(self._engines)) is not None:
+            raise Unavailable("kind", f"The kind {new.kind} is off here: {missing.reason}", missing.remedy)
+        _check_numbers(new)
+        least, most = kind.inputs
+        if not least <= len(new.inputs) <= most:
+            raise Invalid("inputs", f"{new.kind} takes {least if least == most else f'{least} to {most}'} inputs.")
+        files = await self._inputs(caller, new.inputs)
+        options = self._options(kind, new, files)
+        name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
+        id, fresh = await self._accept(
+            Accept(
+                new=replace(new, options=options),
+                project_id=caller.project_id,
+                queue=kind.queue,
+                label=name[:500],
+                body_hash=_body_hash(new) if new.idempotency_key is not None else None,
+                scope=new.dialect,
+                in_flight_limit=self._in_flight_limit,
+            )
+        )
+        return await self._read(id), fresh
+
+    async def get(self, caller: Caller, id: str) -> Task:
+        """One task with its attempts. Raises NotFound."""
+        return await self._store.get(caller.project_id, id)
+
+    async def wait(self, caller: Caller, id: str, wait_s: float) -> Task:
+        """The task once it has ended, or as it is after `wait_s` (at most a minute)."""
+        deadline = time.monotonic() + min(wait_s, LONGEST_WAIT_S)
+        with self._watch.task(id) as changed:
+            while True:
+                changed.clear()
+                task = await self._store.get(caller.project_id, id)
+                left = deadline - time.monotonic()
+                if task.state.final or left <= 0:
+                    return task
+                try:
+                    await asyncio.wait_for(changed.wait(), timeout=left)
+                except TimeoutError:
+                    return await self._store.get(caller.project_id, id)
+
+    async def follow(self, caller: Caller, id: str) -> AsyncIterator[Task]:
+        """The task as it is, then at each change, to its end."""
+        with self._watch.task(id) as changed:
+            while True:
+                changed.clear()
+                task = await self._store.get(caller.project_id, id)
+                yield task
+                if task.state.final:
+                    return
+                try:
+                    await asyncio.wait_for(changed.wait(), timeout=15)
+                except TimeoutError:
+                    continue  # also keeps the connection from falling asleep
+
+    async def changes(self, caller: Caller) -> AsyncIterator[Task]:
+        """Every change of every task of the project, from now on."""
+        async for id in self._watch.every():
+            try:
+                yield await self._store.get(caller.project_id, id)
+            except NotFound:
+                continue  # another project's
+
+    async def list(self, caller: Caller, page: Page, filter: Filter) -> TaskList:
+        """One page of the project's tasks."""
+        return await self._store.list(caller.project_id, page, filter)
+
+    async def cancel(self, caller: Caller, id: str, *, wait_s: float = 2.0) -> Task:
+        """Stop a task; the answer waits a moment for running work to be gone. Raises NotFound, Conflict."""
+        state = await self._store.cancel(caller.project_id, id)
+        if state.final:
+            return await self._store.get(caller.project_id, id)
+        return await self.wait(caller, id, wait_s)
+
+    async def retry(self, caller: Caller, id: str) -> Task:
+        """A new task that asks the same. Raises NotFound, Conflict unless the old one failed or was cancelled."""
+        old = await self._store.get(caller.project_id, id)
+        if old.state not in (State.FAILED, State.CANCELLED):
+            raise Conflict(f"Task {id} is {old.state}; only failed and cancelled tasks can be retried.")
+        sources = [Source(file=i.file.id if i.file else None, url=i.url) for i in old.inputs]
+        if any(s.file is None and s.url is None for s in sources):
+            raise Conflict(f"An input of task {id} has expired.")
+        task, _ = await self.create(
+            caller,
+            NewTask(
+                kind=old.kind,
+                inputs=sources,
+                options=old.options,
+                dialect=old.dialect,
+                extra=old.extra,
+                metadata=old.metadata,
+                priority=old.priority,
+                max_attempts=old.max_attempts,
+                retry_of=old.id,
+            ),
+        )
+        return task
+
+    async def _inputs(self, caller: Caller, sources: Sequence[Source]) -> list[File | None]:
+        found: list[File | None] = []
+        for n, source in enumerate(sources):
+            if source.file is not None:
+                file = await self._files(source.file)
+                if file is None or file.project_id != caller.project_id:
+                    raise NotFound("file", source.file)
+                if not file.ready:
+                    raise NotUploaded(f"inputs.{n}.file", f"File {source.file} has no bytes yet.")
+                found.append(file)
+            elif source.url is not None:
+                try:
+                    self._check_url(source.url)
+                except Invalid as error:
+                    raise Invalid(f"inputs.{n}.url", error.reason) from error
+                found.append(None)
+            else:
+                raise Invalid(f"inputs.{n}", "needs a file or a url.")
+        return found
+
+    def _options(self, kind: Kind, new: NewTask, files: Sequence[File | None]) -> Mapping[str, Any]:
+        try:
+            options = msgspec.convert(dict(new.options), kind.options)
+        except msgspec.ValidationError as error:
+            raise invalid_option(error) from error
+        hints = [
+            self._hint(
+                mime=file.mime if file else None,
+                filename=file.filename if file else source.filename,
+            )
+            for file, source in zip(files, new.inputs, strict=True)
+        ]
+        try:
+            checked = kind.check(options, hints, self._engines)
+        except Invalid as error:
+            if not error.field.startswith(("options", "kind", "inputs")):
+                error.field = f"options.{error.field}".rstrip(".")
+            raise
+        result: dict[str, Any] = msgspec.to_builtins(checked)
+        return result
+
+
+class NotUploaded(Invalid):
+    """The input is known, its bytes have not come."""
+
+    code = "file_not_uploaded"
+
+
+def invalid_option(error: msgspec.ValidationError, root: str = "options") -> Invalid:
+    """msgspec's "Expected `int` - at `$.resize.width`" as an Invalid with a dotted field."""
+    reason, _, path = str(error).partition(" - at `")
+    field = path.rstrip("`").removeprefix("$").replace("[", ".").replace("]", "").strip(".")
+    if not path and "unknown field" in reason:
+        field = reason.split("`")[1] if "`" in reason else ""
+    return Invalid(f"{root}.{field}".rstrip("."), reason + ".")
+
+
+def _check_numbers(new: NewTask) -> None:
+    if new.priority not in _PRIORITIES:
+        raise Invalid("priority", "must be from -100 to 100.")
+    if not 1 <= new.max_attempts <= 10:
+        raise Invalid("max_attempts", "must be from 1 to 10.")
+    if new.metadata is not None and len(msgspec.json.encode(new.metadata)) > MOST_METADATA_BYTES:
+        raise Invalid("metadata", f"must be at most {MOST_METADATA_BYTES} bytes of JSON.")
+    if new.idempotency_key is not None and not 1 <= len(new.idempotency_key) <= 255:
+        raise Invalid("Idempotency-Key", "must be 1 to 255 characters.")
+
+
+def _body_hash(new: NewTask) -> bytes:
+    encoder = msgspec.json.Encoder(order="deterministic")
+    body = {
+        "kind": new.kind,
+        "inputs": [[s.file, s.url, s.filename] for s in new.inputs],
+        "options": dict(new.options),
+        "extra": dict(new.extra),
+        "metadata": dict(new.metadata) if new.metadata is not None else None,
+        "priority": new.priority,
+        "not_before": new.not_before.isoformat() if new.not_before else None,
+        "max_attempts": new.max_attempts,
+    }
+    return hashlib.sha256(encoder.encode(body)).digest()

@@ -1,0 +1,200 @@
+"""Rows to records, and the one query behind every list: keyset pages, never an offset, never a count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from mediamill.core.files import File, FileState
+from mediamill.core.ids import FileId, ProjectId, RunId, TaskId
+from mediamill.core.tasks import Attempt, Cursor, Failure, Filter, Input, Output, Page, State, Task
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+_LIVE = "f.state <> 'gone' AND (f.expires_at IS NULL OR f.expires_at > now())"
+TASK = f"""
+t.id, t.project_id, t.run_id, t.kind, t.dialect, t.state, t.stage, t.progress, t.options, t.extra, t.metadata,
+t.priority, t.not_before, t.attempt, t.attempts_left, t.max_attempts, t.cancel_requested, t.error, t.details, t.retry_of,
+t.created_at, t.updated_at, t.started_at, t.finished_at,
+CASE WHEN t.inputs = '[]' THEN t.inputs ELSE (
+    SELECT jsonb_agg(jsonb_build_object('url', x.i ->> 'url', 'file', to_jsonb(f)) ORDER BY x.n)
+    FROM jsonb_array_elements(t.inputs) WITH ORDINALITY AS x (i, n)
+    LEFT JOIN files f ON f.id = x.i ->> 'file' AND {_LIVE}
+) END AS inputs,
+CASE WHEN t.outputs = '[]' THEN t.outputs ELSE (
+    SELECT jsonb_agg(jsonb_build_object('role', x.o ->> 'role', 'file', to_jsonb(f)) ORDER BY x.n)
+    FROM jsonb_array_elements(t.outputs) WITH ORDINALITY AS x (o, n)
+    LEFT JOIN files f ON f.id = x.o ->> 'file' AND {_LIVE}
+) END AS outputs
+"""
+TASK_WITH_ATTEMPTS = f"""{TASK},
+(SELECT coalesce(jsonb_agg(to_jsonb(a) ORDER BY a.number), '[]') FROM attempts a WHERE a.task_id = t.id) AS attempts
+"""
+
+
+def _instant(value: datetime | str | None) -> datetime | None:
+    # A column of its own comes as a datetime, one inside to_jsonb as ISO text.
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _at(value: datetime | str) -> datetime:
+    found = _instant(value)
+    assert found is not None  # noqa: S101 - the column is NOT NULL
+    return found
+
+
+def _failure(value: Row | None) -> Failure | None:
+    return Failure(**value) if value else None
+
+
+def file(row: Row) -> File:
+    """A row of `files`, or its to_jsonb."""
+    return File(
+        id=FileId(row["id"]),
+        project_id=ProjectId(row["project_id"]),
+        filename=row["filename"],
+        mime=row["mime"],
+        claimed_mime=row["claimed_mime"],
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        blob_key=row["blob_key"],
+        state=FileState(row["state"]),
+        facts=row["facts"],
+        public=row["public"],
+        dialect=row["dialect"],
+        created_at=_at(row["created_at"]),
+        updated_at=_at(row["updated_at"]),
+        expires_at=_instant(row["expires_at"]),
+    )
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        number=row["number"],
+        worker=row["worker"],
+        state=row["state"],
+        stage=row["stage"],
+        started_at=_at(row["started_at"]),
+        finished_at=_instant(row["finished_at"]),
+        error=_failure(row["error"]),
+        log=row["log"],
+    )
+
+
+def task(row: Row) -> Task:
+    """A row selected by TASK or TASK_WITH_ATTEMPTS."""
+    return Task(
+        id=TaskId(row["id"]),
+        project_id=ProjectId(row["project_id"]),
+        run_id=RunId(row["run_id"]),
+        kind=row["kind"],
+        dialect=row["dialect"],
+        state=State(row["state"]),
+        stage=row["stage"],
+        progress=row["progress"],
+        options=row["options"],
+        extra=row["extra"],
+        metadata=row["metadata"],
+        priority=row["priority"],
+        not_before=row["not_before"],
+        attempt=row["attempt"],
+        attempts_left=row["attempts_left"],
+        max_attempts=row["max_attempts"],
+        cancel_requested=row["cancel_requested"],
+        error=_failure(row["error"]),
+        details=row["details"],
+        inputs=[Input(file=file(i["file"]) if i["file"] else None, url=i.get("url")) for i in row["inputs"]],
+        outputs=[Output(file=file(o["file"]) if o["file"] else None, role=o["role"]) for o in row["outputs"]],
+        attempts=[_attempt(a) for a in row.get("attempts") or ()],
+        retry_of=row["retry_of"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+class _Arguments:
+    """Numbers the parameters of a query as they are named."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def __call__(self, value: Any) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+def _window(page: Page, alias: str, put: _Arguments) -> tuple[list[str], str]:
+    """(conditions, direction) of the rows a page is cut from; see `in_order` for its second half."""
+    backwards = page.before is not None and page.after is None
+    descending = not page.ascending
+    conditions = []
+
+    def beyond(cursor: Cursor, sign: str) -> str:
+        return f"({alias}.created_at, {alias}.id) {sign} ({put(cursor.at)}::timestamptz, {put(cursor.id)}::text)"
+
+    if page.after is not None:
+        conditions.append(beyond(page.after, "<" if descending else ">"))
+    if page.before is not None:
+        conditions.append(beyond(page.before, ">" if descending else "<"))
+    return conditions, "DESC" if descending != backwards else "ASC"
+
+
+def in_order(found: Sequence[T], page: Page) -> list[T]:
+    """Cut the one row too many that tells whether there are more, and turn a backward walk round."""
+    kept = list(found[: page.limit])
+    return kept[::-1] if page.before is not None and page.after is None else kept
+
+
+_SEARCHED = 20_000
+"""How many of the newest rows a search by text looks at: it has no index of its own."""
+
+
+def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[Any]]:
+    """The query of one page and its arguments; it asks for one row more than the page shows."""
+    put = _Arguments()
+    conditions = [f"t.project_id = {put(project_id)}"]
+    window, direction = _window(page, "t", put)
+    conditions += window
+    order = f"t.created_at {direction}, t.id {direction}"
+    if filter.run_id is not None:
+        conditions.append(f"t.run_id = {put(filter.run_id)}")
+    if filter.dialects is not None:
+        conditions.append(f"t.dialect = ANY({put(list(filter.dialects))}::text[])")
+    words: list[tuple[str, Sequence[str]]] = []
+    if filter.states is not None:
+        words.append(("state", [state.value for state in filter.states]))
+    if filter.kinds is not None:
+        words.append(("kind", list(filter.kinds)))
+    for column, values in words[1:]:
+        conditions.append(f"t.{column} = ANY({put(list(values))}::text[])")
+    where = " AND ".join(conditions)
+    limit = put(page.limit + 1)
+    if words:
+        # One short index walk for each word, merged: a filter that matches little must not read the whole project.
+        column, values = words[0]
+        source = (
+            f"SELECT t.* FROM unnest({put(list(values))}::text[]) AS w (word) CROSS JOIN LATERAL ("
+            f"SELECT t.* FROM tasks t WHERE {where} AND t.{column} = w.word ORDER BY {order} "
+            f"LIMIT {put(_SEARCHED) if filter.text else limit}) t"
+        )
+    else:
+        source = f"SELECT t.* FROM tasks t WHERE {where} ORDER BY {order} LIMIT {put(_SEARCHED) if filter.text else limit}"
+    found = ""
+    if filter.text:
+        pattern = filter.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        found = f"WHERE t.id = {put(filter.text)} OR t.label ILIKE {put(f'%{pattern}%')} OR t.kind = {put(filter.text)}"
+    return f"SELECT {TASK} FROM ({source}) t {found} ORDER BY {order} LIMIT {limit}", put.values
+
+
+def list_files(project_id: str, page: Page) -> tuple[str, list[Any]]:
+    """As `list_tasks`, for the live files of a project."""
+    put = _Arguments()
+    conditions = [f"f.project_id = {put(project_id)}", _LIVE]
+    window, direction = _window(page, "f", put)
+    where = " AND ".join(conditions + window)
+    order = f"f.created_at {direction}, f.id {direction}"
+    return f"SELECT f.* FROM files f WHERE {where} ORDER BY {order} LIMIT {put(page.limit + 1)}", put.values

@@ -1,0 +1,59 @@
+"""What must be done now and then: files whose time has come, bytes nobody refers to, rows that have had their day."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger()
+
+_ORPHAN_AGE = timedelta(hours=24)
+_ORPHANS_EVERY = timedelta(hours=6)
+
+
+class Blobs(Protocol):
+    """The bytes."""
+
+    async def delete(self, keys: Sequence[str]) -> None: ...
+    def older_than(self, instant: datetime) -> AsyncIterator[list[str]]: ...
+
+
+class Files(Protocol):
+    """The file table."""
+
+    async def expire(self, most: int = 500) -> list[str]: ...
+    async def unused(self, keys: Sequence[str]) -> list[str]: ...
+
+
+def expire_files(files: Files, blobs: Blobs) -> Callable[[], Awaitable[None]]:
+    """Forget expired files and their bytes."""
+
+    async def chore() -> None:
+        while keys := await files.expire():
+            await blobs.delete(keys)
+            log.info("files expired", count=len(keys))
+
+    return chore
+
+
+def remove_orphans(
+    files: Files, blobs: Blobs, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Callable[[], Awaitable[None]]:
+    """Remove bytes that no file has referred to for a day: a crash between storing and recording leaves such."""
+    due = now() + timedelta(minutes=10)
+
+    async def chore() -> None:
+        nonlocal due
+        if now() < due:
+            return
+        due = now() + _ORPHANS_EVERY
+        async for keys in blobs.older_than(now() - _ORPHAN_AGE):
+            orphans = await files.unused(keys)
+            if orphans:
+                await blobs.delete(orphans)
+                log.info("orphaned bytes removed", count=len(orphans))
+
+    return chore

@@ -1,0 +1,338 @@
+"""One task, from taken to finished: inputs to the slot, the kind in its child, outputs to the blobs.
+
+This is one of the three places that catch: whatever goes wrong here becomes the record of an attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+
+from mediamill.core import formats
+from mediamill.core.dispatch import Finish, Take, Taken
+from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
+from mediamill.core.files import File, NewFile, safe_name
+from mediamill.core.tasks import Failure, State, backoff_s
+from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
+
+log = structlog.get_logger()
+
+_PROBED = frozenset({"image", "video", "audio", "document", "sheet", "archive", "font"})
+
+
+class Blobs(Protocol):
+    """The bytes, as much of them as the worker needs."""
+
+    async def adopt(self, file: Any, path: Path) -> Any: ...
+    async def lend(self, key: str, target: Path, *, link: bool) -> None: ...
+    async def delete(self, keys: list[str]) -> None: ...
+
+
+class Net(Protocol):
+    """The guarded client."""
+
+    async def fetch(self, url: str, target: Path, *, on_progress: Any = None, max_bytes: int | None = None) -> Any: ...
+
+
+@dataclass(slots=True)
+class Live:
+    """A task in our hands. `stop` ends its work; `why` says whether a caller or our own leaving asked for that."""
+
+    stop: Callable[[], Awaitable[None]] | None = None
+    cancelled: bool = False
+    leaving: bool = False
+    taken: Taken | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for every task here."""
+
+    limits: Limits
+    max_fetch_bytes: int
+    retry_first_s: float
+    retry_cap_s: float
+    lifetime_s: Mapping[str, float | None] = field(default_factory=dict)
+    """By dialect; None: kept until deleted."""
+
+
+class Executor:
+    """Executes jobs of one worker. `take` and `finish` are the coalesced calls of the store."""
+
+    def __init__(
+        self,
+        *,
+        worker: str,
+        take: Callable[[Take], Awaitable[Taken | None]],
+        finish: Callable[[Finish], Awaitable[bool]],
+        tick: Callable[[str, Any, str, float], None],
+        children: Mapping[str, Children],
+        blobs: Blobs,
+        net: Net,
+        sniff: Callable[..., str | None],
+        unused: Callable[[list[str]], Awaitable[list[str]]],
+        scratch: Path,
+        rules: Rules,
+    ) -> None:
+        """unused: those of some blob keys that no file refers to."""
+        self._worker = worker
+        self._take = take
+        self._finish = finish
+        self._tick = tick
+        self._children = children
+        self._blobs = blobs
+        self._net = net
+        self._sniff = sniff
+        self._unused = unused
+        self._scratch = scratch
+        self._rules = rules
+        self._live: dict[str, Live] = {}
+
+    async def run(self, task_id: str, job_id: int, *, queue: str) -> None:
+        """Do what the queue asks for. Returns when it is recorded, or when nothing was to be done."""
+        live = self._live[task_id] = Live()
+        try:
+            taken = await self._take(Take(task_id=task_id, job_id=job_id, worker=self._worker))
+            if taken is None:
+                return
+            live.taken = taken
+            if taken.task.cancel_requested:
+                live.cancelled = True
+            finish = await self._work(taken, live, queue)
+            await self._record(finish, taken)
+        finally:
+            if self._live.get(task_id) is live:
+                del self._live[task_id]
+
+    async def cancel(self, task_id: str) -> None:
+        """A caller wants a task stopped; nothing happens when it is not ours."""
+        live = self._live.get(task_id)
+        if live is not None:
+            live.cancelled = True
+            if live.stop is not None:
+                await live.stop()
+
+    async def give_back(self) -> None:
+        """Stop everything and put it back on its queue: we are leaving."""
+        for live in list(self._live.values()):
+            live.leaving = True
+            if live.stop is not None:
+                await live.stop()
+
+    async def _record(self, finish: Finish, taken: Taken) -> None:
+        """Write the end, however long the database is away: the result is good as long as the fence is ours."""
+        made = [file.blob_key for _, file in finish.outputs] + [file.blob_key for file in finish.inputs or ()]
+        wait_s = 0.1
+        while True:
+            try:
+                held = await self._finish(finish)
+                break
+            except asyncpg.DataError as error:
+                log.exception("finish cannot be written", task=finish.task_id)
+                broken = Failed("The result of this task could not be recorded.")
+                broken.__cause__ = error
+                finish = self._failed(taken, Live(), broken)
+            except Exception:
+                log.exception("finish not written", task=finish.task_id, again_in_s=wait_s)
+                await asyncio.sleep(wait_s)
+                wait_s = min(5.0, wait_s * 2)
+        if not held:
+            log.warning("fenced off", task=finish.task_id, attempt=taken.task.attempt)
+        if made and (not held or finish.state is State.FAILED):
+            # Asked, not assumed: a commit whose answer was lost on the way has published them.
+            await self._blobs.delete(await self._unused([key for key in made if key]))
+
+    async def _work(self, taken: Taken, live: Live, queue: str) -> Finish:
+        task = taken.task
+        try:
+            if live.cancelled:
+                raise Cancelled("The task was cancelled.")
+            if task.state is State.INGESTING:
+                return await self._ingest(taken, live)
+            return await self._execute(taken, live, queue)
+        except Failed as error:
+            return self._failed(taken, live, error)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            log.exception("task broke the worker's own code", task=task.id, kind=task.kind)
+            broken = Failed("The server failed at this task; its log says more.")
+            broken.__cause__ = error
+            return self._failed(taken, live, broken)
+
+    def _failed(self, taken: Taken, live: Live, error: Failed) -> Finish:
+        task = taken.task
+        if error.private:
+            log.error("kind broke", task=task.id, kind=task.kind, detail=error.private)
+        state, retry_in_s, given_back = State.FAILED, 0.0, False
+        if live.cancelled:
+            state, error = State.CANCELLED, Cancelled("The task was cancelled.")
+        elif live.leaving:
+            given_back = True
+            state = task.state if task.state is State.INGESTING else State.QUEUED
+        elif error.retryable and task.attempts_left > 0:
+            retry_in_s = backoff_s(
+                task.max_attempts - task.attempts_left, first_s=self._rules.retry_first_s, cap_s=self._rules.retry_cap_s
+            )
+            state = State.INGESTING if task.state is State.INGESTING else State.DELAYED
+        return Finish(
+            task_id=task.id,
+            fence=taken.fence,
+            job_id=taken.job_id,
+            state=state,
+            error=Failure(code=error.code, family=error.family, message=str(error), stage=error.stage),
+            log=error.stderr_tail[-8192:].replace("\0", "") or None,
+            retry_in_s=retry_in_s,
+            given_back=given_back,
+        )
+
+    async def _ingest(self, taken: Taken, live: Live) -> Finish:
+        """Fetch the inputs that are URLs, and hand the task on to its queue."""
+        task = taken.task
+        folder = self._scratch / f"ingest-{task.id}-{task.attempt}"
+        fetch = asyncio.ensure_future(self._fetch_all(taken, folder))
+
+        async def stop() -> None:
+            fetch.cancel()
+
+        live.stop = stop
+        try:
+            if live.cancelled or live.leaving:
+                fetch.cancel()
+            files = await fetch
+        except asyncio.CancelledError:
+            if not (live.cancelled or live.leaving):
+                raise
+            raise Cancelled("The fetch was stopped.") from None
+        except Failed as error:
+            error.stage = error.stage or "fetch"
+            raise
+        finally:
+            live.stop = None
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        return Finish(
+            task_id=task.id,
+            fence=taken.fence,
+            job_id=taken.job_id,
+            state=State.QUEUED,
+            inputs=files,
+            lifetime_s=self._rules.lifetime_s.get(task.dialect),
+        )
+
+    async def _fetch_all(self, taken: Taken, folder: Path) -> list[NewFile]:
+        task = taken.task
+        folder.mkdir(parents=True)
+        files: list[NewFile] = []
+        wanted = [source for source in task.inputs if source.file is None]
+        for n, source in enumerate(wanted):
+            if source.url is None:
+                raise BadMedia("An input of this task is gone.")
+            path = folder / str(n)
+
+            def progress(received: int, total: int | None, done: int = n) -> None:
+                part = received / total if total else 0.0
+                self._tick(task.id, taken.fence, "fetch", (done + min(1.0, part)) / len(wanted))
+
+            fetched = await self._net.fetch(source.url, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes)
+            if fetched.size_bytes == 0:
+                raise BadMedia("The source has no bytes.")
+            name = safe_name(fetched.filename or "file")
+            claimed = formats.canonical(fetched.content_type or "")
+            # A web server's word on the type is weaker than a name: it says text/plain of what it does not know.
+            hint = None if formats.by_filename(name) else claimed
+            mime = await asyncio.to_thread(self._sniff, path, claimed=hint, filename=name)
+            with path.open("rb") as file:
+                stored = await self._blobs.adopt(file, path)
+            files.append(
+                NewFile(
+                    project_id=task.project_id,
+                    filename=name,
+                    mime=mime or "application/octet-stream",
+                    claimed_mime=claimed,
+                    size_bytes=stored.size_bytes,
+                    sha256=stored.sha256,
+                    blob_key=stored.key,
+                    dialect=task.dialect,
+                )
+            )
+        return files
+
+    async def _execute(self, taken: Taken, live: Live, queue: str) -> Finish:
+        """Run the kind in a child and store what it made."""
+        task = taken.task
+        files = [source.file for source in task.inputs if source.file is not None]
+        if len(files) != len(task.inputs):
+            raise BadMedia("An input of this task has expired or was deleted.")
+        pool = self._children[queue]
+        async with pool.slot() as slot:
+            live.stop = slot.kill
+            try:
+                if live.cancelled or live.leaving:
+                    raise Cancelled("The task was cancelled.")
+                inputs = [await self._lend(n, file, slot, pool.sandboxed) for n, file in enumerate(files)]
+                done = await slot.run(
+                    Job(
+                        kind=task.kind,
+                        options=dict(task.options),
+                        inputs=inputs,
+                        limits=self._rules.limits,
+                        probe=any(not f.facts and formats.family(f.mime) in _PROBED for f in files),
+                    ),
+                    lambda stage, fraction: self._tick(task.id, taken.fence, stage, fraction or 0.0),
+                )
+            finally:
+                live.stop = None
+            return await self._store(taken, files, done)
+
+    async def _lend(self, n: int, file: File, slot: Slot, sandboxed: bool) -> tuple[str, str, str]:
+        name = f"{n}{formats.suffix(file.mime)}"
+        try:
+            # Linked only where Landlock keeps the child from writing to it.
+            await self._blobs.lend(file.blob_key or "", slot.inputs / name, link=sandboxed)
+        except NotFound:
+            raise BadMedia("The bytes of an input are gone.") from None
+        return name, file.mime, file.filename
+
+    async def _store(self, taken: Taken, files: list[File], done: Done) -> Finish:
+        task = taken.task
+        outputs: list[tuple[str, NewFile]] = []
+        try:
+            for output in done.outputs:
+                outputs.append((output.role, await self._keep(taken, output)))
+        except BaseException:
+            await self._blobs.delete([file.blob_key for _, file in outputs if file.blob_key])
+            raise
+        return Finish(
+            task_id=task.id,
+            fence=taken.fence,
+            job_id=taken.job_id,
+            state=State.SUCCEEDED,
+            details=done.details,
+            outputs=outputs,
+            input_facts={file.id: facts for file, facts in zip(files, done.input_facts, strict=False) if facts},
+            lifetime_s=self._rules.lifetime_s.get(task.dialect),
+        )
+
+    async def _keep(self, taken: Taken, output: OutputFile) -> NewFile:
+        task = taken.task
+        with output.open() as file:
+            stored = await self._blobs.adopt(file, output.path)
+        return NewFile(
+            project_id=task.project_id,
+            filename=safe_name(output.filename),
+            mime=output.mime,
+            claimed_mime=output.mime,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            blob_key=stored.key,
+            facts=output.facts,
+            public=bool(task.extra.get("public", False)),
+            dialect=task.dialect,
+        )

@@ -1,0 +1,162 @@
+"""A worker process: dispatchers, children, progress, heartbeat, chores; and how it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from mediamill import __version__
+from mediamill.worker.children import Children
+from mediamill.worker.dispatch import Dispatcher
+from mediamill.worker.execute import Executor
+
+log = structlog.get_logger()
+
+_TICK_S = 0.25
+_SEEN_EVERY_S = 5.0
+_CHORES_EVERY_S = 60.0
+
+
+class Ticks:
+    """Progress on its way to the store: the newest tick of each task, written four times a second."""
+
+    def __init__(self, write: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
+        self._write = write
+        self._newest: dict[str, tuple[str, uuid.UUID, str, float]] = {}
+
+    def __call__(self, task_id: str, fence: uuid.UUID, stage: str, fraction: float) -> None:
+        """Note where a task stands; never blocks."""
+        self._newest[task_id] = (task_id, fence, stage, min(1.0, max(0.0, fraction)))
+
+    async def run(self) -> None:
+        """Write what is new, for ever."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if self._newest:
+                ticks, self._newest = list(self._newest.values()), {}
+                try:
+                    await self._write(ticks)
+                except Exception:
+                    log.exception("progress not written")  # the next tick says more anyway
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a worker is made of."""
+
+    id: str
+    executor: Executor
+    dispatchers: Sequence[Dispatcher]
+    children: Sequence[Children]
+    ticks: Ticks
+    listen: Callable[[Callable[[str], None], Callable[[str], None]], Awaitable[None]]
+    """(on_queue, on_cancel): listen for ever, calling on_queue("") whenever listening begins anew."""
+    seen: Callable[[int], Awaitable[None]]
+    gone: Callable[[], Awaitable[None]]
+    chores: Sequence[Callable[[], Awaitable[None]]]
+    drain_s: float
+
+
+def new_worker_id() -> str:
+    """Names this process among all that ever were."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+
+
+class Worker:
+    """Run it until `stop` or a signal."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stop = asyncio.Event()
+        self._cancels: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Leave in good order: no new work, time to end for what runs, the rest back on its queue."""
+        self._stop.set()
+
+    async def run(self, *, signals: bool = True, ready: Callable[[], None] | None = None) -> None:
+        """Work until told to leave."""
+        parts = self._parts
+        loop = asyncio.get_running_loop()
+        if signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.stop)
+        for pool in parts.children:
+            await pool.start()
+            if pool.warning:
+                log.warning("no sandbox", detail=pool.warning)
+                break
+        background = [
+            asyncio.create_task(parts.ticks.run()),
+            asyncio.create_task(self._listen()),
+            asyncio.create_task(self._say_alive()),
+            asyncio.create_task(self._chores()),
+        ]
+        loops = [asyncio.create_task(dispatcher.run()) for dispatcher in parts.dispatchers]
+        log.info("worker ready", worker=parts.id, queues={d.queue: d.slots for d in parts.dispatchers})
+        if ready is not None:
+            ready()
+        try:
+            stopping = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([stopping, *loops], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            await self._drain(loops)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            with contextlib.suppress(Exception):
+                await parts.gone()
+            await asyncio.gather(*(pool.close() for pool in parts.children))
+        for done in loops:
+            done.result()  # a loop that broke says why
+
+    async def _drain(self, loops: Sequence[asyncio.Task[None]]) -> None:
+        for dispatcher in self._parts.dispatchers:
+            await dispatcher.stop()
+        busy = sum(dispatcher.busy for dispatcher in self._parts.dispatchers)
+        log.info("worker leaving", worker=self._parts.id, busy=busy, drain_s=self._parts.drain_s)
+        _, late = await asyncio.wait(loops, timeout=self._parts.drain_s)
+        if late:
+            await self._parts.executor.give_back()
+            await asyncio.wait(late, timeout=30)
+
+    async def _listen(self) -> None:
+        """Hear of new jobs and of cancels."""
+
+        def on_queue(_: str) -> None:
+            for dispatcher in self._parts.dispatchers:
+                dispatcher.notice()
+
+        def on_cancel(task_id: str) -> None:
+            task = asyncio.get_running_loop().create_task(self._parts.executor.cancel(task_id))
+            self._cancels.add(task)
+            task.add_done_callback(self._cancels.discard)
+
+        await self._parts.listen(on_queue, on_cancel)
+
+    async def _say_alive(self) -> None:
+        while True:
+            try:
+                await self._parts.seen(sum(dispatcher.busy for dispatcher in self._parts.dispatchers))
+            except Exception:
+                log.exception("not announced")
+            await asyncio.sleep(_SEEN_EVERY_S)
+
+    async def _chores(self) -> None:
+        while True:
+            await asyncio.sleep(_CHORES_EVERY_S)
+            for chore in self._parts.chores:
+                try:
+                    await chore()
+                except Exception:
+                    log.exception("chore failed", chore=getattr(chore, "__qualname__", str(chore)))
