@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from tests.support.children import LIMITS, alive, children_in, job, run, until
 
 from mediamill.core.errors import BadMedia, Cancelled, ToolFailed, WorkerLost
@@ -183,6 +184,18 @@ async def test_cancel_ends_the_whole_tree_within_a_second(children: Children) ->
             await running
 
     assert (await run(children, "trivial")).outputs == []
+
+
+def test_the_server_s_event_loop_serves_as_well(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with children_in(tmp_path / "slots", slots=1) as children:
+            assert (await run(children, "trivial", path="x" * 3_000_000)).outputs == []
+            with pytest.raises(WorkerLost, match="SIGABRT") as caught:
+                await run(children, "crash")
+            assert "about to fall over" in caught.value.stderr_tail
+            assert (await run(children, "trivial")).outputs == []
+
+    uvloop.run(work())
 
 
 async def test_cancel_before_the_start_is_honoured(children: Children) -> None:
