@@ -194,6 +194,17 @@ def test_any_setting_that_changes_the_sound_makes_it_encoded(sources: dict[str, 
     assert made.details == {}
 
 
+def test_the_length_of_an_mp3_without_a_header_is_measured_not_guessed(tmp_path: Path) -> None:
+    ffmpeg(  # nearly nothing for a second, then noise: the first packets' bit rate says far too much
+        *("-f", "lavfi", "-i", "anullsrc=d=1:r=44100", "-f", "lavfi", "-i", "anoisesrc=d=5:r=44100"),
+        *("-filter_complex", "[0][1]concat=n=2:v=0:a=1", "-q:a", "2", "-write_xing", "0", tmp_path / "vbr.mp3"),
+    )
+
+    assert PROBER.probe(tmp_path / "vbr.mp3", "audio/mpeg").duration_s == pytest.approx(6, abs=0.1)
+    made = convert(tmp_path / "vbr.mp3", "audio/mpeg", "audio/wav", tmp_path / "out", start=5)
+    assert made.facts.duration_s == pytest.approx(1, abs=0.1)
+
+
 def test_tags_and_cover_picture_travel_along(tmp_path: Path) -> None:
     tone(tmp_path / "plain.mp3")
     ffmpeg("-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", tmp_path / "cover.png")

@@ -50,6 +50,9 @@ PROTOCOLS = "file,pipe"
 MAX_PIXELS = 100_000_000  # a frame of 8K is 33 million; a 12,000-pixel-square bomb in a cover picture is 144 million
 MAX_PACKETS = 2_000_000  # how far a file without a duration is read to find one: six hours at 90 packets a second
 
+_GUESSED = frozenset({"aac", "mp3"})
+"""Without an index: a declared duration may be a guess from the first packets' bit rate."""
+_INDEXED = ("mov", "matroska", "avi", "wav", "flac", "aiff")
 _PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273 table 3
 _FREE = frozenset({"pcm", "flac", "alac", "ape", "wavpack", "tta", "wmalossless", "mlp", "truehd"})
 
@@ -112,6 +115,11 @@ class Source:
     cover: Text | None = None
 
     @property
+    def indexed(self) -> bool:
+        """Whether the duration is declared by an index, so that less is a sign of a file cut off."""
+        return self.demuxer.startswith(_INDEXED)
+
+    @property
     def sound(self) -> Sound | None:
         """The sound track a player would start with."""
         return next((s for s in self.sounds if s.default), self.sounds[0] if self.sounds else None)
@@ -162,9 +170,10 @@ def read(path: Path, mime: str) -> Source:
         )
         bitrate_bps = container.bit_rate or None
         demuxer = container.format.name
-    if duration_s is None or demuxer == "aac":  # raw AAC has no index: its duration is a guess from the bit rate
-        duration_s = _measured(path, mime) or duration_s
-        if duration_s:
+    if duration_s is None or demuxer in _GUESSED:
+        measured_s = _measured(path, mime)
+        if measured_s and (duration_s is None or abs(measured_s - duration_s) > max(0.1, 0.01 * duration_s)):
+            duration_s = measured_s
             bitrate_bps = int(path.stat().st_size * 8 / duration_s)
     return Source(
         demuxer=demuxer,
@@ -204,6 +213,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
         shown = shown[1], shown[0]
     rate = stream.average_rate or stream.guessed_rate
     pixel_format = frame.format.name if frame else stream.codec_context.pix_fmt or "yuv420p"
+    tags = stream.metadata  # Matroska's own note that a second, grey picture holds the transparency
     transfer: int = stream.codec_context.color_trc
     return Video(
         index=stream.index,
@@ -217,11 +227,11 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
         frames=stream.frames or None,
         interlaced=bool(frame and frame.interlaced_frame),
         transfer="pq" if transfer == _PQ else "hlg" if transfer == _HLG else None,
-        alpha=stream.metadata.get("alpha_mode") == "1" or pixel_format in _ALPHA,
+        alpha=pixel_format.startswith(_ALPHA) or "1" in (tags.get("alpha_mode"), tags.get("ALPHA_MODE")),
     )
 
 
-_ALPHA = frozenset({"rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "yuva420p", "yuva422p", "yuva444p", "yuva444p10le"})
+_ALPHA = ("rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "yuva")
 
 
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:

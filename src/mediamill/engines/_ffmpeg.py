@@ -43,7 +43,14 @@ def missing() -> Missing | None:
     return None
 
 
-def input_args(path: Path, mime: str, *, start_s: float | None = None, duration_s: float | None = None) -> list[str]:
+def input_args(
+    path: Path,
+    mime: str,
+    *,
+    start_s: float | None = None,
+    duration_s: float | None = None,
+    decoder: str | None = None,
+) -> list[str]:
     """Everything before and with `-i`: only local files, only the demuxers of the sniffed type, a span if asked for.
 
     `-t` stands before the input because a palette needs the end of its own stretch, not of the whole file.
@@ -53,6 +60,8 @@ def input_args(path: Path, mime: str, *, start_s: float | None = None, duration_
         args += ["-ss", seconds(start_s)]
     if duration_s is not None:
         args += ["-t", seconds(duration_s)]
+    if decoder is not None:
+        args += ["-c:v", decoder]
     return [*args, "-i", url(path)]
 
 

@@ -153,6 +153,11 @@ def picture_filters(video: Video, to: tuple[int, int], *, fps: Fraction | None, 
     return ",".join(chain)
 
 
+def decoder(video: Video) -> str | None:
+    """The decoder to ask for by name: ffmpeg's own VP8 and VP9 decoders leave transparency out."""
+    return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(video.codec) if video.alpha else None
+
+
 def picture_codec(encoder: str, settings: Mapping[str, Any]) -> list[str]:
     """The encoder with the house's defaults, its quality from `crf`."""
     crf = settings.get("crf")
@@ -226,8 +231,12 @@ def film(
         fps = frame_rate(settings["fps"]) if "fps" in settings else None
         if fps is None and _AVI in (mime, source_mime):
             fps = min(frame_rate(video.frame_rate or 25), Fraction(60))  # AVI has one rate for all frames
-        args += ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels="yuv420p")]
+        clear = video.alpha and container.muxer == "webm" and video.codec != "gif"  # a GIF is rarely see-through
+        pixels = "yuva420p" if clear else "yuv420p"
+        args += ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels)]
         args += picture_codec(container.encoder, settings)
+        if clear:
+            args += ["-auto-alt-ref", "0"]  # libvpx writes no transparency otherwise
     sounds_kept = True
     if settings.get("audio", True):
         for place, track in enumerate(source.sounds[: container.sound_limit]):
@@ -239,7 +248,16 @@ def film(
                 args += sound.encode(container.sound, track, settings, f":{place}")
     args += _texts(container, source)
     return Plan(
-        args=[*args, "-dn", "-max_muxing_queue_size", "4096", *container.flags, "-f", container.muxer],
+        args=[
+            *args,
+            "-dn",
+            "-max_muxing_queue_size",
+            "4096",
+            *sound.FORGOTTEN,
+            *container.flags,
+            "-f",
+            container.muxer,
+        ],
         picture_kept=kept,
         sounds_kept=sounds_kept,
     )

@@ -57,6 +57,13 @@ TARGETS: dict[str, Target] = {
     "audio/aiff": Target(muxer="aiff", codec=AIFF, flags=("-write_id3v2", "1")),
 }
 
+_FORGOTTEN_KEYS = (
+    *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
+    *("major_brand", "minor_version", "compatible_brands"),
+)
+FORGOTTEN = tuple(word for key in _FORGOTTEN_KEYS for word in ("-metadata", f"{key}="))
+"""Tags that do not travel: where a phone was, as with pictures, and what only described the old container."""
+
 SETTINGS = frozenset({"bitrate", "sample_rate", "channels"})
 
 
@@ -127,7 +134,7 @@ def extract(
     args += ["-c:a", "copy"] if copy else encode(target.codec, source, settings)
     if ogg:
         args += ["-map_metadata", f"0:s:{source.index}"]
-    return [*args, "-sn", "-dn", *target.flags, "-f", target.muxer]
+    return [*args, "-sn", "-dn", *FORGOTTEN, *target.flags, "-f", target.muxer]
 
 
 def fits(mime: str, source: Sound, settings: Mapping[str, Any]) -> bool:

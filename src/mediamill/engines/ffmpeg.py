@@ -83,10 +83,14 @@ def _span(work: Conversion, source: _av.Source) -> float | None:
     return min((s for s in (left, asked) if s is not None), default=None)
 
 
-def _input(work: Conversion) -> list[str]:
+def _input(work: Conversion, video: _av.Video | None = None) -> list[str]:
     settings = work.settings
     return _ffmpeg.input_args(
-        work.source, work.source_mime, start_s=settings.get("start"), duration_s=settings.get("duration")
+        work.source,
+        work.source_mime,
+        start_s=settings.get("start"),
+        duration_s=settings.get("duration"),
+        decoder=_ffmpeg_args.decoder(video) if video else None,
     )
 
 
@@ -98,10 +102,10 @@ def _tone_maps(work: Conversion, video: _av.Video) -> bool:
     return video.transfer is not None and {"zscale", "tonemap"} <= _ffmpeg.filters(work.tools)
 
 
-def _facts(source: _av.Source, work: Conversion, written_s: float) -> dict[str, Any]:
-    """A note when far less came out than the file's header promised: the upload was probably cut off."""
+def _shortfall(source: _av.Source, work: Conversion, written_s: float) -> dict[str, Any]:
+    """A note when far less came out than the file's index promised: the upload was probably cut off."""
     expected_s = _span(work, source)
-    if expected_s is None or not written_s or written_s >= 0.9 * expected_s - 0.5:
+    if not source.indexed or expected_s is None or not written_s or written_s >= 0.9 * expected_s - 0.5:
         return {}
     return {"incomplete": f"Only {written_s:.1f} s of {expected_s:.1f} s could be read."}
 
@@ -121,7 +125,8 @@ def _sound(work: Conversion, source: _av.Source) -> Mapping[str, Any]:
         return _ffmpeg.run(work, [*_input(work), *args, _output(work)], duration_s=_span(work, source), what="sound")
 
     copied, written_s = _first_that_works(run, copy)
-    return {**({"remuxed": True} if copied else {}), **_facts(source, work, written_s)}
+    whole = _shortfall(source, work, written_s) if source.video is None else {}  # a film's sound may well be shorter
+    return {**({"remuxed": True} if copied else {}), **whole}
 
 
 def _film(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str, Any]:
@@ -131,10 +136,13 @@ def _film(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str
         return _ffmpeg_args.film(work.target_mime, work.source_mime, source, video, work.settings, hdr=hdr, copy=copy)
 
     def run(copy: bool) -> float:
-        return _ffmpeg.run(work, [*_input(work), *plan(copy).args, _output(work)], duration_s=_span(work, source))
+        return _ffmpeg.run(
+            work, [*_input(work, video), *plan(copy).args, _output(work)], duration_s=_span(work, source)
+        )
 
     copied, written_s = _first_that_works(run, plan(True).picture_kept)
-    return {**({"remuxed": True} if copied and plan(True).remuxed else {}), **_facts(source, work, written_s)}
+    whole = _shortfall(source, work, written_s) if work.settings.get("audio", True) else {}
+    return {**({"remuxed": True} if copied and plan(True).remuxed else {}), **whole}
 
 
 def _first_that_works(run: Callable[[bool], float], copy: bool) -> tuple[bool, float]:
@@ -149,7 +157,7 @@ def _first_that_works(run: Callable[[bool], float], copy: bool) -> tuple[bool, f
 
 def _still(work: Conversion, video: _av.Video) -> Mapping[str, Any]:
     args = _ffmpeg_args.still(work.target_mime, video, work.settings, hdr=_tone_maps(work, video))
-    _ffmpeg.run(work, [*_input(work), *args, _output(work)], duration_s=None, what="picture")
+    _ffmpeg.run(work, [*_input(work, video), *args, _output(work)], duration_s=None, what="picture")
     return {}
 
 
@@ -171,11 +179,11 @@ def _gif(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str,
     ]
     if _ffmpeg_args.gif_fits_memory(to, fps, seconds):
         graph = f"{picked},split[a][b];[a]{_ffmpeg_args.PALETTE}[p];[b][p]{_ffmpeg_args.DITHER}"
-        written_s = _ffmpeg.run(work, [*_input(work), "-filter_complex", graph, *end], duration_s=seconds)
-        return _facts(source, work, written_s)
+        _ffmpeg.run(work, [*_input(work, video), "-filter_complex", graph, *end], duration_s=seconds)
+        return {}
     palette = work.scratch / "palette.png"
     first = ["-filter_complex", f"{picked},{_ffmpeg_args.PALETTE}", "-frames:v", "1", "-update", "1", "-f", "image2"]
-    _ffmpeg.run(work, [*_input(work), *first, _ffmpeg.url(palette)], duration_s=None, span=(0.0, 0.4))
+    _ffmpeg.run(work, [*_input(work, video), *first, _ffmpeg.url(palette)], duration_s=None, span=(0.0, 0.4))
     second = [
         "-f",
         "image2",
@@ -184,9 +192,9 @@ def _gif(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str,
         "-filter_complex",
         f"{picked}[b];[b][1:v]{_ffmpeg_args.DITHER}",
     ]
-    written_s = _ffmpeg.run(work, [*_input(work), *second, *end], duration_s=seconds, span=(0.4, 1.0))
+    _ffmpeg.run(work, [*_input(work, video), *second, *end], duration_s=seconds, span=(0.4, 1.0))
     palette.unlink()
-    return _facts(source, work, written_s)
+    return {}
 
 
 CONVERTER = Ffmpeg()
