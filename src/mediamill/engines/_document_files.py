@@ -1,4 +1,4 @@
-"""What the document engines share: the types by short name, text decoding, and the checks before a parser sees bytes."""
+"""What the document engines share: types by short name, text decoding, and the checks before a parser sees bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML made well-formed and passive: open tags closed where a browser would, scripts, frames and outside pictures out."""
+"""HTML made well-formed and passive: tags closed where a browser would, scripts, frames and outside pictures out."""
 
 from __future__ import annotations
 
@@ -9,21 +9,10 @@ VOID = frozenset(
     ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"]
 )
 DROPPED = frozenset(
-    [
-        "script",
-        "style",
-        "iframe",
-        "object",
-        "embed",
-        "applet",
-        "frame",
-        "frameset",
-        "noscript",
-        "template",
-        "link",
-        "base",
-        "param",
-    ]
+    (
+        *("script", "style", "iframe", "object", "embed", "applet", "frame", "frameset", "noscript", "template"),
+        *("link", "base", "param"),
+    )
 )
 SILENT = frozenset(["script", "style", "iframe", "object", "applet", "frameset", "noscript", "template"])
 """Dropped with all that stands inside."""
@@ -40,33 +29,10 @@ CLOSES = {
     "option": {"option"},
 }
 CLOSE_P = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "div",
-        "dl",
-        "fieldset",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "main",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "ul",
-    ]
+    (
+        *("address", "article", "aside", "blockquote", "div", "dl", "fieldset", "footer", "form", "h1", "h2", "h3"),
+        *("h4", "h5", "h6", "header", "hr", "main", "nav", "ol", "p", "pre", "section", "table", "ul"),
+    )
 )
 WALLS = frozenset({"table", "ul", "ol", "dl", "blockquote", "div", "section", "article", "body"})
 """Elements an implied close does not reach through."""

@@ -36,7 +36,7 @@ def keys(mime: str) -> frozenset[str]:
 @contextmanager
 def opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
     """A PDF, open; says what is wrong with one that cannot be."""
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
     try:
         document = pypdfium2.PdfDocument(path)
@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
 
 def draw(work: Conversion, pdf: Path) -> dict[str, Any]:
     """Write the asked page of `pdf` as the picture `work` wants."""
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
     number = int(work.settings.get("page", 1))
     dpi = int(work.settings.get("dpi", 150))

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from mediamill.core.errors import BadMedia, LimitExceeded, ToolFailed
 from mediamill.core.ports import Conversion, Missing
-from mediamill.engines._document_files import DOCX, EPUB, HTML, MD, ODT, PPTX, RTF, read_text
-from mediamill.engines._document_html import tidy
+from mediamill.engines._document_files import DOCX, EPUB, HTML, MD, ODT, PPTX, RTF
 from mediamill.engines._document_tree import Tree
 
 HEAP = "-M1500m"
@@ -87,13 +86,3 @@ def write(work: Conversion, tree: Tree, args: Sequence[str | Path]) -> bytes:
     except RecursionError as error:
         raise BadMedia("The document is nested too deeply.") from error
     return run(work, ["-f", "json", *args], stdin=data, stdout_limit_bytes=TREE_LIMIT_BYTES)
-
-
-def prepared(work: Conversion) -> Path:
-    """The source as pandoc can read it: Markdown and HTML in UTF-8, HTML with its tags closed; else as it is."""
-    if work.source_mime not in (HTML, MD):
-        return work.source
-    text = read_text(work.source)
-    copy = work.scratch / ("prepared.html" if work.source_mime == HTML else "prepared.md")
-    copy.write_text(tidy(text) if work.source_mime == HTML else text, encoding="utf-8")
-    return copy

@@ -43,6 +43,11 @@ PREAMBLE = """\
 #let horizontalrule = line(length: 100%, stroke: 0.5pt + luma(170))
 #let endnote(num, contents) = [#stack(dir: ltr, spacing: 3pt, super[#num], contents)]
 """
+SLIDES = """\
+#set page(paper: "presentation-16-9", margin: 1.8cm)
+#set text(size: 18pt)
+#show heading.where(level: 2): it => { pagebreak(weak: true); it }
+"""
 TEXT_PAGE = """\
 #set document(title: none)
 #set page(paper: "a4", margin: 2cm)
@@ -100,7 +105,7 @@ def room(work: Conversion) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path) -> int:
+def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path, *, slides: bool = False) -> int:
     """Set a tree whose pictures lie in `folder`/media, `folder` being a `room`; returns the number of pages."""
     if not tree["blocks"]:
         raise BadMedia("The document is empty.")
@@ -108,7 +113,7 @@ def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path) -> i
         trees.clean(tree, folder / "media", usable, plain=plain)
         body = _pandoc.write(work, tree, ["-t", "typst", "--wrap=none"]).decode()
         body = body.replace(f'"{folder}/', '"')
-        (folder / "main.typ").write_text(_preamble(tree) + body, encoding="utf-8")
+        (folder / "main.typ").write_text(_preamble(tree) + (SLIDES if slides else "") + body, encoding="utf-8")
         work.report("encode", 0.6)
         try:
             _compile(folder, target)

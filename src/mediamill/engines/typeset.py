@@ -14,6 +14,8 @@ from mediamill.core.ports import Conversion, Missing, Pair
 from mediamill.engines import _document_files as files
 from mediamill.engines import _document_read, _pages, _pandoc, _typeset
 
+SLIDES = frozenset({files.PPTX, files.ODP})
+
 
 class Typeset:
     """See the module. Implements core.ports.Converter."""
@@ -47,7 +49,7 @@ class Typeset:
         with _typeset.room(work) as folder:
             tree = _document_read.read(work, folder / "media")
             work.report("work", 0.4)
-            return _typeset.compose(work, tree, folder, target)
+            return _typeset.compose(work, tree, folder, target, slides=work.source_mime in SLIDES)
 
 
 CONVERTER = Typeset()
