@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -107,7 +107,9 @@ def _spool(archive: SevenZipFile, guard: Guard, scratch: Path) -> Path:
 
     class Numbered(WriterFactory):
         def create(self, filename: str) -> Py7zIO:
-            return Held(folder / str(int(filename)))
+            held = Held(folder / str(int(filename)))
+            opened.callback(held.close)  # py7zr closes it only when all went well
+            return held
 
     folder = scratch / "unpacked"
     folder.mkdir()
@@ -116,5 +118,6 @@ def _spool(archive: SevenZipFile, guard: Guard, scratch: Path) -> Path:
         file._file_info["filename"] = str(file.id)
         if file.emptystream and not file.is_directory:
             (folder / str(file.id)).touch()
-    archive.extractall(factory=Numbered())
+    with ExitStack() as opened:
+        archive.extractall(factory=Numbered())
     return folder

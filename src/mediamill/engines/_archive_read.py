@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import lzma
@@ -129,7 +130,8 @@ class _Counted(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        block = self._inner.read(size if 0 <= size <= _BLOCK else _BLOCK)
+        with reading():  # here too: it is the writer that reads, outside the generator below
+            block = self._inner.read(size if 0 <= size <= _BLOCK else _BLOCK)
         self._guard.count(len(block))
         return block
 
@@ -184,6 +186,10 @@ def reading() -> Iterator[None]:
         raise BadMedia("The archive is damaged or cut short.") from error
     except NotImplementedError as error:
         raise BadMedia(UNKNOWN_METHOD) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # zipfile seeks to where a damaged index points, before the file too
+            raise
+        raise BadMedia("The archive is damaged.") from error
     except MemoryError as error:
         raise LimitExceeded("The archive asks for more memory than a task may have.") from error
     except (ValueError, OverflowError, RecursionError, struct.error, IndexError, KeyError) as error:
@@ -308,21 +314,16 @@ class _Unzipped(io.RawIOBase):
         return block
 
 
-def is_tar(head: bytes) -> bool:
-    """Whether 512 bytes are a tar header, or the zeros that an empty tar begins with."""
-    if len(head) < 512:
-        return False
-    try:
-        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        return not head.strip(b"\0")
-    return True
-
-
 def single(path: Path) -> bool:
-    """Whether a gzip file holds one plain file instead of a tar."""
+    """Whether a gzip file holds one plain file instead of a tar. An empty tar is a few blocks of zeros, and no more."""
     with reading(), gzip.open(path) as packed:
-        return not is_tar(packed.read(512))
+        head = packed.read(512)
+        try:
+            tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            head += packed.read(_BLOCK)
+            return not (512 <= len(head) <= _BLOCK and not head.strip(b"\0"))
+    return False
 
 
 def _gzip(path: Path, guard: Guard, scratch: Path) -> Iterator[Entry]:

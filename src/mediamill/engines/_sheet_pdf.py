@@ -14,7 +14,10 @@ from mediamill.core.errors import LimitExceeded, ToolFailed
 from mediamill.engines._sheet import Sheet, numeric, shown, table_rows
 from mediamill.engines._sheet_document import column_widths
 
-ROWS, COLUMNS, CELL_CHARS = 20_000, 200, 10_000
+ROWS, COLUMNS, CELLS, CELL_CHARS = 20_000, 200, 60_000, 10_000
+"""typst holds some 16 kB for each cell it sets until the process ends: 60,000 cells are a gigabyte."""
+_TAGGED_CELLS = 12_000
+"""Tags, for screen readers, take 20 times the space of the text itself: 26 MB for 120,000 cells."""
 _PAGES_MM = ((210, 297), (297, 210), (420, 297))
 _CHAR_MM = 1.75  # of 9 pt text, on average
 _MARGIN_MM = 15.0
@@ -53,18 +56,27 @@ def write_pdf(sheets: list[Sheet], target: Path, scratch: Path) -> dict[str, Any
 
     room = scratch / "typst"
     room.mkdir()
-    budget = ROWS
-    book = []
+    rows = cells = 0
+    book: list[dict[str, Any]] = []
     for sheet in sheets:
-        book.append(_data(sheet, budget))
-        budget -= len(book[-1]["rows"])
+        book.append(_data(sheet, ROWS - rows, CELLS - cells))
+        rows += 1 + len(book[-1]["rows"])
+        cells += len(book[-1]["widths"]) * (1 + len(book[-1]["rows"]))
     (room / "book.json").write_text(json.dumps(book), encoding="utf-8")
     (room / "main.typ").write_text(_TEMPLATE, encoding="utf-8")
     try:
-        typst.compile(room / "main.typ", target, root=room, font_paths=_fonts(), ignore_system_fonts=True, format="pdf")
+        typst.compile(
+            room / "main.typ",
+            target,
+            root=room,
+            font_paths=_fonts(),
+            ignore_system_fonts=True,
+            format="pdf",
+            pdf_tags=cells <= _TAGGED_CELLS,
+        )
     except typst.TypstError as error:
         raise ToolFailed("The pages could not be set.", str(error)[-2000:]) from error
-    return {"rows": sum(1 + len(sheet["rows"]) for sheet in book), "sheets": len(book)}
+    return {"rows": rows}
 
 
 def _fonts() -> list[Any]:
@@ -73,14 +85,16 @@ def _fonts() -> list[Any]:
     return [str(folder) for folder in fonts.folders()]
 
 
-def _data(sheet: Sheet, budget: int) -> dict[str, Any]:
+def _data(sheet: Sheet, rows_left: int, cells_left: int) -> dict[str, Any]:
     widths = [min(width, _WIDEST_CHARS) for width in column_widths(sheet)] or [1]
     if len(widths) > COLUMNS:
         raise LimitExceeded(f"A PDF of a sheet has at most {COLUMNS} columns.")
     rows: list[list[tuple[str, bool]]] = []
     for row in table_rows(sheet):
-        if len(rows) > budget:
-            raise LimitExceeded(f"A PDF of sheets has at most {ROWS:,} rows; choose a sheet, or another format.")
+        if len(rows) >= rows_left or len(rows) * len(widths) >= cells_left:
+            raise LimitExceeded(
+                f"A PDF of sheets has at most {ROWS:,} rows and {CELLS:,} cells; choose one sheet, or another format."
+            )
         cells = [(_text(shown(cell)), numeric(cell)) for cell in row[: len(widths)]]
         rows.append(cells + [("", False)] * (len(widths) - len(cells)))
     head = rows.pop(0) if rows else [("", False)]

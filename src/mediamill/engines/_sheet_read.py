@@ -7,6 +7,7 @@ xlrd raises an error. xls ends at 65,536 rows, so speed matters less there.
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import struct
@@ -63,6 +64,10 @@ def reading() -> Iterator[None]:
         yield
     except Failed:
         raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # zipfile seeks to where a damaged index points, before the file too
+            raise
+        raise BadMedia(DAMAGED) from error
     except MemoryError as error:
         raise LimitExceeded("The workbook asks for more memory than a task may have.") from error
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RecursionError) as error:

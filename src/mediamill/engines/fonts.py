@@ -71,7 +71,10 @@ def opened(path: Path) -> Iterator[TTFont]:
 
     try:
         _check(path)
-        with TTFont(path, lazy=True, recalcBBoxes=False, recalcTimestamp=False) as font:
+        with (
+            path.open("rb") as stream,  # opened here: fontTools leaves its own open when it raises
+            TTFont(stream, lazy=True, recalcBBoxes=False, recalcTimestamp=False) as font,
+        ):
             if "maxp" not in font or "head" not in font:
                 raise BadMedia("The font lacks the tables that every font has.")
             yield font
