@@ -28,7 +28,7 @@ START_S = 60.0
 STOP_S = 45.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wish:
     """One conversion of the demo: which sample, what to name the result, with which options."""
 
