@@ -81,7 +81,9 @@ class Child(asyncio.Protocol):
     async def ready(self) -> None:
         """Wait until it serves. Raises WorkerLost when it never will."""
         try:
-            problem = await asyncio.wait_for(asyncio.shield(self._ready), READY_S)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the result.
+            async with asyncio.timeout(READY_S):
+                problem = await asyncio.shield(self._ready)
         except TimeoutError:
             self.kill()
             problem = "it did not answer"
@@ -242,7 +244,8 @@ class Nurse:
             self._hello = loop.create_future()
             loop.add_reader(ours.fileno(), self._listen)
             try:
-                problem = await asyncio.wait_for(asyncio.shield(self._hello), READY_S)
+                async with asyncio.timeout(READY_S):
+                    problem = await asyncio.shield(self._hello)
             except TimeoutError:
                 problem = "the process that starts children did not answer"
             if problem:
@@ -268,7 +271,12 @@ class Nurse:
             theirs.close()
             os.close(stderr)
         ours.setblocking(False)
-        await asyncio.get_running_loop().create_unix_connection(lambda: child, sock=ours)
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: child, sock=ours)
+        except BaseException:
+            ours.close()
+            child.kill()
+            raise
         return child
 
     async def close(self) -> None:

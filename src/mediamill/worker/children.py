@@ -75,6 +75,7 @@ class Slot:
         self.number = number
         self.owner = ""
         self.tasks = 0
+        self.tidied = True
 
     async def run(self, job: Job, on_report: Callable[[str, float | None], None]) -> Done:
         """Do a job. Raises the core Failed that it ended with: TimedOut after `wall_s`, WorkerLost when the child
@@ -98,7 +99,7 @@ class Slot:
         if isinstance(said, Gone):
             raise self._epitaph(said, child, job.limits)
         if self._verdict is not None:  # killed in the very moment it finished
-            await child.gone
+            await asyncio.shield(child.gone)
             raise self._verdict
         if isinstance(said, Broke):
             raise _as_error(said, child.take_tail())
@@ -109,7 +110,8 @@ class Slot:
         self._end(Cancelled("The task was cancelled."))
         if self._child is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._child.gone), GRACE_S)
+                async with asyncio.timeout(GRACE_S):
+                    await asyncio.shield(self._child.gone)
 
     def _end(self, verdict: Failed) -> None:
         self._verdict = self._verdict or verdict
@@ -200,6 +202,7 @@ class Slot:
 
     async def tidy(self, recycle_after_tasks: int, recycle_above_bytes: int) -> None:
         """Make ready for the next job: empty folders, no verdict, a fresh child when this one is due."""
+        self.tidied = False
         child = self._child
         if child is not None:
             dead = child.killed or child.gone.done()
@@ -208,13 +211,13 @@ class Slot:
             else:
                 child.take_tail()
         self._verdict = None
-        if _tree.is_clean(self.inputs, self.work):
-            return
-        try:
-            await asyncio.to_thread(_tree.wipe, self.folder)
-        except PermissionError:
-            await self._bury()
-            await asyncio.to_thread(_tree.wipe, self.folder, by_force=True)
+        if not _tree.is_clean(self.inputs, self.work):
+            try:
+                await asyncio.to_thread(_tree.wipe, self.folder)
+            except PermissionError:
+                await self._bury()
+                await asyncio.to_thread(_tree.wipe, self.folder, by_force=True)
+        self.tidied = True
 
     async def take(self, owner: str) -> None:
         """Now for this owner: a child that has read another's files is replaced first."""
@@ -233,7 +236,7 @@ class Slot:
     async def _bury(self) -> None:
         if self._child is not None:
             self._child.kill()
-            await self._child.gone
+            await asyncio.shield(self._child.gone)
             self._child, self.owner, self.tasks = None, "", 0
 
 
@@ -324,6 +327,8 @@ class Children:
         async with self._places:
             slot = self._choose(owner)
             try:
+                if not slot.tidied:  # the disk said no last time
+                    await slot.tidy(*self._recycle)
                 await slot.take(owner)
                 yield slot
             finally:

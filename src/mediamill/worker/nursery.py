@@ -95,7 +95,13 @@ class Nursery:
                 self._fork(msgspec.msgpack.decode(body, type=Fork), *descriptors)
 
     def _fork(self, order: Fork, connection: int, stderr: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no memory or too many processes just now: this child's misfortune, nobody else's
+            os.close(connection)
+            os.close(stderr)
+            self._say(Ended(order.number, 1, 0))
+            return
         if pid == 0:
             status = 1
             try:
