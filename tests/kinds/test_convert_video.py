@@ -26,7 +26,7 @@ from tests.support.av import (
 )
 
 from mediamill.core import formats
-from mediamill.core.errors import BadMedia
+from mediamill.core.errors import BadMedia, LimitExceeded
 from mediamill.engines.av_probe import PROBER
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
@@ -389,6 +389,17 @@ def test_the_first_frame_or_that_at_start_becomes_a_picture(
     small = [f.reformat(width=101, height=57).to_ndarray(format="rgb24") for f in frames(sources["video/mp4"])]
     off = [np.abs(picture(later.path).astype(int) - image).mean() for image in small]
     assert int(np.argmin(off)) == 30
+
+
+def test_a_picture_at_the_very_end_is_the_last_frame(sources: dict[str, Path], tmp_path: Path) -> None:
+    made = convert(sources["video/mp4"], "video/mp4", "image/png", tmp_path, start=1.99)
+
+    assert np.abs(picture(made.path).astype(int) - picture(sources["video/mp4"], 49)).mean() < 8
+
+
+def test_a_size_the_codec_has_no_room_for_is_a_limit_not_a_crash(sources: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(LimitExceeded, match="at this size"):
+        convert(sources["video/mp4"], "video/mp4", "video/x-msvideo", tmp_path, resize={"width": 9000, "height": 16})
 
 
 def test_quality_acts_on_jpeg_and_webp_pictures(sources: dict[str, Path], tmp_path: Path) -> None:

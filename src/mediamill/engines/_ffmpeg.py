@@ -43,6 +43,10 @@ def missing() -> Missing | None:
     return None
 
 
+SHORTEST_S = 0.001
+"""A shorter span rounds to nothing in most time bases, and nothing means "to the end"."""
+
+
 def input_args(
     path: Path,
     mime: str,
@@ -59,7 +63,7 @@ def input_args(
     if start_s:
         args += ["-ss", seconds(start_s)]
     if duration_s is not None:
-        args += ["-t", seconds(duration_s)]
+        args += ["-t", seconds(max(duration_s, SHORTEST_S))]
     if decoder is not None:
         args += ["-c:v", decoder]
     return [*args, "-i", url(path)]
@@ -73,6 +77,10 @@ def seconds(value: float) -> str:
 def url(path: Path) -> str:
     """A path that can be neither a flag nor a protocol, whatever its name."""
     return f"file:{path.absolute()}"
+
+
+class NothingThere(BadMedia):
+    """The span that was asked for holds none of it."""
 
 
 class Progress:
@@ -125,7 +133,7 @@ def run(
     except ToolFailed as error:
         raise named(error, work.source_mime, what) from error
     if "Output file is empty" in done.stderr_tail:
-        raise BadMedia(f"There is no {what} in the part that was asked for.")
+        raise NothingThere(f"There is no {what} in the part that was asked for.")
     return progress.out_s
 
 
@@ -141,6 +149,7 @@ _UNREADABLE = (
     "Cannot determine format of input",
     "no frames",
 )
+_TOO_LARGE = ("dimensions too large", "Failed initializing scaling graph", "incorrect parameters such as bit_rate")
 _TOO_MUCH = ("Cannot allocate memory", "No space left on device", "File too large", "Disk quota exceeded")
 
 
@@ -149,6 +158,8 @@ def named(error: ToolFailed, mime: str, what: str = "video") -> Failed:
     tail = error.stderr_tail
     if any(sign in tail for sign in _TOO_MUCH):
         return LimitExceeded(f"The {what} needs more memory or disk than this task may use.")
+    if any(sign in tail for sign in _TOO_LARGE):
+        return LimitExceeded(f"The {what} cannot be written at this size: the target's codec has a limit.")
     if any(sign in tail for sign in _UNREADABLE):
         return unreadable(mime)
     return ToolFailed(f"The {what} could not be converted: the encoder stopped.", tail)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Pair
 from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _ffmpeg_sound
+from mediamill.engines._ffmpeg import NothingThere
 
 _GIF = "image/gif"
 _RANK = 10
@@ -157,7 +159,17 @@ def _first_that_works(run: Callable[[bool], float], copy: bool) -> tuple[bool, f
 
 def _still(work: Conversion, video: _av.Video) -> Mapping[str, Any]:
     args = _ffmpeg_args.still(work.target_mime, video, work.settings, hdr=_tone_maps(work, video))
-    _ffmpeg.run(work, [*_input(work, video), *args, _output(work)], duration_s=None, what="picture")
+
+    def run(work: Conversion) -> None:
+        _ffmpeg.run(work, [*_input(work, video), *args, _output(work)], duration_s=None, what="picture")
+
+    try:
+        run(work)
+    except NothingThere:
+        start_s = work.settings.get("start", 0.0) - 1.5 / float(video.frame_rate or 25)
+        if start_s <= 0:
+            raise
+        run(replace(work, settings={**work.settings, "start": start_s}))  # what stands on the screen at `start`
     return {}
 
 

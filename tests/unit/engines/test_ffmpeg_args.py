@@ -218,6 +218,7 @@ def test_without_a_duration_progress_waits_for_the_end() -> None:
         ("Decode error rate 1 exceeds maximum 0.666667", BadMedia),
         ("av_interleaved_write_frame(): No space left on device", LimitExceeded),
         ("x264 [error]: malloc of size 99 failed\nCannot allocate memory", LimitExceeded),
+        ("[mpeg4 @ 0x55] dimensions too large for MPEG-4", LimitExceeded),
         ("Segmentation fault", ToolFailed),
     ],
 )
