@@ -216,6 +216,11 @@ class Nurse:
         self._children: dict[int, Child] = {}
         self._number = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a nursery now."""
+        return self._control is not None
+
     async def open(self) -> None:
         """Have a nursery. Raises Misconfigured when it cannot do its work here."""
         async with self._opening:

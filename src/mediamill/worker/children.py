@@ -218,6 +218,8 @@ class Slot:
                 await self._bury()
                 await asyncio.to_thread(_tree.wipe, self.folder, by_force=True)
         self.tidied = True
+        if self._child is None and self._nurse.is_open:
+            self._child = await self._nurse.start(self.folder)  # by the next job it is ready
 
     async def take(self, owner: str) -> None:
         """Now for this owner: a child that has read another's files is replaced first."""
