@@ -72,6 +72,7 @@ class Embedded:
         self._data = self._folder / f"pg{MAJOR}"
         self._durable = durable
         self._use: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None  # when it was this one that started the server
 
     @property
     def dsn(self) -> str:
@@ -142,7 +143,7 @@ class Embedded:
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         with (self._folder / "postgres.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
+            process = self._process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -188,11 +189,8 @@ class Embedded:
         os.kill(pid, signal.SIGINT)  # "fast": sessions are ended, everything committed is on disk
         deadline = time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            try:
-                if os.waitpid(pid, os.WNOHANG) != (0, 0):
-                    break
-            except ChildProcessError:
-                pass  # started by another process
+            if self._process is not None and self._process.poll() is not None:
+                break  # a child of ours stays in /proc until it is waited for
             time.sleep(0.01)
         folder = self._socket_folder()
         if folder != self._data:

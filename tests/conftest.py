@@ -1,0 +1,35 @@
+"""What many tests share: a real server for the whole session, and a database that starts fresh for each test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support import database
+from tests.support.database import Postgres
+from tests.support.server import Server, serving
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """`mediamill serve` with its worker: started once, shared by every test that asks. Leave its settings alone."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """An embedded PostgreSQL for the whole session."""
+    with database.running() as running:
+        asyncio.run(database.migrate(running))
+        yield running
+
+
+@pytest_asyncio.fixture
+async def dsn(postgres: Postgres) -> AsyncIterator[str]:
+    """A database of the test's own, with the whole schema."""
+    async with database.copy(postgres) as fresh:
+        yield fresh
