@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-
 from tests.support import database
 from tests.support.database import Postgres
 from tests.support.server import Server, serving

@@ -1,4 +1,4 @@
-"""A real server as its own processes: `mediamill serve` on a free port, with data in a folder that goes away with it."""
+"""A real server, as processes: `mediamill serve` on a free port, with data in a folder that goes away with it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -79,9 +80,7 @@ def until(holds: Callable[[], bool], *, timeout_s: float = 30.0, what: str = "th
         pause.wait(0.02)
 
 
-def _context(verify: str | bool) -> object:
-    import ssl
-
+def _context(verify: str | bool) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
 
 
