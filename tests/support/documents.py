@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -158,3 +159,55 @@ def pdf_text(path: Path) -> str:
 
     with pypdfium2.PdfDocument(path) as document:
         return "\f".join(page.get_textpage().get_text_range() for page in document)
+
+
+def pptx() -> bytes:
+    """Two slides: a heading with text, a heading with a table, written by pandoc."""
+    import pypandoc  # type: ignore[import-untyped,unused-ignore]
+
+    text = "## First\n\n- one fox\n- Быстрая лисица\n\n## Second\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    argv = [pypandoc.get_pandoc_path(), "-f", "markdown", "-t", "pptx", "-o", "-"]
+    return subprocess.run(argv, input=text.encode(), capture_output=True, check=True).stdout
+
+
+def photo_pdf() -> bytes:
+    """A PDF of one page that is one picture, kept without loss; nothing but noise packs worse."""
+    import numpy
+    import pikepdf
+
+    shape = (300, 300, 3)
+    smooth = numpy.add.outer(numpy.linspace(0, 150, 300), numpy.linspace(0, 80, 300))[..., None]
+    noise = numpy.random.default_rng(7).normal(0, 12, shape)
+    pixels = numpy.clip(smooth + noise, 0, 255).astype("uint8")
+    document = pikepdf.new()
+    page = document.add_blank_page(page_size=(300, 300))
+    stream = pikepdf.Stream(document, pixels.tobytes())
+    stream.update({"/Type": pikepdf.Name.XObject, "/Subtype": pikepdf.Name.Image, "/Width": 300, "/Height": 300})
+    stream.update({"/ColorSpace": pikepdf.Name.DeviceRGB, "/BitsPerComponent": 8})
+    page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Im0=stream))
+    page.Contents = pikepdf.Stream(document, b"q 300 0 0 300 0 0 cm /Im0 Do Q")
+    return _saved(document)
+
+
+def locked_pdf() -> bytes:
+    """A PDF that asks for a password."""
+    import pikepdf
+
+    document = pikepdf.new()
+    document.add_blank_page()
+    return _saved(document, encryption=pikepdf.Encryption(owner="a", user="b"))
+
+
+def blank_pdf(width: int, height: int) -> bytes:
+    """One page of this size in points."""
+    import pikepdf
+
+    document = pikepdf.new()
+    document.add_blank_page(page_size=(width, height))
+    return _saved(document)
+
+
+def _saved(document: Any, **options: Any) -> bytes:
+    out = BytesIO()
+    document.save(out, **options)
+    return out.getvalue()

@@ -93,7 +93,7 @@ def _tidy(text: str) -> str:
 
 
 def _lines(page: pypdfium2.PdfPage) -> Iterator[Line]:
-    import pypdfium2.raw as raw
+    import pypdfium2.raw as raw  # type: ignore[import-untyped]
 
     text = page.get_textpage()
     signs: list[tuple[str, tuple[float, float, float, float] | None]] = []

@@ -12,7 +12,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
+from mediamill import fonts
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Pair
@@ -20,6 +22,7 @@ from mediamill.engines import _document_files as files
 from mediamill.engines import _pages
 
 SETTING = "MEDIAMILL_SOFFICE"
+SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts")
 PLACES = ("/opt/libreoffice/program/soffice", "/usr/lib/libreoffice/program/soffice")
 XLS = "application/vnd.ms-excel"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -133,7 +136,7 @@ def _run(work: Conversion, mime: str, target: Path) -> None:
         *("--convert-to", FILTERS[mime], "--outdir", out, source),
     ]
     work.report("work", 0.1)
-    home = {"HOME": str(room), "TMPDIR": str(room), "SAL_USE_VCLPLUGIN": "svp"}
+    home = {"HOME": str(room), "TMPDIR": str(room), "SAL_USE_VCLPLUGIN": "svp", "FONTCONFIG_FILE": str(_fonts(room))}
     work.tools.run(argv, name="LibreOffice", env=home, cwd=room, timeout_s=300)
     made = next((path for path in out.iterdir() if path.is_file()), None)
     if made is None:  # it says so on its output and ends with 0
@@ -141,6 +144,15 @@ def _run(work: Conversion, mime: str, target: Path) -> None:
     work.report("encode", 0.8)
     shutil.move(made, target)
     shutil.rmtree(room, ignore_errors=True)
+
+
+def _fonts(room: Path) -> Path:
+    """A list of font folders with ours in it: a machine's own seldom cover more than Latin."""
+    folders = "".join(f"<dir>{escape(str(path))}</dir>" for path in (*SYSTEM_FONTS, *fonts.folders()))
+    path = room / "fonts.conf"
+    cache = f"<cachedir>{escape(str(room / 'font-cache'))}</cachedir>"
+    path.write_text(f'<?xml version="1.0"?><fontconfig>{folders}{cache}</fontconfig>', encoding="utf-8")
+    return path
 
 
 def _registry() -> str:
