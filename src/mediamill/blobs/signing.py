@@ -1,4 +1,7 @@
-"""Signed URLs of our own: who holds one may upload or download one file until an instant, without a key."""
+"""Signed URLs of our own: who holds one may upload or download one file until an instant, without a key.
+
+The dashboard's session cookies are signed alike; the verb keeps one from ever being taken for the other.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from typing import Literal
 
 from mediamill.core.errors import Expired
 
-Verb = Literal["upload", "download"]
+Verb = Literal["upload", "download", "session"]
 
 
 class Signer:
-    """Signs (verb, file id, expiry) with a secret of the install."""
+    """Signs (verb, id of a file or key, expiry) with a secret of the install."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

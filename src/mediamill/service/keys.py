@@ -17,11 +17,12 @@ class Store(Protocol):
     """The key table."""
 
     async def who(self, secret: str) -> Caller | None: ...
+    async def holder(self, id: str) -> Caller | None: ...
     async def create(self, project_id: str, name: str, role: Role, secret: str | None = None) -> tuple[Key, str]: ...
     async def list(self, project_id: str) -> list[Key]: ...
     async def revoke(self, project_id: str, id: str) -> None: ...
     async def project(self, id: str | None, name: str) -> Project: ...
-    async def projects(self) -> list[Project]: ...
+    async def projects(self) -> Sequence[Project]: ...
 
 
 class Keys:
@@ -30,6 +31,7 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[str, tuple[float, Caller]] = {}
+        self._holders: dict[str, tuple[float, Caller]] = {}
         self._spent: dict[tuple[str, str], tuple[float, float]] = {}
 
     async def caller(self, secret: str | None) -> Caller:
@@ -47,6 +49,21 @@ class Keys:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         self._known[secret] = (now + _REMEMBER_S, caller)
+        return caller
+
+    async def holder(self, key_id: str) -> Caller:
+        """Who a key speaks for, by its id: for sessions, which carry no secret. Raises Unauthorized once revoked."""
+        now = time.monotonic()
+        known = self._holders.get(key_id)
+        if known is not None and known[0] > now:
+            return known[1]
+        caller = await self._store.holder(key_id)
+        if caller is None:
+            self._holders.pop(key_id, None)
+            raise Unauthorized("The key of this session has been revoked.")
+        if len(self._holders) >= _MOST_REMEMBERED:
+            self._holders.clear()
+        self._holders[key_id] = (now + _REMEMBER_S, caller)
         return caller
 
     def spend(self, caller: Caller, dialect: str, per_minute: int | None) -> tuple[int, int] | None:
@@ -77,7 +94,10 @@ class Keys:
         except ValueError:
             raise Invalid("role", f"must be one of {', '.join(Role)}.") from None
         if project_id is not None and project_id != caller.project_id:
-            if not (project_id.isascii() and project_id.replace("-", "").replace("_", "").isalnum()) or len(project_id) > 64:
+            if (
+                not (project_id.isascii() and project_id.replace("-", "").replace("_", "").isalnum())
+                or len(project_id) > 64
+            ):
                 raise Invalid("project_id", "must be 1 to 64 letters, digits, - and _.")
             await self._store.project(project_id, project_id)
         return await self._store.create(project_id or caller.project_id, name, wanted)
@@ -94,6 +114,7 @@ class Keys:
             raise Invalid("id", "is the key of this call; use another to revoke it.")
         await self._store.revoke(caller.project_id, id)
         self._known.clear()
+        self._holders.clear()
 
     async def projects(self, caller: Caller) -> Sequence[Project]:
         """Every project. Administrators only."""

@@ -12,35 +12,16 @@ from typing import Any, Protocol
 import msgspec
 
 from mediamill.core.access import Caller
+from mediamill.core.dispatch import Accept
 from mediamill.core.errors import Conflict, Invalid, NotFound, Unavailable
 from mediamill.core.files import File
 from mediamill.core.ports import Engines
-from mediamill.core.dispatch import Accept
 from mediamill.core.tasks import Filter, NewTask, Page, Source, State, Task, TaskList
 from mediamill.service.watch import Watch
 
 LONGEST_WAIT_S = 60.0
 MOST_METADATA_BYTES = 16 << 10
 _PRIORITIES = range(-100, 101)
-
-
-class Hint(Protocol):
-    """What kinds are told of an input before it is there."""
-
-    mime: str | None
-    filename: str | None
-
-
-class Kind(Protocol):
-    """A kind, as much of it as creating a task needs; `kinds.Kind` fits."""
-
-    name: str
-    options: type[Any]
-    queue: str
-    inputs: tuple[int, int]
-
-    def missing(self, engines: Engines) -> Any: ...
-    def check(self, options: Any, inputs: Sequence[Any], engines: Engines) -> Any: ...
 
 
 class Store(Protocol):
@@ -52,7 +33,10 @@ class Store(Protocol):
 
 
 class Tasks:
-    """Verbs on tasks. `accept`, `read` and `files` share statements with whoever else asks at the same moment."""
+    """Verbs on tasks. `accept`, `read` and `files` share statements with whoever else asks at the same moment.
+
+    kinds: the kind of a name, as `kinds.named`; hint: makes what `Kind.check` is told of an input, as `kinds.Hint`.
+    """
 
     def __init__(
         self,
@@ -61,8 +45,8 @@ class Tasks:
         accept: Callable[[Accept], Awaitable[tuple[str, bool]]],
         read: Callable[[str], Awaitable[Task]],
         files: Callable[[str], Awaitable[File | None]],
-        kinds: Callable[[str], Kind],
-        hint: Callable[..., Hint],
+        kinds: Callable[[str], Any],
+        hint: Callable[..., Any],
         engines: Engines,
         check_url: Callable[[str], None],
         watch: Watch,
@@ -148,6 +132,33 @@ class Tasks:
             except NotFound:
                 continue  # another project's
 
+    async def lots(
+        self, caller: Caller, *, pause_s: float = 0.25, idle_s: float = 15.0
+    ) -> AsyncIterator[Sequence[Task]]:
+        """As `changes`, for people's eyes: what changed within a pause comes as one lot, each task once, in one read.
+
+        A lot is empty when nothing changed for `idle_s`. Attempts are not filled in.
+        """
+        ids = self._watch.every()
+        coming: asyncio.Future[str] = asyncio.ensure_future(anext(ids))
+        try:
+            while True:
+                changed: dict[str, None] = {}
+                deadline = time.monotonic() + idle_s
+                while len(changed) < 200 and (left := deadline - time.monotonic()) > 0:
+                    done, _ = await asyncio.wait({coming}, timeout=left)
+                    if not done:
+                        break
+                    if not changed:
+                        deadline = time.monotonic() + pause_s
+                    changed[coming.result()] = None
+                    coming = asyncio.ensure_future(anext(ids))
+                found = await asyncio.gather(*map(self._read, changed), return_exceptions=True)
+                yield [t for t in found if not isinstance(t, BaseException) and t.project_id == caller.project_id]
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
     async def list(self, caller: Caller, page: Page, filter: Filter) -> TaskList:
         """One page of the project's tasks."""
         return await self._store.list(caller.project_id, page, filter)
@@ -183,8 +194,8 @@ class Tasks:
         )
         return task
 
-    async def _inputs(self, caller: Caller, sources: Sequence[Source]) -> list[File | None]:
-        found: list[File | None] = []
+    async def _inputs(self, caller: Caller, sources: Sequence[Source]) -> Sequence[File | None]:
+        found: list[Any] = []
         for n, source in enumerate(sources):
             if source.file is not None:
                 file = await self._files(source.file)
@@ -203,7 +214,7 @@ class Tasks:
                 raise Invalid(f"inputs.{n}", "needs a file or a url.")
         return found
 
-    def _options(self, kind: Kind, new: NewTask, files: Sequence[File | None]) -> Mapping[str, Any]:
+    def _options(self, kind: Any, new: NewTask, files: Sequence[File | None]) -> Mapping[str, Any]:
         try:
             options = msgspec.convert(dict(new.options), kind.options)
         except msgspec.ValidationError as error:

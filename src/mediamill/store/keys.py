@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,7 @@ _WHO = """
 SELECT id, project_id, role, last_used_at < now() - interval '1 minute' OR last_used_at IS NULL AS stale
 FROM keys WHERE hash = $1 AND revoked_at IS NULL
 """
+_HOLDER = "SELECT id, project_id, role FROM keys WHERE id = $1 AND revoked_at IS NULL"
 _USED = "UPDATE keys SET last_used_at = now() WHERE id = $1"
 _ADD = """
 INSERT INTO keys (id, project_id, name, role, hash, hint) VALUES ($1, $2, $3, $4, $5, $6)
@@ -54,14 +56,20 @@ class Keys:
             await self._pool.execute(_USED, row["id"])
         return Caller(project_id=ProjectId(row["project_id"]), key_id=KeyId(row["id"]), role=Role(row["role"]))
 
-    async def create(
-        self, project_id: str, name: str, role: Role, secret: str | None = None
-    ) -> tuple[Key, str]:
+    async def holder(self, id: str) -> Caller | None:
+        """The caller a key speaks for by its id, or None for one we do not know or have revoked."""
+        row = await self._pool.fetchrow(_HOLDER, id)
+        if row is None:
+            return None
+        return Caller(project_id=ProjectId(row["project_id"]), key_id=KeyId(row["id"]), role=Role(row["role"]))
+
+    async def create(self, project_id: str, name: str, role: Role, secret: str | None = None) -> tuple[Key, str]:
         """A new key and its secret, which is shown this once. A given secret that exists already is kept as it is."""
         secret = secret or new_secret()
         row = await self._pool.fetchrow(
             _ADD, new_id("key"), project_id, name, role.value, hash_secret(secret), secret[:9]
         )
+        assert row is not None  # an upsert gives its row back
         return _key(row), secret
 
     async def list(self, project_id: str) -> list[Key]:
@@ -78,7 +86,7 @@ class Keys:
         row = await self._pool.fetchrow(_PROJECT, id or new_id("project"), name)
         return Project(id=ProjectId(row["id"]), name=row["name"], created_at=row["created_at"])
 
-    async def projects(self) -> list[Project]:
+    async def projects(self) -> Sequence[Project]:
         """Every project, oldest first."""
         found = await self._pool.fetch("SELECT * FROM projects ORDER BY created_at, id")
         return [Project(id=ProjectId(r["id"]), name=r["name"], created_at=r["created_at"]) for r in found]
