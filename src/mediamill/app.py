@@ -139,9 +139,7 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     watch = Watch()
     here = installed()
     lasting = lifetimes(settings)
-    listener = asyncio.create_task(
-        listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" "))}, watch.wake_all)
-    )
+    listener = asyncio.create_task(listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" "))}, watch.wake_all))
 
     async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
         def look() -> str | None:
@@ -223,11 +221,14 @@ async def first_key(settings: Settings, keys: KeyTable) -> str | None:
     if any(key.role is Role.ADMIN and key.revoked_at is None for key in await keys.list(DEFAULT_PROJECT)):
         return None
     _, secret = await keys.create(DEFAULT_PROJECT, "administrator", Role.ADMIN)
-    path = settings.data / "admin.key"
-    settings.data.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(secret + "\n")
+    await asyncio.to_thread(_save_key, settings.data, secret)
     return secret
+
+
+def _save_key(folder: Path, secret: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "admin.key", "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(secret + "\n")
 
 
 async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
@@ -275,10 +276,7 @@ def _announce(settings: Settings, port: int, secret: str | None, worker: bool) -
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     here = installed()
-    on, off = [], []
-    for name, kind in sorted(kinds.load().items()):
-        missing = kind.missing(here)
-        (on if missing is None else off).append((name, missing))
+    missing = {name: kind.missing(here) for name, kind in sorted(kinds.load().items())}
     lines = [f"Mediamill {__version__} ready at {scheme}://{host}:{port}"]
     if secret is not None:
         lines.append(f"  key       {secret}   (shown once; also in {settings.data / 'admin.key'})")
@@ -287,9 +285,9 @@ def _announce(settings: Settings, port: int, secret: str | None, worker: bool) -
     lines.append(f"  data      {settings.data}")
     lines.append(f"  dashboard {scheme}://{host}:{port}/ui/")
     lines.append(f"  workers   {'here' if worker else 'elsewhere (mediamill worker)'}")
-    lines.append(f"  kinds on  {', '.join(name for name, _ in on)}; {len(here.conversions())} conversions")
-    for name, missing in off:
-        lines.append(f"  kind off  {name}: {missing.reason if missing else ''} {missing.remedy if missing else ''}")
+    on = ", ".join(name for name, why in missing.items() if why is None)
+    lines.append(f"  kinds on  {on}; {len(here.conversions())} conversions")
+    lines += [f"  kind off  {name}: {why.reason} {why.remedy}" for name, why in missing.items() if why is not None]
     for name, absent in sorted(here.absent().items()):
         lines.append(f"  engine off  {name}: {absent.reason} {absent.remedy}")
     sys.stdout.write("\n".join(lines) + "\n")
@@ -334,7 +332,7 @@ class Crew:
 
     async def _keep(self) -> None:
         while True:
-            assert self._process is not None  # noqa: S101 - started before it is kept
+            assert self._process is not None
             status = await self._process.wait()
             log.error("worker ended; starting another", status=status)
             await asyncio.sleep(_WORKER_PAUSE_S)

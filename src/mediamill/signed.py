@@ -195,5 +195,3 @@ async def send_answer(send: Send, answer: Answer) -> None:
     headers = {"content-type": answer.media_type, "content-length": str(len(answer.body)), **answer.headers}
     await send({"type": "http.response.start", "status": answer.status, "headers": _raw(headers)})
     await send({"type": "http.response.body", "body": answer.body})
-
-

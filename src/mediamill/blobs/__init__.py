@@ -111,7 +111,7 @@ class Blobs:
         return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
 
     async def _write_local(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        assert self._folder is not None  # noqa: S101
+        assert self._folder is not None
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
@@ -140,7 +140,7 @@ class Blobs:
         return await asyncio.to_thread(self._adopt_local, file, path)
 
     def _adopt_local(self, file: BinaryIO, path: Path) -> Stored:
-        assert self._folder is not None  # noqa: S101
+        assert self._folder is not None
         key = new_key()
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ class Blobs:
                 await asyncio.to_thread(file.write, chunk)
 
     def _lend_local(self, key: str, target: Path, link: bool) -> None:
-        assert self._folder is not None  # noqa: S101
+        assert self._folder is not None
         try:
             if link:
                 try:

@@ -44,7 +44,9 @@ class Links:
         if file.public:
             return f"{self.origin}/download/{file.id}"
         until = file.expires_at.timestamp() if file.expires_at else None
-        return f"{self.origin}/download/{file.id}?{self.signer.query('download', file.id, self.download_s, until=until)}"
+        return (
+            f"{self.origin}/download/{file.id}?{self.signer.query('download', file.id, self.download_s, until=until)}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Site:
     health: Callable[[], Awaitable[Mapping[str, str]]]
     """Checks by name: "ok", or what is wrong."""
 
-    def links(self, scope: Scope) -> Links:
+    def links(self, scope: Any) -> Links:
         """The links of answers to this request."""
         origin = self.settings.public_url
         if origin is None:

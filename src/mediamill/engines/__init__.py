@@ -24,10 +24,13 @@ class Installed:
         self._converters = converters
         self._probers = {family: prober for prober in probers for family in prober.families()}
         self._tools = tools
+        self._asked: dict[str, Missing | None] = {}
 
-    @cached_property
-    def _missing(self) -> Mapping[str, Missing]:
-        return {c.name: missing for c in self._converters if (missing := c.missing()) is not None}
+    def _missing(self, converter: Converter) -> Missing | None:
+        # Asked of each as it comes up, once: some import a large library to answer, and a child needs one or two.
+        if converter.name not in self._asked:
+            self._asked[converter.name] = converter.missing()
+        return self._asked[converter.name]
 
     @cached_property
     def _ranked(self) -> Mapping[Pair, list[Converter]]:
@@ -40,9 +43,9 @@ class Installed:
     def converter(self, pair: Pair) -> Converter | Missing | None:
         known = self._ranked.get(pair, [])
         for converter in known:
-            if converter.name not in self._missing:
+            if self._missing(converter) is None:
                 return converter
-        return self._missing[known[0].name] if known else None
+        return self._missing(known[0]) if known else None
 
     def conversions(self) -> Mapping[Pair, str]:
         found = {}
@@ -53,7 +56,7 @@ class Installed:
         return found
 
     def absent(self) -> Mapping[str, Missing]:
-        return self._missing
+        return {c.name: missing for c in self._converters if (missing := self._missing(c)) is not None}
 
     def probe(self, path: Path, mime: str) -> Facts:
         family = formats.family(mime)

@@ -24,7 +24,7 @@ Queue = Literal["cpu", "gpu", "io"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of every kind's options: checked and defaulted before queueing; the API schema and CLI flags come from it."""
+    """Base of every kind's options: checked before queueing; the API schema and CLI flags come from it."""
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - the house's name for "this kind's options"

@@ -17,10 +17,12 @@ class Resize(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     width: Annotated[Pixels, Meta(description="Width in pixels.")] | UnsetType = UNSET
     height: Annotated[Pixels, Meta(description="Height in pixels.")] | UnsetType = UNSET
-    max_width: Annotated[Pixels, Meta(description="Shrink to at most this width, keeping the ratio.")] | UnsetType = UNSET
-    max_height: (
-        Annotated[Pixels, Meta(description="Shrink to at most this height, keeping the ratio.")] | UnsetType
-    ) = UNSET
+    max_width: Annotated[Pixels, Meta(description="Shrink to at most this width, keeping the ratio.")] | UnsetType = (
+        UNSET
+    )
+    max_height: Annotated[Pixels, Meta(description="Shrink to at most this height, keeping the ratio.")] | UnsetType = (
+        UNSET
+    )
 
 
 class Settings(Options, frozen=True, kw_only=True):
@@ -36,9 +38,7 @@ class Settings(Options, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     background: (
-        Annotated[
-            str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="Fill where the target has no alpha (#FFFFFF).")
-        ]
+        Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="Fill where the target has no alpha (#FFFFFF).")]
         | UnsetType
     ) = UNSET
     start: Annotated[float, Meta(ge=0, description="First second to keep.")] | UnsetType = UNSET
@@ -50,9 +50,9 @@ class Settings(Options, frozen=True, kw_only=True):
     sample_rate: Annotated[int, Meta(ge=8000, le=192000, description="Audio samples a second.")] | UnsetType = UNSET
     channels: Annotated[int, Meta(ge=1, le=8, description="Audio channels.")] | UnsetType = UNSET
     fps: Annotated[float, Meta(ge=1, le=120, description="Frames a second (source; gif 12).")] | UnsetType = UNSET
-    crf: (
-        Annotated[int, Meta(ge=0, le=63, description="Constant quality of video (h264 23, vp9 32).")] | UnsetType
-    ) = UNSET
+    crf: Annotated[int, Meta(ge=0, le=63, description="Constant quality of video (h264 23, vp9 32).")] | UnsetType = (
+        UNSET
+    )
     audio: Annotated[bool, Meta(description="Keep the sound track where the target can (true).")] | UnsetType = UNSET
     loop: Annotated[int, Meta(ge=0, le=65535, description="Times a gif plays; 0 for ever.")] | UnsetType = UNSET
     page: Annotated[int, Meta(ge=1, description="Page to turn into a picture, from 1.")] | UnsetType = UNSET

@@ -73,7 +73,14 @@ class Files:
         self._lifetime_s = lifetime_s
 
     async def register(
-        self, caller: Caller, *, filename: str, mime: str | None, size_bytes: int, dialect: str, max_bytes: int | None = None
+        self,
+        caller: Caller,
+        *,
+        filename: str,
+        mime: str | None,
+        size_bytes: int,
+        dialect: str,
+        max_bytes: int | None = None,
     ) -> File:
         """A file whose bytes will come in one PUT of exactly `size_bytes`. Raises Invalid, TooLarge."""
         if size_bytes < 1:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from mediamill.core.errors import Misconfigured
 
@@ -236,7 +236,7 @@ def _open_way(path: Path) -> None:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
-def _as(account: pwd.struct_passwd | None) -> dict[str, object]:
+def _as(account: pwd.struct_passwd | None) -> dict[str, Any]:
     environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
     if account is None:
         return {"env": environment}

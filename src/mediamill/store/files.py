@@ -129,11 +129,11 @@ class Files:
         key: str | None = row["blob_key"]
         return key
 
-    async def expire(self, most: int = 500) -> list[str]:
+    async def expire(self, most: int = 500) -> Sequence[str]:
         """Forget files whose time has come; the blob keys to remove."""
         return [row["blob_key"] for row in await self._pool.fetch(_EXPIRED, most) if row["blob_key"]]
 
-    async def unused(self, keys: Sequence[str]) -> list[str]:
+    async def unused(self, keys: Sequence[str]) -> Sequence[str]:
         """Those of the blob keys that no file refers to."""
         used = {row["blob_key"] for row in await self._pool.fetch(_STILL_USED, list(keys))}
         return [key for key in keys if key not in used]

@@ -84,6 +84,7 @@ class Keys:
     async def project(self, id: str | None, name: str) -> Project:
         """The project of that id, made if it is not there."""
         row = await self._pool.fetchrow(_PROJECT, id or new_id("project"), name)
+        assert row is not None  # an upsert gives its row back
         return Project(id=ProjectId(row["id"]), name=row["name"], created_at=row["created_at"])
 
     async def projects(self) -> Sequence[Project]:

@@ -12,12 +12,11 @@ from typing import Any
 import asyncpg
 from pgqueuer.queries import Queries
 
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _MIGRATION_LOCK = 0x6D65646961  # "media"; one starter at a time brings the schema up to date
 _NEWEST = "SELECT EXISTS (SELECT FROM _pogo_migration WHERE migration_id = $1)"
 
 
-async def _prepare(connection: Connection) -> None:
+async def _prepare(connection: Any) -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
@@ -70,7 +69,9 @@ async def migrate(dsn: str) -> bool:
         else:
             await queue.install()
             await queue.optimize_autovacuum()
-        await migrator.apply(connection, migrations(), schema_name="public", logger=logging.getLogger("mediamill.migrate"))
+        await migrator.apply(
+            connection, migrations(), schema_name="public", logger=logging.getLogger("mediamill.migrate")
+        )
         return True
     finally:
         await asyncio.shield(connection.close())

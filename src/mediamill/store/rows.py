@@ -16,8 +16,8 @@ T = TypeVar("T")
 _LIVE = "f.state <> 'gone' AND (f.expires_at IS NULL OR f.expires_at > now())"
 TASK = f"""
 t.id, t.project_id, t.run_id, t.kind, t.dialect, t.state, t.stage, t.progress, t.options, t.extra, t.metadata,
-t.priority, t.not_before, t.attempt, t.attempts_left, t.max_attempts, t.cancel_requested, t.error, t.details, t.retry_of,
-t.created_at, t.updated_at, t.started_at, t.finished_at,
+t.priority, t.not_before, t.attempt, t.attempts_left, t.max_attempts, t.cancel_requested, t.error, t.details,
+t.retry_of, t.created_at, t.updated_at, t.started_at, t.finished_at,
 CASE WHEN t.inputs = '[]' THEN t.inputs ELSE (
     SELECT jsonb_agg(jsonb_build_object('url', x.i ->> 'url', 'file', to_jsonb(f)) ORDER BY x.n)
     FROM jsonb_array_elements(t.inputs) WITH ORDINALITY AS x (i, n)
@@ -41,7 +41,7 @@ def _instant(value: datetime | str | None) -> datetime | None:
 
 def _at(value: datetime | str) -> datetime:
     found = _instant(value)
-    assert found is not None  # noqa: S101 - the column is NOT NULL
+    assert found is not None
     return found
 
 
@@ -182,7 +182,9 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
             f"LIMIT {put(_SEARCHED) if filter.text else limit}) t"
         )
     else:
-        source = f"SELECT t.* FROM tasks t WHERE {where} ORDER BY {order} LIMIT {put(_SEARCHED) if filter.text else limit}"
+        source = (
+            f"SELECT t.* FROM tasks t WHERE {where} ORDER BY {order} LIMIT {put(_SEARCHED) if filter.text else limit}"
+        )
     found = ""
     if filter.text:
         pattern = filter.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

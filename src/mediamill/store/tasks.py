@@ -18,6 +18,7 @@ from mediamill import queue
 from mediamill.core.dispatch import Accept, Finish, Take, Taken
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.events import EventType
+from mediamill.core.files import NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.tasks import Failure, Filter, Page, State, Task, TaskList
 from mediamill.store import rows
@@ -198,9 +199,7 @@ class Tasks:
                     startable.append(id)
             if startable:
                 fences = {id: uuid.uuid4() for id in sorted(startable)}
-                found = await connection.fetch(
-                    _TAKE, list(fences), list(fences.values()), batch[0].worker, _LOST
-                )
+                found = await connection.fetch(_TAKE, list(fences), list(fences.values()), batch[0].worker, _LOST)
                 for row in found:
                     task = rows.task(row)
                     taken[task.id] = Taken(
@@ -275,7 +274,9 @@ class Tasks:
         async with self._pool.acquire() as connection, connection.transaction():
             state = await connection.fetchval(_CANCEL, project_id, id)
             if state is None:
-                ended = await connection.fetchval("SELECT state FROM tasks WHERE project_id = $1 AND id = $2", project_id, id)
+                ended = await connection.fetchval(
+                    "SELECT state FROM tasks WHERE project_id = $1 AND id = $2", project_id, id
+                )
                 if ended is None:
                     raise NotFound("task", id)
                 if ended != State.CANCELLED:

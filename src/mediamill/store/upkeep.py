@@ -26,6 +26,7 @@ _STATES = """
 SELECT state, count(*) AS n FROM tasks
 WHERE state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running') GROUP BY 1
 """
+_KEEP = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 
 
 class Upkeep:
@@ -67,6 +68,6 @@ class Upkeep:
 
     async def secret(self, name: str, fresh: bytes) -> bytes:
         """The install's secret of that name: `fresh` the first time, the same ever after, on every server."""
-        await self._pool.execute("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, fresh)
+        await self._pool.execute(_KEEP, name, fresh)
         value: bytes = await self._pool.fetchval("SELECT value FROM secrets WHERE name = $1", name)
         return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ class Dispatcher:
         queue: str,
         slots: int,
         queries: Queries,
-        execute: Callable[[str, int], Awaitable[None]],
+        execute: Callable[[str, int], Coroutine[Any, Any, None]],
         heartbeat_s: float,
         batch: int = 64,
     ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,7 +32,7 @@ class Blobs(Protocol):
 
     async def adopt(self, file: Any, path: Path) -> Any: ...
     async def lend(self, key: str, target: Path, *, link: bool) -> None: ...
-    async def delete(self, keys: list[str]) -> None: ...
+    async def delete(self, keys: Sequence[str]) -> None: ...
 
 
 class Net(Protocol):
@@ -77,7 +77,7 @@ class Executor:
         blobs: Blobs,
         net: Net,
         sniff: Callable[..., str | None],
-        unused: Callable[[list[str]], Awaitable[list[str]]],
+        unused: Callable[[Sequence[str]], Awaitable[Sequence[str]]],
         scratch: Path,
         rules: Rules,
     ) -> None:
@@ -228,7 +228,7 @@ class Executor:
 
     async def _fetch_all(self, taken: Taken, folder: Path) -> list[NewFile]:
         task = taken.task
-        folder.mkdir(parents=True)
+        await asyncio.to_thread(folder.mkdir, parents=True)
         files: list[NewFile] = []
         wanted = [source for source in task.inputs if source.file is None]
         for n, source in enumerate(wanted):
@@ -240,7 +240,9 @@ class Executor:
                 part = received / total if total else 0.0
                 self._tick(task.id, taken.fence, "fetch", (done + min(1.0, part)) / len(wanted))
 
-            fetched = await self._net.fetch(source.url, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes)
+            fetched = await self._net.fetch(
+                source.url, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes
+            )
             if fetched.size_bytes == 0:
                 raise BadMedia("The source has no bytes.")
             name = safe_name(fetched.filename or "file")
@@ -271,7 +273,7 @@ class Executor:
         if len(files) != len(task.inputs):
             raise BadMedia("An input of this task has expired or was deleted.")
         pool = self._children[queue]
-        async with pool.slot() as slot:
+        async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
             try:
                 if live.cancelled or live.leaving:

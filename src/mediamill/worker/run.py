@@ -14,7 +14,6 @@ from typing import Any
 
 import structlog
 
-from mediamill import __version__
 from mediamill.worker.children import Children
 from mediamill.worker.dispatch import Dispatcher
 from mediamill.worker.execute import Executor

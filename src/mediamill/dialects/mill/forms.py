@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from multipart import (  # type: ignore[import-untyped]  # it ships no types
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+)
 
 from mediamill.core.errors import Invalid
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,9 @@ async def file_part(body: AsyncIterator[bytes], boundary: str) -> Part:
     raise Invalid("file", "the form has no part of this name.")
 
 
-async def _events(body: AsyncIterator[bytes], parser: PushMultipartParser) -> AsyncIterator[MultipartSegment | bytes | None]:
+async def _events(
+    body: AsyncIterator[bytes], parser: PushMultipartParser
+) -> AsyncIterator[MultipartSegment | bytes | None]:
     try:
         async for chunk in body:
             if not chunk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -51,16 +51,14 @@ _PROBLEMS = {
     429: "Too many calls.",
 }
 PROBLEMS = {
-    status: ResponseSpec(data_container=Problem, description=text, media_type=MEDIA_TYPE)  # type: ignore[arg-type]
+    status: ResponseSpec(data_container=Problem, description=text, media_type=MEDIA_TYPE)
     for status, text in _PROBLEMS.items()
 }
 
 
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """A struct as a JSON response; encoded here, because Litestar's own way round costs three times as much."""
-    return Response(
-        msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {}
-    )
+    return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {})
 
 
 def respond(answer: Answer) -> Response[bytes]:
@@ -105,7 +103,9 @@ def page_of(limit: int, after: str | None, before: str | None, order: str = "des
     )
 
 
-def filter_of(state: str | None, kind: str | None, dialect: str | None, run_id: str | None, q: str | None) -> core.Filter:
+def filter_of(
+    state: str | None, kind: str | None, dialect: str | None, run_id: str | None, q: str | None
+) -> core.Filter:
     """The filter a query asks for."""
     states = None
     if state is not None:
@@ -155,8 +155,6 @@ def link_header(request: Req, links: Links, next_: str | None, prev: str | None)
     return {"link": ", ".join(found)} if found else {}
 
 
-
-
 def build(site: Site) -> App:
     """The dialect's app, served below /mill."""
     service, settings = site.service, site.settings
@@ -167,13 +165,21 @@ def build(site: Site) -> App:
         service.keys.spend(found, "mill", settings.requests_per_minute)
         return found
 
-    @post("/tasks", responses={200: ResponseSpec(wire.TaskOut, description="Made before with this key."), **PROBLEMS},
-          status_code=201, tags=["tasks"], operation_id="createTask", request_max_body_size=_JSON_BYTES)
+    @post(
+        "/tasks",
+        responses={200: ResponseSpec(wire.TaskOut, description="Made before with this key."), **PROBLEMS},
+        status_code=201,
+        tags=["tasks"],
+        operation_id="createTask",
+        request_max_body_size=_JSON_BYTES,
+    )
     async def create_task(
         request: Req,
         caller: Caller,
         data: Annotated[wire.TaskIn | None, Parameter()] = None,
-        idempotency_key: Annotated[str | None, Parameter(header="Idempotency-Key", max_length=255, min_length=1)] = None,
+        idempotency_key: Annotated[
+            str | None, Parameter(header="Idempotency-Key", max_length=255, min_length=1)
+        ] = None,
         wait: Wait = None,
     ) -> Response[bytes]:
         """Accept a task durably. With `wait`, the answer comes when it has ended or the time is up."""
@@ -186,9 +192,16 @@ def build(site: Site) -> App:
 
     @get("/tasks", responses=PROBLEMS, tags=["tasks"], operation_id="listTasks")
     async def list_tasks(
-        request: Req, caller: Caller, limit: Limit = 20, after: CursorWord = None, before: CursorWord = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc", states: StateWords = None, kind: Words = None,
-        dialect: Words = None, run_id: Annotated[str | None, Parameter(pattern="^[a-z0-9]{1,64}$")] = None,
+        request: Req,
+        caller: Caller,
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
+        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        states: StateWords = None,
+        kind: Words = None,
+        dialect: Words = None,
+        run_id: Annotated[str | None, Parameter(pattern="^[a-z0-9]{1,64}$")] = None,
         q: Annotated[str | None, Parameter(max_length=200)] = None,
     ) -> Response[bytes]:
         """The project's tasks, newest first."""
@@ -230,8 +243,13 @@ def build(site: Site) -> App:
         out = wire.write_task(await service.tasks.retry(caller, task_id), site.links(request.scope))
         return json(out, 201, {"location": out.links.self})
 
-    @get("/tasks/{task_id:str}/events", responses=PROBLEMS, tags=["tasks"], operation_id="followTask",
-         media_type="text/event-stream")
+    @get(
+        "/tasks/{task_id:str}/events",
+        responses=PROBLEMS,
+        tags=["tasks"],
+        operation_id="followTask",
+        media_type="text/event-stream",
+    )
     async def follow_task(request: Req, caller: Caller, task_id: str) -> Stream:
         """The task at each change, as server-sent events, to its end."""
         await service.tasks.get(caller, task_id)
@@ -255,15 +273,23 @@ def build(site: Site) -> App:
 
         return Stream(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
-    @post("/files", responses={202: ResponseSpec(wire.TaskOut, description="A URL is being fetched."), **PROBLEMS},
-          status_code=201, tags=["files"], operation_id="createFile", request_max_body_size=None)
+    @post(
+        "/files",
+        responses={202: ResponseSpec(wire.TaskOut, description="A URL is being fetched."), **PROBLEMS},
+        status_code=201,
+        tags=["files"],
+        operation_id="createFile",
+        request_max_body_size=None,
+    )
     async def create_file(request: Req, caller: Caller) -> Response[bytes]:
         """Upload (multipart/form-data, field `file`), register for a PUT (JSON), or fetch a URL (JSON: 202)."""
         links = site.links(request.scope)
         kind, options = request.content_type
         if kind == "multipart/form-data":
             part = await file_part(request.stream(), options.get("boundary", ""))
-            file = await service.files.store(caller, part.chunks, filename=part.filename, mime=part.mime, dialect="mill")
+            file = await service.files.store(
+                caller, part.chunks, filename=part.filename, mime=part.mime, dialect="mill"
+            )
         else:
             if int(request.headers.get("content-length", "0") or 0) > _JSON_BYTES:
                 raise Invalid("", "The body is too large for JSON.")
@@ -283,7 +309,11 @@ def build(site: Site) -> App:
 
     @get("/files", responses=PROBLEMS, tags=["files"], operation_id="listFiles")
     async def list_files(
-        request: Req, caller: Caller, limit: Limit = 20, after: CursorWord = None, before: CursorWord = None,
+        request: Req,
+        caller: Caller,
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
         order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
     ) -> Response[bytes]:
         """The project's files, newest first."""
@@ -316,7 +346,9 @@ def build(site: Site) -> App:
         return json(wire.KeyPage(data=[wire.write_key(key) for key in await service.keys.list(caller)]))
 
     @post("/keys", responses=PROBLEMS, tags=["keys"], operation_id="createKey", request_max_body_size=_JSON_BYTES)
-    async def create_key(request: Req, caller: Caller, data: Annotated[wire.KeyIn | None, Parameter()] = None) -> Response[bytes]:
+    async def create_key(
+        request: Req, caller: Caller, data: Annotated[wire.KeyIn | None, Parameter()] = None
+    ) -> Response[bytes]:
         """A new key; its secret is shown this once. Administrators only."""
         body: wire.KeyIn = data or await read_body(request, wire.KeyIn)
         key, secret = await service.keys.create(caller, name=body.name, role=body.role, project_id=body.project_id)
@@ -342,19 +374,41 @@ def build(site: Site) -> App:
         """What runs here."""
         return {"name": "mediamill", "version": __version__}
 
-    @get("/ready", tags=["server"], operation_id="getReady", security=[{}],
-         responses={503: ResponseSpec(Ready, description="Something it needs is away.")})
+    @get(
+        "/ready",
+        tags=["server"],
+        operation_id="getReady",
+        security=[{}],
+        responses={503: ResponseSpec(Ready, description="Something it needs is away.")},
+    )
     async def ready() -> Response[bytes]:
         """Whether the database, the files and a worker are there."""
         checks = dict(await site.health())
         good = all(value == "ok" for value in checks.values())
         return json(Ready(status="ok" if good else "unavailable", checks=checks), 200 if good else 503)
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
-            create_task, list_tasks, get_task, get_task_as, cancel_task, retry_task, follow_task, follow_all,
-            create_file, list_files, get_file, read_file, delete_file, list_keys, create_key, revoke_key,
-            get_capabilities, health, version, ready,
+            create_task,
+            list_tasks,
+            get_task,
+            get_task_as,
+            cancel_task,
+            retry_task,
+            follow_task,
+            follow_all,
+            create_file,
+            list_files,
+            get_file,
+            read_file,
+            delete_file,
+            list_keys,
+            create_key,
+            revoke_key,
+            get_capabilities,
+            health,
+            version,
+            ready,
         ],
         dependencies={"caller": Provide(caller)},
         exception_handlers={
@@ -370,6 +424,7 @@ def build(site: Site) -> App:
         ),
         logging_config=None,
     )
+    return cast("App", app)
 
 
 class Ready(msgspec.Struct):
@@ -398,9 +453,21 @@ def _http(error: HTTPException) -> Answer:
             "; ".join(str(f.get("message", "")) for f in faults) or error.detail,
             field=first.get("key"),
         )
-    codes = {400: "malformed", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
-    answer = problem(status, codes.get(status, "invalid" if status < 500 else "internal_error"),
-                     error.detail if status < 500 else "The server failed; its log says more.")
-    return Answer(status=answer.status, media_type=answer.media_type, body=answer.body,
-                  headers={**answer.headers, **(dict(error.headers) if error.headers else {})})
-
+    codes = {
+        400: "malformed",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "too_large",
+        415: "unsupported_media_type",
+    }
+    answer = problem(
+        status,
+        codes.get(status, "invalid" if status < 500 else "internal_error"),
+        error.detail if status < 500 else "The server failed; its log says more.",
+    )
+    return Answer(
+        status=answer.status,
+        media_type=answer.media_type,
+        body=answer.body,
+        headers={**answer.headers, **(dict(error.headers) if error.headers else {})},
+    )
