@@ -79,10 +79,6 @@ def url(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
-class NothingThere(BadMedia):
-    """The span that was asked for holds none of it."""
-
-
 class Progress:
     """Turns the lines of `-progress pipe:1` into reports that never go back."""
 
@@ -133,7 +129,7 @@ def run(
     except ToolFailed as error:
         raise named(error, work.source_mime, what) from error
     if "Output file is empty" in done.stderr_tail:
-        raise NothingThere(f"There is no {what} in the part that was asked for.")
+        raise BadMedia(f"There is no {what} in the part that was asked for.")
     return progress.out_s
 
 
@@ -147,7 +143,7 @@ _UNREADABLE = (
     "matches no streams",
     "does not contain any stream",
     "Cannot determine format of input",
-    "no frames",
+    "Output file is empty",
 )
 _TOO_LARGE = ("dimensions too large", "Failed initializing scaling graph", "incorrect parameters such as bit_rate")
 _TOO_MUCH = ("Cannot allocate memory", "No space left on device", "File too large", "Disk quota exceeded")

@@ -10,7 +10,6 @@ from typing import Any
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Pair
 from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _ffmpeg_sound
-from mediamill.engines._ffmpeg import NothingThere
 
 _GIF = "image/gif"
 _RANK = 10
@@ -165,7 +164,7 @@ def _still(work: Conversion, video: _av.Video) -> Mapping[str, Any]:
 
     try:
         run(work)
-    except NothingThere:
+    except BadMedia:
         start_s = work.settings.get("start", 0.0) - 1.5 / float(video.frame_rate or 25)
         if start_s <= 0:
             raise
@@ -179,16 +178,8 @@ def _gif(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str,
     frames = _ffmpeg_args.gif_frames(video, to, fps, hdr=_tone_maps(work, video))
     seconds = _span(work, source)
     picked = f"[0:{video.index}]{frames}"
-    end = [
-        "-an",
-        "-sn",
-        "-dn",
-        "-loop",
-        str(_ffmpeg_args.gif_loop(work.settings.get("loop", 0))),
-        "-f",
-        "gif",
-        _output(work),
-    ]
+    loop = str(_ffmpeg_args.gif_loop(work.settings.get("loop", 0)))
+    end = ["-an", "-sn", "-dn", "-loop", loop, "-f", "gif", _output(work)]
     if _ffmpeg_args.gif_fits_memory(to, fps, seconds):
         graph = f"{picked},split[a][b];[a]{_ffmpeg_args.PALETTE}[p];[b][p]{_ffmpeg_args.DITHER}"
         _ffmpeg.run(work, [*_input(work, video), "-filter_complex", graph, *end], duration_s=seconds)
