@@ -2,8 +2,8 @@
 
     python benchmarks/images.py [--seconds 2] [--megapixels 2 12] [--processes 4]
 
-For every pair a farm of processes converts the same file over and over for the given time, first ours, then each bare
-loop; the last column is our pictures a second over those of the faster loop.
+For every pair a farm of processes converts the same file over and over, the three ways in turn, for the given time
+each; the last column is our pictures a second over those of the faster bare loop.
 """
 
 from __future__ import annotations
@@ -104,16 +104,22 @@ WAYS: dict[str, Callable[[Path, Path, str, str, int | None], None]] = {
 }
 
 
-def loop(job: tuple[str, Path, Path, str, str, int | None, float]) -> tuple[float, int]:
-    """(pictures a second of this process, bytes of the last)."""
-    way, source, folder, before, after, wide, seconds = job
+def loop(job: tuple[Path, Path, str, str, int | None, float]) -> dict[str, tuple[float, int]]:
+    """(pictures a second of this process, bytes of the last) by way. The ways take turns, one picture each, so that
+    whatever else the machine does slows all alike."""
+    source, folder, before, after, wide, seconds = job
     target = folder / f"{os.getpid()}.{after}"
-    WAYS[way](source, target, before, after, wide)
-    count, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < seconds:
-        WAYS[way](source, target, before, after, wide)
+    spent, sizes, count = dict.fromkeys(WAYS, 0.0), {}, 0
+    for way in WAYS.values():
+        way(source, target, before, after, wide)
+    while count == 0 or sum(spent.values()) < seconds * len(WAYS):
+        for name, way in WAYS.items():
+            start = time.perf_counter()
+            way(source, target, before, after, wide)
+            spent[name] += time.perf_counter() - start
+            sizes[name] = target.stat().st_size
         count += 1
-    return count / spent, target.stat().st_size
+    return {name: (count / spent[name], sizes[name]) for name in WAYS}
 
 
 def main() -> None:
@@ -141,12 +147,10 @@ def main() -> None:
 def row(
     pool: Any, asked: Any, source: Path, folder: Path, before: str, after: str, wide: int | None, megapixels: int
 ) -> None:
-    rates, words = {}, []
-    for way in WAYS:
-        job = (way, source, folder, before, after, wide, asked.seconds)
-        done = pool.map(loop, [job] * asked.processes, chunksize=1)
-        rates[way] = sum(rate for rate, _ in done)
-        words.append(f"{rates[way]:7.2f} ({done[0][1] // 1000:6})")
+    job = (source, folder, before, after, wide, asked.seconds)
+    done = pool.map(loop, [job] * asked.processes, chunksize=1)
+    rates = {way: sum(each[way][0] for each in done) for way in WAYS}
+    words = [f"{rates[way]:7.2f} ({done[0][way][1] // 1000:6})" for way in WAYS]
     ratio = rates["mediamill"] / max(rates["pillow"], rates["vips"])
     print(f"{megapixels:2} {before + '>' + after:12} {wide or '':6} {' '.join(words)}  {ratio:5.2f}", flush=True)
 

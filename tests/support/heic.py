@@ -6,12 +6,13 @@ import struct
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
 from mediamill.engines import _ffmpeg
 
-Pixels = NDArray
+Pixels = NDArray[Any]
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:
@@ -49,7 +50,7 @@ def _hevc(pixels: Pixels, folder: Path) -> tuple[bytes, bytes]:
 def write(
     path: Path, pixels: Pixels, *, tiles: tuple[int, int] = (1, 1), quarter_turns: int = 0, icc: bytes | None = None
 ) -> Path:
-    """Pixels (height, width, 3) uint8 as a HEIC file in `tiles` (columns, rows) and turned on display, anticlockwise."""
+    """Pixels (height, width, 3) uint8 as a HEIC file in `tiles` (columns, rows), shown turned anticlockwise."""
     columns, rows = tiles
     height, width = pixels.shape[0] // rows, pixels.shape[1] // columns
     parts = [

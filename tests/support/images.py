@@ -19,8 +19,25 @@ from mediamill.engines import Installed, _ffmpeg, heif, image_probe, jxl, raster
 
 Pixels = NDArray[Any]
 WIDTH, HEIGHT = 160, 120
-INPUTS = "png jpeg webp avif gif tiff bmp ico heic svg ppm pgm pbm tga jp2 jxl".split()
-OUTPUTS = "png jpeg webp avif gif tiff bmp ico ppm pgm pbm jp2 jxl pdf".split()
+INPUTS = [
+    "png",
+    "jpeg",
+    "webp",
+    "avif",
+    "gif",
+    "tiff",
+    "bmp",
+    "ico",
+    "heic",
+    "svg",
+    "ppm",
+    "pgm",
+    "pbm",
+    "tga",
+    "jp2",
+    "jxl",
+]
+OUTPUTS = ["png", "jpeg", "webp", "avif", "gif", "tiff", "bmp", "ico", "ppm", "pgm", "pbm", "jp2", "jxl", "pdf"]
 GREY = frozenset({"pgm", "pbm"})
 
 
@@ -67,9 +84,7 @@ def _svg(path: Path, pixels: Pixels) -> Path:
         for x in range(0, WIDTH, 10):
             r, g, b = pixels[y : y + 10, x : x + 10].mean((0, 1)).astype(int)
             rects.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="rgb({r},{g},{b})"/>')
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">{"".join(rects)}</svg>'
-    )
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">{"".join(rects)}</svg>')
     return path
 
 
@@ -140,7 +155,7 @@ def seen(path: Path) -> Pixels:
     """Pixels (height, width, 3 or 4) of a file by a decoder that did not write it."""
     suffix = path.suffix
     if suffix == ".pdf":
-        import pypdfium2
+        import pypdfium2  # type: ignore[import-untyped]
 
         with pypdfium2.PdfDocument(path) as document:
             return np.asarray(document[0].render(scale=96 / 72).to_pil().convert("RGB"))
@@ -149,13 +164,14 @@ def seen(path: Path) -> Pixels:
         ffmpeg("-i", path, "-frames:v", "1", "-update", "1", step)
         path = step
     elif suffix in (".webp", ".avif", ".gif", ".jpg"):
-        import pyvips
+        import pyvips  # type: ignore[import-untyped]
 
         image = pyvips.Image.new_from_file(str(path))
         pixels = (image if image.bands > 2 else image.colourspace("srgb")).numpy()
         return np.asarray(pixels)
     with Image.open(path) as opened:
-        return np.asarray(opened.convert("RGBA" if opened.mode in ("RGBA", "LA", "PA") else "RGB"))
+        see_through = opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
+        return np.asarray(opened.convert("RGBA" if see_through else "RGB"))
 
 
 def apart(pixels: Pixels, expected: Pixels, blur_px: int = 8) -> float:

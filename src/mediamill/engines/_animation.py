@@ -43,7 +43,11 @@ def animated(source: Path, mime: str, target_mime: str) -> bool:
 
 def convert(source: Path, mime: str, target: Path, target_mime: str, wishes: Wishes, report: Report) -> int:
     """Write the animation; returns the number of frames. Raises BadMedia, LimitExceeded."""
-    image = open_pillow(source, mime)
+    with open_pillow(source, mime) as image:
+        return _convert(image, mime, target, target_mime, wishes, report)
+
+
+def _convert(image: Any, mime: str, target: Path, target_mime: str, wishes: Wishes, report: Report) -> int:
     first = 1 if getattr(image, "default_image", False) else 0  # an APNG's still for readers that know no better
     count = image.n_frames - first
     most = _MOST_PIXELS.get(target_mime, MAX_ANIMATION_PIXELS)

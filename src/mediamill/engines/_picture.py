@@ -6,6 +6,7 @@ over by memory when the writer is of the other kind.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -183,27 +184,14 @@ def reading() -> Iterator[None]:
         except MemoryError as error:
             raise LimitExceeded("The picture needs more memory than a task may use.") from error
         except pyvips.Error as error:
-            if "memory" in str(error).lower():
+            if "out of memory" in str(error).lower():
                 raise LimitExceeded("The picture needs more memory than a task may use.") from error
             raise BadMedia("The picture cannot be read; it is damaged, cut short or of another type.") from error
-        # Pillow's readers let what they stumble over escape as it is (struct.error is a ValueError's cousin).
-        except (
-            OSError,
-            ValueError,
-            SyntaxError,
-            TypeError,
-            EOFError,
-            ArithmeticError,
-            LookupError,
-            _struct(),
-        ) as error:
+        except (*_STUMBLES, struct.error) as error:  # Pillow's readers let what they stumble over escape as it is
             raise BadMedia("The picture cannot be read; it is damaged, cut short or of another type.") from error
 
 
-def _struct() -> type[Exception]:
-    import struct
-
-    return struct.error
+_STUMBLES = (OSError, ValueError, SyntaxError, TypeError, EOFError, ArithmeticError, LookupError, RuntimeError)
 
 
 def libvips() -> Any:

@@ -61,7 +61,18 @@ def decoded(work: Conversion, demuxers: str, *args: str, frames: int | None) -> 
     made = work.scratch / "decoded.png"
     muxer = ["-frames:v", "1", "-f", "image2", "-update", "1"]
     if frames is not None:
-        muxer = ["-frames:v", str(frames), "-fps_mode", "passthrough", "-f", "apng", "-plays", "0"]
+        muxer = [
+            "-frames:v",
+            str(frames),
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "1:1000",
+            "-f",
+            "apng",
+            "-plays",
+            "0",
+        ]
     ffmpeg(
         work,
         *("-protocol_whitelist", PROTOCOLS, "-format_whitelist", demuxers, "-max_pixels", str(MAX_PIXELS)),

@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mediamill.core.errors import BadMedia
 from mediamill.engines._picture import Resize, Still, Vips, check_size, eight_bit, libvips, pillow
 
 PILLOW_FORMATS: dict[str, tuple[str, ...]] = {
     "image/png": ("PNG",),
-    "image/jpeg": ("JPEG", "MPO"),
+    "image/jpeg": ("JPEG",),
     "image/webp": ("WEBP",),
     "image/avif": ("AVIF",),
     "image/gif": ("GIF",),
@@ -53,7 +52,9 @@ def open_pillow(source: Path, mime: str) -> Any:
 def _read_vips(source: Path, mime: str, resize: Resize) -> Still:
     vips = libvips()
     load = getattr(vips.Image, _VIPS_LOADERS[mime])
-    header = load(str(source), access="sequential", fail_on="truncated")
+    # libtiff calls what is cut short an error, and warns of every private tag.
+    strict = {"fail_on": "error" if mime == "image/tiff" else "truncated"}
+    header = load(str(source), access="sequential", **strict)
     check_size(header.width, header.height)
     if header.interpretation not in ("srgb", "rgb", "b-w", "rgb16", "grey16", "multiband", "cmyk"):
         return _read_pillow(source, mime, resize)  # Lab, float and stranger TIFFs
@@ -63,10 +64,10 @@ def _read_vips(source: Path, mime: str, resize: Resize) -> Still:
     width, height = (header.height, header.width) if turned in (5, 6, 7, 8) else (header.width, header.height)
     size = resize.fit(width, height)
     if size != (width, height) and mime != "image/tiff" and header.interpretation != "cmyk":
-        image = vips.Image.thumbnail(str(source), size[0], height=size[1], size="force", fail_on="truncated")
+        image = vips.Image.thumbnail(str(source), size[0], height=size[1], size="force", **strict)
     else:
         # Turning needs the whole picture; a plain copy can stream.
-        image = header if turned == 1 else load(str(source), access="random", fail_on="truncated").autorot()
+        image = header if turned == 1 else load(str(source), access="random", **strict).autorot()
         if image.interpretation == "cmyk":
             image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative")
             image.remove("icc-profile-data")
@@ -103,22 +104,25 @@ def _upright_exif(exif: bytes | None) -> bytes | None:
 
 
 def _read_pillow(source: Path, mime: str, resize: Resize) -> Still:
+    with open_pillow(source, mime) as image:
+        if mime == "image/jpeg" and image.mode == "CMYK":
+            return _read_vips(source, mime, resize)  # libvips has a press profile for files that carry none
+        return _loaded(image, mime, resize)
+
+
+def _loaded(image: Any, mime: str, resize: Resize) -> Still:
     from PIL import ImageOps
 
-    image = open_pillow(source, mime)
     icc = image.info.get("icc_profile")
-    if mime == "image/jpeg" and image.mode == "CMYK":
-        return _read_vips(source, mime, resize)  # libvips has a press profile for files that carry none
     turned = image.getexif().get(0x0112, 1)
+    # Pillow gives the size of a TIFF as displayed, and turns it while loading.
     size = resize.fit(*(image.size[::-1] if turned in (5, 6, 7, 8) and mime != "image/tiff" else image.size))
     if mime == "image/jpeg" and size[0] < image.width and size[1] < image.height:
         image.draft(None, size if turned < 5 else size[::-1])
-    try:
-        image.load()
-    except SyntaxError as error:
-        raise BadMedia("The picture is damaged.") from error
+    image.load()
     exif, xmp = image.info.get("exif"), image.info.get("xmp")
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(0x0112, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.size != size:
         image = resized(image, size)
     if image.mode in ("CMYK", "LAB", "HSV", "YCbCr"):

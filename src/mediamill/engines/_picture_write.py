@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 from mediamill.core.errors import LimitExceeded
+from mediamill.engines import _picture_pdf
 from mediamill.engines._colour import flat, to_srgb
 from mediamill.engines._picture import Still, Vips, Wishes, eight_bit, has_alpha, libvips
 
@@ -54,15 +56,18 @@ def _png(still: Still, target: Path, wishes: Wishes) -> None:
         pixels.save(target, "PNG", optimize=small, compress_level=9 if small else 6, **_metadata(still))
         return
     image, keep = _vips_with_metadata(still)
-    if small:
-        image = image.copy_memory()
-        few = _few_colours(image)
-        if few is not None:
-            few.save(target, "PNG", optimize=True, **_metadata(still))
-            return
-        image = _leaner(image)
     # "sub" costs nothing against no filter and saves a third on photos; all filters at level 9 when size is the point.
-    image.pngsave(str(target), compression=9 if small else 6, filter="all" if small else "sub", **keep)
+    if not small:
+        image.pngsave(str(target), compression=6, filter="sub", **keep)
+        return
+    image = image.copy_memory()
+    made = _leaner(image).pngsave_buffer(compression=9, filter="all", **keep)
+    few = _few_colours(image)
+    if few is not None:
+        indexed = io.BytesIO()
+        few.save(indexed, "PNG", optimize=True, **_metadata(still))
+        made = min(made, indexed.getvalue(), key=len)
+    target.write_bytes(made)
 
 
 def _few_colours(image: Vips) -> Any:
@@ -295,7 +300,7 @@ def _pdf(still: Still, target: Path, wishes: Wishes) -> None:
     picture = _srgb(still)
     if picture.mode != "1":
         picture = flat(picture, wishes.background)
-    picture.save(target, "PDF", resolution=96.0, quality=wishes.quality or 90)
+    _picture_pdf.write(picture, target, wishes.quality)
 
 
 _WRITERS = {

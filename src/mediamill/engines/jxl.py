@@ -85,7 +85,16 @@ def _encode(work: Conversion, source: Path, mime: str, wanted: Wishes) -> Mappin
     quality = 100 if wanted.lossless else wanted.quality or QUALITY
     _picture_convert.ffmpeg(
         work,
-        *("-f", "apng" if moving else "png_pipe", "-i", _ffmpeg.url(step), "-fps_mode", "passthrough"),
+        *(
+            "-f",
+            "apng" if moving else "png_pipe",
+            "-i",
+            _ffmpeg.url(step),
+            "-fps_mode",
+            "passthrough",
+            "-enc_time_base",
+            "1:1000",
+        ),
         *("-c:v", "libjxl_anim" if moving else "libjxl", "-distance", f"{distance(quality):.3f}"),
         *("-effort", str(EFFORT), "-f", "image2pipe", _ffmpeg.url(work.target)),
     )
