@@ -40,8 +40,8 @@ def _lost(text: str) -> list[str]:
 
 
 def _pictures(path: Path) -> int:
-    import pypdfium2
-    import pypdfium2.raw as raw
+    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2.raw as raw  # type: ignore[import-untyped]
 
     with pypdfium2.PdfDocument(path) as document:
         return sum(1 for page in document for _ in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE]))

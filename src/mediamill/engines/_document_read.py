@@ -7,12 +7,14 @@ from pathlib import Path
 from mediamill.core.errors import BadMedia
 from mediamill.core.ports import Conversion
 from mediamill.engines import _document_files as files
+from mediamill.engines import _document_legacy as legacy
+from mediamill.engines import _document_odp as odp
 from mediamill.engines import _document_rtf as rtf
 from mediamill.engines import _document_tree as trees
 from mediamill.engines import _pandoc
 from mediamill.engines._document_html import tidy
 
-SOURCES = (*_pandoc.READERS, files.TXT)
+SOURCES = (*_pandoc.READERS, files.TXT, files.ODP, files.DOC, files.PPT)
 
 
 def read(work: Conversion, media: Path) -> trees.Tree:
@@ -32,6 +34,10 @@ def read(work: Conversion, media: Path) -> trees.Tree:
             data, names = rtf.joined(data)
             tree = _by_pandoc(work, data, media)
             rtf.restore(tree, names)
+        case files.ODP:
+            tree = odp.read(source, media)
+        case files.DOC | files.PPT:
+            tree = legacy.read(source, slides=work.source_mime == files.PPT)
         case _:
             tree = _pandoc.read(work, source, _pandoc.READERS[work.source_mime], media)
     if not tree["blocks"]:

@@ -14,7 +14,7 @@ from mediamill.core.ports import Conversion, Missing, Pair
 from mediamill.engines import _document_files as files
 from mediamill.engines import _document_read, _pages, _pandoc, _typeset
 
-SLIDES = frozenset({files.PPTX, files.ODP})
+SLIDES = frozenset({files.PPTX, files.ODP, files.PPT})
 
 
 class Typeset:

@@ -20,8 +20,7 @@ SCRIPTS = (
     *("Armenian", "Bengali", "Ethiopic", "Georgian", "Gujarati", "Gurmukhi", "Kannada", "Khmer", "Lao", "Malayalam"),
     *("Myanmar", "Oriya", "Sinhala", "Symbols", "Symbols2", "Tamil", "Telugu", "Thai"),
 )
-HAN_FILES = 4
-JP, KR, SC = 0, 1, 2
+KR, SC = 1, 2
 HANGUL = range(0xAC00, 0xD7A4)
 
 
@@ -123,19 +122,12 @@ def main(root: Path) -> None:
         _cut(noto / f"{name}.ttf", HERE / f"{name}.ttf", ())
     for name in SCRIPTS:
         _cut(noto / f"NotoSans{name}-Regular.ttf", HERE / f"NotoSans{name}-Regular.ttf", ())
-    ideographs = sorted(_ideographs())
-    share = len(ideographs) // HAN_FILES + 1
-    for part in range(HAN_FILES):
-        piece = ideographs[part * share : (part + 1) * share]
-        family = f"Mediamill Noto Han {part + 1}"
-        _cut(cjk, HERE / f"NotoHan{part + 1}-Regular.otf", piece, SC, family, ("ccmp",))
-    _cut(cjk, HERE / "NotoKana-Regular.otf", _kana_and_signs(), JP, "Mediamill Noto Kana", ("ccmp",))
-    half = len(HANGUL) // 2
-    jamo = [*range(0x1100, 0x1200), *range(0x3130, 0x3190)]
-    for part, syllables in enumerate((HANGUL[:half], HANGUL[half:]), 1):
-        family = f"Mediamill Noto Hangul {part}"
-        features = ("ccmp", "ljmo", "vjmo", "tjmo")
-        _cut(cjk, HERE / f"NotoHangul{part}-Regular.otf", [*syllables, *jamo], KR, family, features)
+    # One file a family: LibreOffice mixes up signs when a word needs several fallback fonts.
+    han = _ideographs() | _kana_and_signs()
+    _cut(cjk, HERE / "NotoHan-Regular.otf", han, SC, "Mediamill Noto Han", ("ccmp",))
+    syllables = [*HANGUL, *range(0x1100, 0x1200), *range(0x3130, 0x3190)]
+    features = ("ccmp", "ljmo", "vjmo", "tjmo")
+    _cut(cjk, HERE / "NotoHangul-Regular.otf", syllables, KR, "Mediamill Noto Hangul", features)
     _shrink_emoji(noto / "NotoColorEmoji.ttf", HERE / "NotoColorEmoji.ttf")
 
 
