@@ -34,7 +34,7 @@ class Bench:
         return answer[0]
 
     def item(self, *, kind: str = "ping", queue: str = "io", project: str = PROJECT, **given: Any) -> Accept:
-        """A task to accept; `body_hash`, `scope`, `in_flight_limit` and `label` are the record's, the rest the task's."""
+        """A task to accept: `body_hash`, `scope`, `in_flight_limit` and `label` are the record's own."""
         own = {name: given.pop(name) for name in ("body_hash", "scope", "in_flight_limit") if name in given}
         label = given.pop("label", "")
         return Accept(new=NewTask(kind=kind, **given), project_id=project, queue=queue, label=label, **own)

@@ -1,0 +1,219 @@
+"""Whatever is killed, accepted work ends once: workers, children, the server itself."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from tests.support.server import KEY, Server, serving, until
+
+HEARTBEAT_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server without a worker, so that each test brings the worker it kills."""
+    environment = {"MEDIAMILL_HEARTBEAT_S": str(HEARTBEAT_S), "MEDIAMILL_RETRY_FIRST_S": "0.1"}
+    with serving(environment=environment, worker=False) as running:
+        yield running
+
+
+class Worker:
+    """`mediamill worker` on the server's data."""
+
+    def __init__(self, server: Server, **settings: str) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDIAMILL_")}
+        kept |= {"MEDIAMILL_DATA": str(server.data), "MEDIAMILL_HEARTBEAT_S": str(HEARTBEAT_S), "MEDIAMILL_SLOTS": "1"}
+        kept |= {"MEDIAMILL_RETRY_FIRST_S": "0.1", **settings}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mediamill.cli", "worker"], env=kept, stderr=subprocess.DEVNULL
+        )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def below(self) -> list[int]:
+        """Every process under the worker."""
+        return descendants(self.process.pid)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below one."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+            if parent == pid:
+                found += [int(entry.name), *descendants(int(entry.name))]
+    return found
+
+
+def running_tools(pids: list[int]) -> list[int]:
+    """Those that are ffmpeg."""
+    found = []
+    for pid in pids:
+        try:
+            if b"ffmpeg" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def sound(seconds: int) -> bytes:
+    """Noise, which takes an encoder its time."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(44100)
+        file.writeframes(np.random.default_rng(1).integers(-9000, 9000, 88200 * seconds, np.int16).tobytes())
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def long_input(server: Server) -> str:
+    """A sound that takes some seconds to encode."""
+    with server.client() as http:
+        made = http.post("/mill/files", files={"file": ("long.wav", sound(200))})
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
+
+
+def post(http: httpx.Client, input: str, **more: Any) -> str:
+    body = {"kind": "convert", "inputs": [{"file": input}], "options": {"format": "mp3", "bitrate": 320}, **more}
+    made = http.post("/mill/tasks", json=body)
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+def task(http: httpx.Client, id: str, wait: float = 0) -> dict[str, Any]:
+    found: dict[str, Any] = http.get(f"/mill/tasks/{id}", params={"wait": wait} if wait else {}).json()
+    return found
+
+
+def encoding(http: httpx.Client, id: str) -> bool:
+    found = task(http, id)
+    return found["state"] == "running" and found["stage"] == "encode"
+
+
+def test_killed_worker_is_replaced_and_takes_its_tools_with_it(server: Server, long_input: str) -> None:
+    with server.client() as http:
+        id = post(http, long_input)
+        first = Worker(server)
+        until(lambda: bool(running_tools(first.below())), what="the encoder")
+        below = first.below()
+        first.kill()
+        until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in below), timeout_s=3, what="the end of all below")
+
+        with Worker(server):
+            ended = task(http, id, wait=60)
+
+    assert ended["state"] == "succeeded"
+    assert [attempt["state"] for attempt in ended["attempts"]] == ["lost", "succeeded"]
+    lost, won = ended["attempts"]
+    assert lost["error"]["code"] == "worker_lost"
+    assert lost["worker"] != won["worker"]
+
+
+def test_killed_child_is_one_failed_attempt(server: Server, long_input: str) -> None:
+    with server.client() as http, Worker(server) as worker:
+        id = post(http, long_input)
+        until(lambda: bool(running_tools(worker.below())), what="the encoder")
+        [tool] = running_tools(worker.below())
+        os.kill(int(Path(f"/proc/{tool}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
+        ended = task(http, id, wait=60)
+
+    assert ended["state"] == "succeeded"
+    assert [attempt["state"] for attempt in ended["attempts"]] == ["failed", "succeeded"]
+    assert ended["attempts"][0]["error"]["code"] == "worker_lost"
+
+
+def test_cancel_of_running_work_leaves_no_process_after_a_second(server: Server, long_input: str) -> None:
+    with server.client() as http, Worker(server) as worker:
+        id = post(http, long_input)
+        until(lambda: bool(running_tools(worker.below())), what="the encoder")
+        tools = running_tools(worker.below())
+
+        began = time.monotonic()
+        answer = http.post(f"/mill/tasks/{id}/cancel").json()
+        until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in tools), timeout_s=1, what="the encoder's end")
+
+        assert time.monotonic() - began < 2
+        assert answer["state"] == "cancelled"
+        assert http.post(f"/mill/tasks/{id}/cancel").status_code == 200
+        after = task(http, post(http, long_input), wait=60)
+        assert after["state"] == "succeeded"  # the slot goes on
+
+
+def test_cancel_of_queued_work_is_at_once(server: Server, long_input: str) -> None:
+    with server.client() as http:
+        id = post(http, long_input)
+
+        assert http.post(f"/mill/tasks/{id}/cancel").json()["state"] == "cancelled"
+
+
+def test_leaving_worker_puts_its_work_back_without_counting_the_attempt(server: Server, long_input: str) -> None:
+    with server.client() as http:
+        id = post(http, long_input, max_attempts=1)
+        with Worker(server, MEDIAMILL_DRAIN_S="0") as first:
+            until(lambda: bool(running_tools(first.below())), what="the encoder")
+        assert task(http, id)["state"] == "queued"
+
+        with Worker(server):
+            assert task(http, id, wait=60)["state"] == "succeeded"
+
+
+def test_leaving_worker_lets_short_work_end(server: Server, long_input: str) -> None:
+    with server.client() as http:
+        id = post(http, long_input, max_attempts=1)
+        with Worker(server, MEDIAMILL_DRAIN_S="60") as first:
+            until(lambda: bool(running_tools(first.below())), what="the encoder")
+        ended = task(http, id)
+
+    assert ended["state"] == "succeeded"
+    assert len(ended["attempts"]) == 1
+
+
+def test_killed_server_loses_nothing_and_its_worker_leaves_with_it() -> None:
+    with serving() as server, server.client() as http:
+        ids = [http.post("/mill/tasks", json={"kind": "ping"}).json()["id"] for _ in range(20)]
+        below = descendants(server.process.pid)
+        server.process.kill()
+        server.process.wait()
+        until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in below), timeout_s=20, what="the worker's end")
+
+        with Worker(server):
+            again = {"MEDIAMILL_DATA": str(server.data), "MEDIAMILL_ADMIN_KEY": KEY}
+            with serving(environment=again, worker=False) as second, second.client() as fresh:
+                states = [task(fresh, id, wait=20)["state"] for id in ids]
+
+    assert states == ["succeeded"] * 20
+
+
+def test_scratch_is_empty_when_all_is_done(server: Server) -> None:
+    scratch = server.data / "scratch"
+
+    assert not scratch.exists() or [path for path in scratch.rglob("*") if path.is_file()] == []
