@@ -1,9 +1,8 @@
 """Set a document on pages: pandoc reads it, typst lays it out, both see one folder and no network.
 
-`typeset` is the door for anything pandoc reads, `typeset_text` for plain text, `compose` for a tree made by another
-reader. Layout is our own (A4, one sans family, wide tables on landscape pages): pandoc reads what a document
-says, not where it stands. Fonts are those of `mediamill.fonts`, never the machine's, so that
-pages come out alike everywhere.
+`compose` sets a tree, `typeset_text` plain text. Layout is our own (A4, one sans family, wide tables on landscape
+pages): pandoc reads what a document says, not where it stands. Fonts are those of `mediamill.fonts` and the operator's,
+never the machine's, so that pages come out alike everywhere.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 PREAMBLE = """\
 #set document(title: {title})
-#set page(paper: "a4", margin: 2.2cm{flipped}{numbering})
+#set page(paper: "a4", margin: 2.2cm{flipped})
 #set text(font: ({fonts}), size: {size}pt, lang: "{lang}"{dir}, fallback: true)
 #set par(justify: false, leading: 0.65em, spacing: 1.1em)
 #show raw: set text(font: ({mono}), size: 0.9em)
@@ -62,14 +61,6 @@ NEVER_FIRST = ("Libertinus Serif", "New Computer Modern", "New Computer Modern M
 RTL = {"ARABIC": "ar", "HEBREW": "he"}
 MAX_PICTURE_PIXELS = 50_000_000
 WIDE_TABLE_COLUMNS = 8
-
-
-def typeset(work: Conversion, source: Path, reader: str, target: Path) -> int:
-    """Set `source`, read by pandoc's `reader` ("html", "docx", …), as a PDF; returns its number of pages."""
-    with room(work) as folder:
-        tree = _pandoc.read(work, source, reader, folder / "media")
-        work.report("work", 0.4)
-        return compose(work, tree, folder, target)
 
 
 def typeset_text(work: Conversion, text: str, target: Path) -> int:
@@ -166,7 +157,6 @@ def _preamble(tree: trees.Tree) -> str:
     return PREAMBLE.format(
         title=f'"{quoted}"' if quoted else "none",
         flipped=", flipped: true" if columns > WIDE_TABLE_COLUMNS else "",
-        numbering="",
         fonts=_names(FIRST),
         mono=_names(MONO),
         size=10.5 if columns <= WIDE_TABLE_COLUMNS else max(5.0, 10.5 - 0.45 * (columns - WIDE_TABLE_COLUMNS)),
