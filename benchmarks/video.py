@@ -18,8 +18,8 @@ from pathlib import Path
 
 from mediamill.core.ports import Conversion
 from mediamill.engines import _ffmpeg
-from mediamill.engines._tool import Limits, ToolRunner
 from mediamill.engines.ffmpeg import CONVERTER
+from mediamill.worker.tool import Limits, ToolRunner
 
 GOAL = 1.10
 GIB = 1 << 30

@@ -121,7 +121,6 @@ class _NoTools:
 @contextlib.asynccontextmanager
 async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable]]:
     """(the ASGI app, the key table), with the pool and the listener behind them."""
-    from mediamill.blobs.signing import Signer
     from mediamill.dialects import Site
     from mediamill.dialects import load as load_dialects
     from mediamill.front import Front
@@ -129,6 +128,7 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     from mediamill.service import Service
     from mediamill.service.files import Files
     from mediamill.service.keys import Keys
+    from mediamill.service.signing import Signer
     from mediamill.service.tasks import Tasks
     from mediamill.service.watch import Watch
     from mediamill.signed import SignedApp

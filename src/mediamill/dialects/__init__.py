@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from mediamill.blobs.signing import Signer
 from mediamill.config import Settings
 from mediamill.core.errors import MediamillError
 from mediamill.core.files import File
 from mediamill.core.ports import Engines
 from mediamill.core.tasks import Task
 from mediamill.service import Service
+from mediamill.service.signing import Signer
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]

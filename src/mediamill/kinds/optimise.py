@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from mediamill.core.ports import Engines
 from mediamill.kinds import Base, Context, Hint, Output, Result
+from mediamill.kinds._conversion import convert, converter_for
 from mediamill.kinds._settings import Settings
-from mediamill.kinds.convert import convert, converter_for
 
 
 class Options(Settings, frozen=True, kw_only=True):

@@ -29,8 +29,6 @@ from mediamill import sandbox
 from mediamill.core import errors
 from mediamill.core.errors import BadMedia, Failed, Invalid, LimitExceeded, MediamillError, ToolFailed
 from mediamill.core.ports import Engines
-from mediamill.engines._tool import Finished as ToolFinished
-from mediamill.engines._tool import Limits, ToolRunner
 from mediamill.kinds import Context, Input, Kind, Output
 from mediamill.worker.messages import (
     Broke,
@@ -47,6 +45,8 @@ from mediamill.worker.messages import (
     Unfit,
     frame,
 )
+from mediamill.worker.tool import Finished as ToolFinished
+from mediamill.worker.tool import Limits, ToolRunner
 
 REPORT_EVERY_S = 0.1
 

@@ -22,10 +22,10 @@ from typing import Any, BinaryIO
 from mediamill import sandbox
 from mediamill.core import errors
 from mediamill.core.errors import BadMedia, Cancelled, Failed, LimitExceeded, Misconfigured, TimedOut, WorkerLost
-from mediamill.engines._tool import GRACE_S, Limits
 from mediamill.worker import _tree
 from mediamill.worker._nurse import Child, Gone, Nurse
 from mediamill.worker.messages import Broke, Finished, Job, Made, Setup
+from mediamill.worker.tool import GRACE_S, Limits
 
 __all__ = ["Children", "Done", "Job", "Limits", "OutputFile", "Slot"]
 

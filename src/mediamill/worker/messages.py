@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mediamill.engines._tool import Limits
+from mediamill.worker.tool import Limits
 
 MESSAGE_LIMIT_BYTES = 64 << 20
 """A child may be hostile; one that says more than this at once is ended."""

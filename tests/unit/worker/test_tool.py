@@ -15,7 +15,7 @@ import pytest
 from tests.support.children import alive, until
 
 from mediamill.core.errors import LimitExceeded, TimedOut, ToolFailed
-from mediamill.engines._tool import Limits, Piped, ToolRunner
+from mediamill.worker.tool import Limits, Piped, ToolRunner
 
 LIMITS = Limits(wall_s=30, cpu_s=20, memory_bytes=256 << 20, output_bytes=1 << 20, scratch_bytes=32 << 20, processes=8)
 Make = Callable[..., ToolRunner]
@@ -149,7 +149,7 @@ def test_late_programs_are_asked_to_end_first(runner: Make, tmp_path: Path) -> N
 
 
 def test_programs_that_do_not_listen_are_killed(runner: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mediamill.engines._tool.GRACE_S", 0.1)
+    monkeypatch.setattr("mediamill.worker.tool.GRACE_S", 0.1)
     with pytest.raises(TimedOut, match=r"the task ran longer than 0\.3 s"):
         runner(wall_s=0.3).run(
             python("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()"),

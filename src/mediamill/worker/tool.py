@@ -1,4 +1,4 @@
-"""Start a program. The only caller of `subprocess` among the engines.
+"""Start a program: the one way in which engines reach one. Implements core.ports.Tools.
 
 Runs inside the sandboxed child, whose Landlock domain, seccomp filter and limits every program inherits; limits of the
 program itself are set on its pid right after the start, which costs microseconds where a launcher costs milliseconds
