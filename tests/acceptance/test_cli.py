@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,9 @@ def until_connected(pid: int, url: str) -> None:
 
 
 def test_the_demo_converts_everything_and_leaves_no_process(programs: Path, tmp_path: Path) -> None:
-    environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    # A short path: the socket of the embedded database lies below it.
+    temporary = tempfile.mkdtemp(prefix="m-")
+    environment = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path), "TMPDIR": temporary}
     if "PYTHONPATH" in os.environ:
         environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
 
@@ -209,9 +212,9 @@ def test_the_demo_converts_everything_and_leaves_no_process(programs: Path, tmp_
     assert [path.name for path in results] == sorted(wish.target for wish in demo.WISHES)
     with Image.open(tmp_path / "demo-output" / "film.gif") as image:
         assert (image.width, getattr(image, "n_frames", 1)) == (320, 20)
-    left = [line for line in command_lines() if str(tmp_path / "mill-") in line]
-    assert left == []
-    assert list(tmp_path.glob("mill-*")) == []
+    assert [line for line in command_lines() if temporary in line] == []
+    # Empty: this fails when the demo left anything there.
+    Path(temporary).rmdir()
 
 
 def command_lines() -> Iterator[str]:

