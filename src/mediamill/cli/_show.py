@@ -118,7 +118,7 @@ class Meter:
         return lambda done, all: self.draw(label, done / all if all else 1.0, f"{size(done)} of {size(all)}")
 
     def task(self, found: Task) -> None:
-        self.draw(found.get("stage") or found["state"], found["progress"], found["state"])
+        self.draw(found.get("stage") or found["state"], found["progress"], found["kind"])
 
     def clear(self) -> None:
         if self._width:
