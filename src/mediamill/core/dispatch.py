@@ -65,3 +65,7 @@ class Finish:
     given_back: bool = False
     """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
     lifetime_s: float | None = None
+
+
+class Unwritable(ValueError):
+    """A value that the record cannot hold: another try would end alike."""

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from mediamill import queue
-from mediamill.core.dispatch import Accept, Finish, Take, Taken
+from mediamill.core.dispatch import Accept, Finish, Take, Taken, Unwritable
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.events import EventType
 from mediamill.core.files import NewFile
@@ -215,7 +215,16 @@ class Tasks:
         return [taken.get(take.task_id) for take in batch]
 
     async def finish(self, batch: Sequence[Finish]) -> list[bool]:
-        """End attempts. False where the fence no longer fits: another attempt has taken over, nothing was written."""
+        """End attempts. False where the fence no longer fits: another attempt has taken over, nothing was written.
+
+        Raises Unwritable for a value the database cannot hold; nothing of the batch was written then.
+        """
+        try:
+            return await self._finish(batch)
+        except asyncpg.DataError as error:
+            raise Unwritable(str(error)) from error
+
+    async def _finish(self, batch: Sequence[Finish]) -> list[bool]:
         by_id = {f.task_id: f for f in batch}
         ordered = sorted(by_id.values(), key=lambda f: f.task_id)
         produced = {f.task_id: [(role, new_id("file"), file) for role, file in f.outputs] for f in ordered}

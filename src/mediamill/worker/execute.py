@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import asyncpg
 import structlog
 
 from mediamill.core import formats
-from mediamill.core.dispatch import Finish, Take, Taken
+from mediamill.core.dispatch import Finish, Take, Taken, Unwritable
 from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import Failure, State, backoff_s
@@ -134,7 +133,7 @@ class Executor:
             try:
                 held = await self._finish(finish)
                 break
-            except asyncpg.DataError as error:
+            except Unwritable as error:
                 log.exception("finish cannot be written", task=finish.task_id)
                 broken = Failed("The result of this task could not be recorded.")
                 broken.__cause__ = error

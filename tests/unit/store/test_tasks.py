@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 from tests.support.records import PROJECT, Bench, bench, url
 
-from mediamill.core.dispatch import Take
+from mediamill.core.dispatch import Take, Unwritable
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.files import NewFile
 from mediamill.core.tasks import Failure, Source, State
@@ -310,3 +311,13 @@ async def test_nul_characters_in_results_do_not_lose_them(db: Bench) -> None:
     task = await db.tasks.get(PROJECT, id)
     assert task.details == {"title": "x\ufffdy", "kept": "\\u0000"}
     assert task.metadata == {"a\ufffd": "b?"}
+
+
+async def test_a_result_that_cannot_be_written_is_told_from_a_database_that_is_away(db: Bench) -> None:
+    taken = await db.take(await db.accept())
+    assert taken is not None
+
+    with pytest.raises(Unwritable):
+        await db.finish(taken, outputs=[("result", replace(MADE, size_bytes=1 << 70))])
+
+    assert (await db.tasks.get(PROJECT, taken.task.id)).state is State.RUNNING
