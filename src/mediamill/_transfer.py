@@ -154,44 +154,44 @@ def resumable(
     location = str(made.request.url.join(made.headers["Location"]))
     # The place to send to is on the server that was asked, or its signed address elsewhere: the key goes to the first.
     headers = {**(auth if httpx.URL(location).host == http.base_url.host else {}), **_TUS}
-    offset, failures = 0, 0
+    offset, failures, lost = 0, 0, False
     with path.open("rb") as source:
         while True:
-            source.seek(offset)
-            piece = source.read(PIECE_BYTES)
             try:
-                with answered(str(http.base_url)):
-                    answer = http.patch(
-                        location,
-                        content=piece,
-                        headers={
-                            **headers,
-                            "Upload-Offset": str(offset),
-                            "Content-Type": "application/offset+octet-stream",
-                        },
-                    )
-                check(answer)
-            except Unreachable:
+                if lost:
+                    offset, id = _standing(http, "HEAD", location, headers)
+                    lost = False
+                else:
+                    source.seek(offset)
+                    more = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+                    offset, id = _standing(http, "PATCH", location, headers | more, source.read(PIECE_BYTES))
+                    failures = 0
+            except ClientError as error:
+                # 409 and 423: the server still holds on to the piece that broke, or knows better how far it came.
+                if not isinstance(error, Unreachable) and getattr(error, "status", 0) not in (409, 423):
+                    raise
                 failures += 1
                 if failures >= _TRIES:
                     raise
+                lost = True
                 time.sleep(FIRST_PAUSE_S * 2**failures)
-                offset = _offset(http, location, headers)
                 continue
-            failures = 0
-            offset = int(answer.headers["Upload-Offset"])
             if on_progress is not None:
                 on_progress(offset, size)
-            if offset >= size:
-                id: str = answer.headers["Mill-File-Id"]
+            if id is not None:
                 return id
+            if offset >= size:
+                raise Unreachable("The server has every byte, but names no file for them.")
 
 
-def _offset(http: httpx.Client, location: str, headers: Mapping[str, str]) -> int:
+def _standing(
+    http: httpx.Client, method: str, location: str, headers: Mapping[str, str], content: bytes = b""
+) -> tuple[int, str | None]:
+    """How far an upload is, and the file it has become when it is whole."""
     with answered(str(http.base_url)):
-        answer = http.head(location, headers=headers)
+        answer = http.request(method, location, content=content or None, headers=headers)
     check(answer)
-    return int(answer.headers["Upload-Offset"])
+    return int(answer.headers["Upload-Offset"]), answer.headers.get("Mill-File-Id")
 
 
 def download(

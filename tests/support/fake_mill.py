@@ -44,6 +44,8 @@ class FakeMill:
     """So many creations are carried out but never answered."""
     break_patches: int = 0
     """So many pieces of an upload are lost half-way."""
+    lose_last_patch: bool = False
+    """The last piece arrives whole, its answer never does."""
     break_events: int = 0
     """So many streams of events end before the task does."""
     ranges: bool = True
@@ -264,8 +266,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         [id] = rest
         held = mill.uploads[id]
+        whole = int(mill.names[f"{id} length"])
         if self.command == "HEAD":
-            self._answer(200, headers={"Upload-Offset": str(len(held))})
+            became = {"Mill-File-Id": mill.names[f"{id} file"]} if len(held) == whole else {}
+            self._answer(200, headers={"Upload-Offset": str(len(held)), **became})
             return
         assert int(self.headers["Upload-Offset"]) == len(held)
         piece = self._read()
@@ -276,8 +280,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         held += piece
         headers = {"Upload-Offset": str(len(held))}
-        if len(held) == int(mill.names[f"{id} length"]):
-            headers["Mill-File-Id"] = mill.store(mill.names[id], bytes(held))
+        if len(held) == whole:
+            headers["Mill-File-Id"] = mill.names[f"{id} file"] = mill.store(mill.names[id], bytes(held))
+            if mill.lose_last_patch:
+                self.close_connection = True
+                return
         self._answer(204, headers=headers)
 
     def _keys(self, rest: list[str], query: Any) -> None:

@@ -58,6 +58,17 @@ def test_a_large_upload_goes_in_pieces_and_goes_on_where_it_broke(
     assert [method for method, _, _ in server.seen].count("HEAD") == 2
 
 
+def test_an_upload_whose_last_answer_was_lost_is_one_file(
+    mill: Client, server: FakeMill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_transfer, "RESUMABLE_FROM_BYTES", 1000)
+    server.lose_last_patch = True
+
+    id = stored(mill, tmp_path, b"x" * 5000)
+
+    assert server.files == {id: b"x" * 5000}
+
+
 def test_a_download_goes_on_where_it_broke(mill: Client, server: FakeMill, tmp_path: Path) -> None:
     content = bytes(range(256)) * 2000
     id = stored(mill, tmp_path, content)
