@@ -121,6 +121,7 @@ class _NoTools:
 @contextlib.asynccontextmanager
 async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable]]:
     """(the ASGI app, the key table), with the pool and the listener behind them."""
+    from mediamill import dashboard
     from mediamill.dialects import Site
     from mediamill.dialects import load as load_dialects
     from mediamill.front import Front
@@ -192,7 +193,7 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     dialects = {d.prefix.strip("/"): d for d in load_dialects()}
     signed = SignedApp(site, {d.name: d for d in dialects.values()})
     metrics = Metrics(upkeep, settings.heartbeat_s)
-    apps: dict[str, Any] = {"upload": signed, "download": signed, "metrics": metrics}
+    apps: dict[str, Any] = {"ui": dashboard.build(site), "upload": signed, "download": signed, "metrics": metrics}
     front = Front({name: (d, d.build(site)) for name, d in dialects.items()}, apps, "/ui/")
     try:
         yield metrics.counted(front, time.perf_counter), key_table

@@ -1,0 +1,215 @@
+"""The table of tasks and the page of one, both live."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import Parameter
+from litestar.response import Redirect, Stream
+
+from mediamill.core.access import Caller
+from mediamill.core.errors import Unauthorized
+from mediamill.core.tasks import Filter, State, Task
+from mediamill.dashboard.choices import Choices
+from mediamill.dashboard.forms import write_options
+from mediamill.dashboard.render import Page, Renderer, Req, label, stamp
+from mediamill.dashboard.session import caller_of, safe_return
+from mediamill.dashboard.timeline import timeline
+from mediamill.dialects import Links, Site
+from mediamill.dialects import load as load_dialects
+from mediamill.dialects.mill.routes import ends, filter_of, page_of
+
+ROWS = 50
+CursorWord = Annotated[str | None, Parameter(max_length=200)]
+_LIVE = ("summary", "timeline", "files", "attempts", "details")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """The task as one dialect words it."""
+
+    dialect: str
+    text: str
+
+
+def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRouteHandler]:
+    """The pages about tasks."""
+    tasks = site.service.tasks
+    dialects = [dialect.name for dialect in load_dialects()]
+
+    @get("/", name="tasks")
+    async def table(request: Req, caller: Caller, after: CursorWord = None, before: CursorWord = None) -> Page:
+        words = _words(request)
+        found = await tasks.list(caller, page_of(ROWS, after, before), _filter(words))
+        next_, prev = ends(page_of(ROWS, after, before), found.items, found.more)
+        return renderer.page(
+            request,
+            "tasks.html",
+            caller=caller,
+            tasks=found.items,
+            next=_query(words, after=next_) if next_ else None,
+            prev=_query(words, before=prev) if prev else None,
+            first=after is None and before is None,
+            events=_query(words),
+            words=words,
+            filtered=bool(words),
+            states=[state.value for state in State],
+            kinds=sorted(choices.kinds),
+            dialects=dialects,
+            rows=ROWS,
+        )
+
+    @get("/events", media_type="text/event-stream")
+    async def changes(request: Req, caller: Caller) -> Stream:
+        filter = _filter(_words(request))
+
+        async def events() -> AsyncIterator[bytes]:
+            yield b"retry: 2000\n\n"
+            async for lot in tasks.lots(caller):
+                try:
+                    await caller_of(site, request)
+                except Unauthorized:
+                    yield b"event: over\ndata: {}\n\n"
+                    return
+                now = datetime.now(UTC)
+                for task in lot:
+                    html = renderer.piece("_task.html", "row", task, now)
+                    body = {"id": task.id, "at": stamp(task.created_at), "fits": fits(task, filter), "html": html}
+                    yield b"event: task\ndata: " + msgspec.json.encode(body) + b"\n\n"
+                if not lot:
+                    yield b": still here\n\n"
+
+        return Stream(events(), media_type="text/event-stream")
+
+    def live(task: Task) -> dict[str, str]:
+        now = datetime.now(UTC)
+        return {
+            "summary": renderer.piece("_task.html", "summary", task, now),
+            "timeline": renderer.piece("_task.html", "timeline", timeline(task, now)),
+            "files": renderer.piece("_task.html", "files", task),
+            "attempts": renderer.piece("_task.html", "attempts", task),
+            "details": renderer.piece("_task.html", "details", task, write_options(task.options)),
+        }
+
+    def wordings(task: Task, links: Links) -> list[Wording]:
+        found = []
+        for dialect in load_dialects():
+            worded = dialect.write_task(task, replace(links, base=links.origin + dialect.prefix))
+            if worded is not None:
+                text = msgspec.json.format(msgspec.json.encode(worded), indent=2).decode()
+                found.append(Wording(dialect=dialect.name, text=text))
+        return sorted(found, key=lambda wording: wording.dialect != task.dialect)
+
+    @get("/tasks/{task_id:str}", name="task")
+    async def one(request: Req, caller: Caller, task_id: str) -> Page:
+        task = await tasks.get(caller, task_id)
+        links = site.links(request.scope)
+        links = replace(links, base=links.origin)
+        return renderer.page(
+            request,
+            "task.html",
+            caller=caller,
+            task=task,
+            pieces=live(task),
+            wordings=wordings(task, links),
+            curls=curls(task, links.origin),
+            again=again(task),
+        )
+
+    @get("/tasks/{task_id:str}/events", media_type="text/event-stream")
+    async def follow(request: Req, caller: Caller, task_id: str) -> Stream:
+        await tasks.get(caller, task_id)
+        links = site.links(request.scope)
+        links = replace(links, base=links.origin)
+
+        async def events() -> AsyncIterator[bytes]:
+            yield b"retry: 2000\n\n"
+            async for task in tasks.follow(caller, task_id):
+                try:
+                    await caller_of(site, request)
+                except Unauthorized:
+                    break
+                body = {
+                    "state": task.state.value,
+                    "title": label(task) or task.kind,
+                    "pieces": live(task),
+                    "json": {wording.dialect: wording.text for wording in wordings(task, links)},
+                }
+                yield b"event: task\ndata: " + msgspec.json.encode(body) + b"\n\n"
+            yield b"event: over\ndata: {}\n\n"
+
+        return Stream(events(), media_type="text/event-stream")
+
+    @post("/tasks/{task_id:str}/cancel", status_code=303)
+    async def cancel(request: Req, caller: Caller, task_id: str) -> Redirect:
+        await tasks.cancel(caller, task_id)
+        return Redirect(safe_return(request.query_params.get("back")), status_code=303)
+
+    @post("/tasks/{task_id:str}/retry", status_code=303)
+    async def retry(caller: Caller, task_id: str) -> Redirect:
+        task = await tasks.retry(caller, task_id)
+        return Redirect(f"/ui/tasks/{task.id}", status_code=303)
+
+    return [table, changes, one, follow, cancel, retry]
+
+
+def fits(task: Task, filter: Filter) -> bool:
+    """Whether a task belongs into a table with this filter; the same rule as the store's."""
+    text = (filter.text or "").lower()
+    return (
+        (filter.states is None or task.state in filter.states)
+        and (filter.kinds is None or task.kind in filter.kinds)
+        and (filter.dialects is None or task.dialect in filter.dialects)
+        and (not text or text in label(task).lower() or text in (task.id, task.kind))
+    )
+
+
+def curls(task: Task, origin: str) -> list[tuple[str, str]]:
+    """(what it does, the command), with the key left to the environment."""
+    body: dict[str, Any] = {
+        "kind": task.kind,
+        "inputs": [{"file": i.file.id} if i.file else {"url": i.url} for i in task.inputs if i.file or i.url],
+        "options": dict(task.options),
+    }
+    head = 'curl -sS -H "Authorization: Bearer $MEDIAMILL_KEY"'
+    sent = shlex.quote(msgspec.json.encode(body).decode())
+    return [
+        (
+            "Ask for the same again",
+            f"{head} -H 'Content-Type: application/json' \\\n  -d {sent} \\\n  {origin}/mill/tasks",
+        ),
+        ("Read this task", f"{head} {origin}/mill/tasks/{task.id}"),
+    ]
+
+
+def again(task: Task) -> str:
+    """The query of a form that is filled in as this task was asked."""
+    pairs = [("kind", task.kind), *write_options(task.options).items()]
+    pairs += [("file", i.file.id) for i in task.inputs if i.file]
+    pairs += [("url", i.url) for i in task.inputs if i.url and not i.file]
+    return urlencode(pairs)
+
+
+def _words(request: Req) -> dict[str, str]:
+    """The filter of a query, as comma lists; what is empty is left out."""
+    found = {
+        name: ",".join(filter(None, request.query_params.getall(name, [])))
+        for name in ("state", "kind", "dialect", "q")
+    }
+    return {name: text.replace("\0", "")[:500] for name, text in found.items() if text.strip()}
+
+
+def _filter(words: dict[str, str]) -> Filter:
+    return filter_of(words.get("state"), words.get("kind"), words.get("dialect"), None, words.get("q"))
+
+
+def _query(words: dict[str, str], **more: str) -> str:
+    return urlencode({**words, **more})
