@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+_ID = re.compile(r"[a-z0-9]{1,64}", re.ASCII)
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -43,6 +44,8 @@ class SignedApp:
         verb, _, file_id = scope["path"].strip("/").partition("/")
         method = scope["method"]
         try:
+            if not _ID.fullmatch(file_id):
+                raise NotFound("file", file_id)
             if verb == "upload" and method == "PUT":
                 await self._upload(file_id, scope, receive, send)
             elif verb == "download" and method in ("GET", "HEAD"):
@@ -57,24 +60,21 @@ class SignedApp:
             await self._refuse(file_id, error, send)
 
     async def _refuse(self, file_id: str, error: MediamillError, send: Send) -> None:
-        answer = (await self._dialect_of(file_id)).write_error(error)
-        await send_answer(send, answer)
+        name = await self._site.service.files.dialect_of(file_id) if _ID.fullmatch(file_id) else None
+        await send_answer(send, self._dialect(name).write_error(error))
 
-    async def _dialect_of(self, file_id: str) -> Dialect:
-        try:
-            file = await self._site.service.files.of_any(file_id)
-            return self._dialects.get(file.dialect, self._dialects["mill"])
-        except NotFound:
-            return self._dialects["mill"]
+    def _dialect(self, name: str | None) -> Dialect:
+        return self._dialects.get(name or "mill", self._dialects["mill"])
 
     def _check(self, verb: Any, file_id: str, scope: Scope) -> None:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         self._site.signer.check(verb, file_id, query.get("expires"), query.get("signature"))
 
     async def _upload(self, file_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._site.service.files.of_any(file_id)
+        file = await self._site.service.files.of_any(file_id)
         self._check("upload", file_id, scope)
-        await self._site.service.files.receive(file_id, _body(receive))
+        keep_claim = self._dialect(file.dialect).keeps_claims
+        await self._site.service.files.receive(file_id, _body(receive), keep_claim=keep_claim)
         await _say(send, 200, {"content-length": "0"})
 
     async def _download(self, file_id: str, scope: Scope, send: Send, *, body: bool) -> None:

@@ -182,6 +182,8 @@ class Filter:
     dialects: Sequence[str] | None = None
     run_id: str | None = None
     text: str | None = None
+    started: bool | None = None
+    """Of the unfinished, only those that have (not) been started before; finished tasks are not touched by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

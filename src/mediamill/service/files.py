@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +13,8 @@ from mediamill.core.files import File, FileList, NewFile, safe_name
 from mediamill.core.tasks import Page
 
 UNKNOWN = "application/octet-stream"
+_MIME = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}", re.ASCII)
+_READABLE = frozenset({"document", "sheet", "text"})
 
 
 class Stored(Protocol):
@@ -40,6 +43,7 @@ class Store(Protocol):
 
     async def create(self, new: NewFile, lifetime_s: float | None) -> File: ...
     async def get(self, id: str, project_id: str | None) -> File: ...
+    async def dialect_of(self, id: str) -> str | None: ...
     async def list(self, project_id: str, page: Page) -> FileList: ...
     async def uploaded(
         self, id: str, *, blob_key: str, size_bytes: int, sha256: str, mime: str, facts: Mapping[str, Any]
@@ -93,15 +97,17 @@ class Files:
                 project_id=caller.project_id,
                 filename=name,
                 mime=self._claimed(mime, name),
+                claimed_mime=_unheard_of(mime),
                 size_bytes=size_bytes,
                 dialect=dialect,
             ),
             self._lifetime_s(dialect),
         )
 
-    async def receive(self, id: str, source: AsyncIterable[bytes]) -> File:
+    async def receive(self, id: str, source: AsyncIterable[bytes], *, keep_claim: bool = False) -> File:
         """The bytes of a registered file, streamed. Whoever calls has checked the signature.
 
+        keep_claim: bytes that are nothing like what was declared do not change the file's type; work on it will fail.
         Raises NotFound, Conflict (they have come before), blobs' SizeMismatch; nothing is stored then.
         """
         file = await self._store.get(id, None)
@@ -114,7 +120,7 @@ class Files:
                 blob_key=stored.key,
                 size_bytes=stored.size_bytes,
                 sha256=stored.sha256,
-                mime=await self._true(stored.key, file.mime, file.filename),
+                mime=await self._true(stored.key, file.mime, file.filename, keep_claim=keep_claim),
                 facts={},
             )
         except BaseException:
@@ -160,6 +166,10 @@ class Files:
         """A live file of whatever project, for whoever holds its signed URL. Raises NotFound."""
         return await self._store.get(id, None)
 
+    async def dialect_of(self, id: str) -> str | None:
+        """The dialect a file was made in, even when it is gone; None for one that never was."""
+        return await self._store.dialect_of(id)
+
     async def for_download(self, id: str) -> File:
         """A file whose bytes are here, for whoever holds its signed URL. Raises NotFound."""
         file = await self._store.get(id, None)
@@ -187,6 +197,21 @@ class Files:
         by_name = formats.by_filename(filename)
         return by_name.mime if by_name else UNKNOWN
 
-    async def _true(self, key: str, claimed: str, filename: str) -> str:
+    async def _true(self, key: str, claimed: str, filename: str, *, keep_claim: bool = False) -> str:
         known = None if claimed == UNKNOWN else claimed
-        return await self._sniff(key, claimed=known, filename=filename) or UNKNOWN
+        found = await self._sniff(key, claimed=known, filename=filename)
+        if keep_claim and known is not None and not (found and _akin(known, found)):
+            return known
+        return found or UNKNOWN
+
+
+def _akin(claimed: str, found: str) -> bool:
+    """Whether a wrong claim is a likely slip: a JPEG called PNG is, a text called PNG is not."""
+    families = {formats.family(claimed), formats.family(found)}
+    return len(families) == 1 or families <= _READABLE
+
+
+def _unheard_of(mime: str | None) -> str | None:
+    """A claim that is well-formed and names no format of ours, to be said again as it came."""
+    word = (mime or "").split(";", 1)[0].strip().lower()
+    return word if word and formats.canonical(word) is None and _MIME.fullmatch(word) else None

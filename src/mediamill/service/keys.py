@@ -22,6 +22,7 @@ class Store(Protocol):
     async def list(self, project_id: str) -> list[Key]: ...
     async def revoke(self, project_id: str, id: str) -> None: ...
     async def project(self, id: str | None, name: str) -> Project: ...
+    async def project_of(self, id: str) -> Project: ...
     async def projects(self) -> Sequence[Project]: ...
 
 
@@ -115,6 +116,10 @@ class Keys:
         await self._store.revoke(caller.project_id, id)
         self._known.clear()
         self._holders.clear()
+
+    async def project_of(self, caller: Caller) -> Project:
+        """The caller's own project."""
+        return await self._store.project_of(caller.project_id)
 
     async def projects(self, caller: Caller) -> Sequence[Project]:
         """Every project. Administrators only."""

@@ -29,7 +29,8 @@ _LIVE = "state <> 'gone' AND (expires_at IS NULL OR expires_at > now())"
 _GET = f"SELECT * FROM files WHERE id = $1 AND ($2::text IS NULL OR project_id = $2) AND {_LIVE}"
 _GET_MANY = f"SELECT * FROM files WHERE id = ANY($1::text[]) AND {_LIVE}"
 _UPLOADED = f"""
-UPDATE files SET state = 'ready', blob_key = $2, size_bytes = $3, sha256 = $4, mime = $5, claimed_mime = mime,
+UPDATE files SET state = 'ready', blob_key = $2, size_bytes = $3, sha256 = $4, mime = $5,
+                 claimed_mime = coalesce(claimed_mime, mime),
                  facts = $6::jsonb, updated_at = clock_timestamp()
 WHERE id = $1 AND state = 'awaiting' AND {_LIVE} RETURNING *
 """
@@ -95,6 +96,11 @@ class Files:
         if row is None:
             raise NotFound("file", id)
         return rows.file(row)
+
+    async def dialect_of(self, id: str) -> str | None:
+        """The dialect a file was made in, even when it is gone; None for one that never was."""
+        found: str | None = await self._pool.fetchval("SELECT dialect FROM files WHERE id = $1", id)
+        return found
 
     async def get_many(self, ids: Sequence[str]) -> list[File | None]:
         """Live files by id, in order; None for unknown ids. Not confined to a project."""

@@ -87,6 +87,13 @@ class Keys:
         assert row is not None  # an upsert gives its row back
         return Project(id=ProjectId(row["id"]), name=row["name"], created_at=row["created_at"])
 
+    async def project_of(self, id: str) -> Project:
+        """The project of that id. Raises NotFound."""
+        row = await self._pool.fetchrow("SELECT * FROM projects WHERE id = $1", id)
+        if row is None:
+            raise NotFound("project", id)
+        return Project(id=ProjectId(row["id"]), name=row["name"], created_at=row["created_at"])
+
     async def projects(self) -> Sequence[Project]:
         """Every project, oldest first."""
         found = await self._pool.fetch("SELECT * FROM projects ORDER BY created_at, id")

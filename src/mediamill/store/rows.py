@@ -164,6 +164,8 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
         conditions.append(f"t.run_id = {put(filter.run_id)}")
     if filter.dialects is not None:
         conditions.append(f"t.dialect = ANY({put(list(filter.dialects))}::text[])")
+    if filter.started is not None:
+        conditions.append(f"(t.finished_at IS NOT NULL OR (t.started_at IS NOT NULL) = {put(filter.started)}::boolean)")
     words: list[tuple[str, Sequence[str]]] = []
     if filter.states is not None:
         words.append(("state", [state.value for state in filter.states]))
