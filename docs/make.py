@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from collections.abc import Iterator, Mapping
+import pkgutil
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
-from mediamill import config, engines, kinds
+from mediamill import config, dialects, engines, kinds
 from mediamill.cli import _schema, mediamill
 from mediamill.core import errors, formats
+from mediamill.core.ports import Pair
 
 HERE = Path(__file__).parent / "reference"
 MADE = "<!-- Made from the code by ./mill docs; do not edit. -->\n"
@@ -26,6 +31,7 @@ def pages() -> Mapping[str, str]:
         "kinds.md": kinds_(),
         "conversions.md": conversions(),
         "errors.md": errors_(),
+        "api.md": api(),
     }
     return {name: MADE + "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
@@ -34,7 +40,7 @@ def settings() -> Iterator[str]:
     yield "# Settings\n"
     yield "Environment variables of `mediamill serve`, `worker`, `migrate`, `doctor`. Sizes in bytes, times in seconds."
     yield "Each may be given as a file too: `MEDIAMILL_ADMIN_KEY_FILE=/run/secrets/key` holds `MEDIAMILL_ADMIN_KEY`.\n"
-    yield "| setting | default | what it does |\n|---|---|---|"
+    yield "| setting | value | default | what it does |\n|---|---|---|---|"
     for name, field in config.Settings.model_fields.items():
         if name == "data":
             default = "`~/.local/share/mediamill`"
@@ -42,7 +48,28 @@ def settings() -> Iterator[str]:
             default = "unset"
         else:
             default = f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-        yield f"| `{config.PREFIX}{name.upper()}` | {default} | {_cell(field.description or '')} |"
+        value = _setting_value(name, field)
+        yield f"| `{config.PREFIX}{name.upper()}` | {value} | {default} | {_cell(field.description or '')} |"
+
+
+UNITS = {"_s": "seconds", "_bytes": "bytes", "_url": "URL"}
+TYPES = {bool: "`true` or `false`", int: "number", float: "number", str: "text", Path: "path", SecretStr: "secret"}
+
+
+def _setting_value(name: str, field: FieldInfo) -> str:
+    """What a setting holds: its unit where the name says one, else its type; then its bounds or its words."""
+    bounds = {key: getattr(rule, key) for rule in field.metadata for key in ("ge", "gt", "le") if hasattr(rule, key)}
+    patterns = [rule.pattern for rule in field.metadata if getattr(rule, "pattern", None)]
+    if patterns:
+        return ", ".join(f"`{word}`" for word in patterns[0].strip("^$()").split("|"))
+    types = get_args(field.annotation) or (field.annotation,)
+    word = next((TYPES[known] for known in types if known in TYPES), "list")
+    unit = next((UNITS[end] for end in UNITS if name.endswith(end)), word) if word != "secret" else word
+    if "ge" in bounds and "le" in bounds:
+        return f"{unit}, {bounds['ge']} to {bounds['le']}"
+    if bounds.get("gt") == 0:
+        return f"{unit}, more than 0"
+    return f"{unit}, {bounds['ge']} or more" if "ge" in bounds else unit
 
 
 def commands() -> Iterator[str]:
@@ -70,12 +97,19 @@ def kinds_() -> Iterator[str]:
         least, most = kind.inputs
         yield f"## {name}\n\n{kind.summary}\n"
         yield f"Queue `{kind.queue}`; inputs: {least if least == most else f'{least} to {most}'}.\n"
-        yield "| option | flag | value | what it does |\n|---|---|---|---|"
-        for flag in _schema.flags(msgspec.json.schema(kind.options)):
+        flags = _schema.flags(msgspec.json.schema(kind.options))
+        if flags:
+            yield "| option | flag | value | what it does |\n|---|---|---|---|"
+        for flag in flags:
             needed = " (required)" if flag.required else ""
-            about = _cell(str(flag.schema.get("description", "")))
-            yield f"| `{'.'.join(flag.path)}`{needed} | `{flag.name}` | {_value(flag.schema)} | {about} |"
+            yield f"| `{'.'.join(flag.path)}`{needed} | `{flag.name}` | {_value(flag.schema)} | {_about(flag.schema)} |"
         yield ""
+
+
+def _about(schema: Mapping[str, Any]) -> str:
+    """The description of a field, or of the first of its choices that has one."""
+    told = [schema.get("description"), *(choice.get("description") for choice in schema.get("anyOf", ()))]
+    return _cell(next((text for text in told if text), ""))
 
 
 def _value(schema: Mapping[str, Any]) -> str:
@@ -90,20 +124,47 @@ def _value(schema: Mapping[str, Any]) -> str:
     return word if least is most is None else f"{word}, {bounds.strip()}"
 
 
+ASKS_FOR_MORE = {"office": "LibreOffice"}
+"""Engines that work with a program of the machine, by its name; all others come with the install."""
+
+
 def conversions() -> Iterator[str]:
     yield "# Conversions\n"
-    yield "What `convert` can do when every engine is there. Names are those that `format` takes, beside MIME types.\n"
-    targets: dict[str, set[str]] = {}
+    yield "What `convert` does on an install from its packages alone, and by which engine. Names are those that"
+    yield "`format` takes, beside MIME types. What a server does at this moment is at its `/mill/capabilities`.\n"
+    ranked: dict[Pair, list[tuple[int, str]]] = {}
     for converter in engines.scan()[0]:
-        for source, target in converter.pairs():
-            targets.setdefault(source, set()).add(target)
+        for pair, rank in converter.pairs().items():
+            ranked.setdefault(pair, []).append((rank, converter.name))
+    best = {pair: name for pair, found in ranked.items() for _, name in [min(found)]}
+    at_home = {
+        pair: min(own)[1]
+        for pair, found in ranked.items()
+        if (own := [known for known in found if known[1] not in ASKS_FOR_MORE])
+    }
     for family in dict.fromkeys(known.family for known in formats.FORMATS):
         yield f"## {family.capitalize()}\n\n| from | type | to |\n|---|---|---|"
         for known in formats.FORMATS:
             if known.family == family:
-                names = sorted(_name(target) for target in targets.get(known.mime, ()))
-                yield f"| {', '.join(known.names)} | {known.mime} | {', '.join(names) or '-'} |"
+                yield f"| {', '.join(known.names)} | {known.mime} | {_targets(known.mime, at_home)} |"
         yield ""
+    for engine, program in ASKS_FOR_MORE.items():
+        yield f"## With {program} on the machine\n"
+        yield f"`mediamill doctor` says whether it is found. `{engine}` then does what nothing above does as well.\n"
+        more = {pair: name for pair, name in best.items() if name == engine}
+        yield "| from | type | to |\n|---|---|---|"
+        for known in formats.FORMATS:
+            if any(source == known.mime for source, _ in more):
+                yield f"| {', '.join(known.names)} | {known.mime} | {_targets(known.mime, more)} |"
+
+
+def _targets(source: str, done_by: Mapping[Pair, str]) -> str:
+    """The targets of a format, after the engine that does them."""
+    found: dict[str, list[str]] = {}
+    for (known, target), engine in sorted(done_by.items(), key=lambda item: _name(item[0][1])):
+        if known == source:
+            found.setdefault(engine, []).append(_name(target))
+    return "; ".join(f"*{engine}* {', '.join(names)}" for engine, names in sorted(found.items())) or "-"
 
 
 def _name(mime: str) -> str:
@@ -111,18 +172,54 @@ def _name(mime: str) -> str:
 
 
 def errors_() -> Iterator[str]:
+    tables = error_tables()
+    heads, rule = " | ".join(tables), "|".join("---" for _ in tables)
     yield "# Errors\n"
-    yield "The `code` of a problem document or of a task's `error`. Dialects word them in their own way.\n"
-    yield "## Refused requests\n\n| code | when |\n|---|---|"
-    yield from (f"| `{found.code}` | {_first(found)} |" for found in _leaves(errors.Rejected))
-    yield "\n## Failed tasks\n\n| code | class | tried again | when |\n|---|---|---|---|"
-    for found in _leaves(errors.Failed):
+    yield "Everything that can go wrong, named once; each dialect answers with a status and a code of its own. An error"
+    yield "without a row has that of the nearest class above it.\n"
+    yield f"## Refused requests\n\n| error | when | {heads} |\n|---|---|{rule}|"
+    own = {error for table in tables.values() for error in table}
+    for found in _family(errors.Rejected, own):
+        rows = " | ".join(_row(found, table) for table in tables.values())
+        yield f"| `{found.__name__}` | {_first(found)} | {rows} |"
+    yield "\n## Failed tasks\n\nThe `code` and `class` of a task's `error`, and of the attempt that ended so.\n"
+    yield "| code | class | tried again | when |\n|---|---|---|---|"
+    for found in _family(errors.Failed, own):
         yield f"| `{found.code}` | {found.family} | {'yes' if found.retryable else 'no'} | {_first(found)} |"
+    yield "\n## At the start\n\n| error | when |\n|---|---|"
+    yield f"| `{errors.Misconfigured.__name__}` | {_first(errors.Misconfigured)} |"
 
 
-def _leaves(base: Any) -> list[Any]:
-    found = [base, *(inner for child in base.__subclasses__() for inner in _leaves(child))]
-    return [one for one in found if one.__module__ == errors.__name__]
+def error_tables() -> Mapping[str, dialects.Errors]:
+    """The error table of each dialect, by its name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(dialects.__path__) if module.ispkg)
+    return {name: importlib.import_module(f"{dialects.__name__}.{name}.errors").ERRORS for name in names}
+
+
+def _row(error: type[errors.MediamillError], table: dialects.Errors) -> str:
+    row = next((table[ancestor] for ancestor in error.__mro__ if ancestor in table), None)
+    return f"{row[0]} `{row[1]}`" if row else "-"
+
+
+def api() -> Iterator[str]:
+    yield "# HTTP\n"
+    yield "Every dialect describes itself: a running server answers with an OpenAPI 3.1 document made from the code"
+    yield "that serves it, so that the two cannot differ. Feed it to a viewer or to a client generator.\n"
+    yield "| dialect | under | its document | errors as |\n|---|---|---|---|"
+    for dialect in sorted(dialects.load(), key=lambda known: known.name):
+        kind = dialect.write_error(errors.NotFound("task", "x")).media_type
+        yield f"| {dialect.name} | `{dialect.prefix}` | `GET {dialect.prefix}/openapi.json` | `{kind}` |"
+    yield "\nBesides, outside every dialect:\n"
+    yield "| path | what it is |\n|---|---|"
+    yield "| `PUT /upload/{id}`, `GET /download/{id}` | signed transfers: no key, good for one file until an instant |"
+    yield "| `GET /metrics` | Prometheus |"
+    yield "| `/ui` | the dashboard |"
+
+
+def _family(base: Any, besides: Container[Any]) -> list[Any]:
+    """A class and all below it that the core names, or that a table has a row for."""
+    found = [base, *(inner for child in base.__subclasses__() for inner in _family(child, besides))]
+    return [one for one in found if one.__module__ == errors.__name__ or one in besides]
 
 
 def _first(found: type) -> str:
