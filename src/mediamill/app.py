@@ -37,6 +37,7 @@ from mediamill.store.listen import listen
 from mediamill.store.tasks import CANCEL, WAKE
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
+from mediamill.store.uploads import Uploads as UploadTable
 
 log = structlog.get_logger()
 
@@ -131,6 +132,7 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     from mediamill.service.keys import Keys
     from mediamill.service.signing import Signer
     from mediamill.service.tasks import Tasks
+    from mediamill.service.uploads import Uploads
     from mediamill.service.watch import Watch
     from mediamill.signed import SignedApp
 
@@ -156,6 +158,13 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     accept: Batcher[Accept, tuple[str, bool]] = Batcher(task_table.accept, width=2)
     read: Batcher[str, Task] = Batcher(read_many, width=2)
     input_files: Batcher[str, File | None] = Batcher(file_table.get_many, width=2)
+    files = Files(
+        store=file_table,
+        blobs=blobs,
+        sniff=sniffed,
+        max_bytes=settings.max_upload_bytes,
+        lifetime_s=lambda dialect: lasting.get(dialect),
+    )
     service = Service(
         tasks=Tasks(
             store=task_table,
@@ -169,12 +178,14 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
             watch=watch,
             in_flight_limit=settings.tasks_in_flight,
         ),
-        files=Files(
-            store=file_table,
+        files=files,
+        uploads=Uploads(
+            store=UploadTable(pool),
             blobs=blobs,
-            sniff=sniffed,
+            files=files,
             max_bytes=settings.max_upload_bytes,
-            lifetime_s=lambda dialect: lasting.get(dialect),
+            keep_s=settings.resumable_upload_s,
+            lifetimes=lasting,
         ),
         keys=Keys(key_table),
         watch=watch,
@@ -505,7 +516,12 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         listen=listening,
         seen=seen,
         gone=lambda: upkeep.gone(id),
-        chores=[chores.expire_files(file_table, blobs), chores.remove_orphans(file_table, blobs), upkeep.prune],
+        chores=[
+            chores.expire_files(file_table, blobs),
+            chores.expire_uploads(UploadTable(pool), blobs),
+            chores.remove_orphans(file_table, blobs),
+            upkeep.prune,
+        ],
         drain_s=settings.drain_s,
     )
     try:

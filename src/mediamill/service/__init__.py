@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mediamill.service.files import Files
 from mediamill.service.keys import Keys
 from mediamill.service.tasks import Tasks
+from mediamill.service.uploads import Uploads
 from mediamill.service.watch import Watch
 
 
@@ -16,5 +17,6 @@ class Service:
 
     tasks: Tasks
     files: Files
+    uploads: Uploads
     keys: Keys
     watch: Watch

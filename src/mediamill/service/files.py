@@ -135,28 +135,32 @@ class Files:
         return await self.keep(caller, stored, filename=filename, mime=mime, dialect=dialect)
 
     async def keep(self, caller: Caller, stored: Stored, *, filename: str, mime: str | None, dialect: str) -> File:
-        """A new file from bytes that are stored already (a finished resumable upload)."""
-        name = safe_name(filename)
+        """A new file from bytes that are stored already. Raises Invalid when there are none; they are removed then."""
         try:
-            if stored.size_bytes == 0:
-                raise Invalid("file", "has no bytes.")
-            claimed = self._claimed(mime, name)
-            return await self._store.create(
-                NewFile(
-                    project_id=caller.project_id,
-                    filename=name,
-                    mime=await self._true(stored.key, claimed, name),
-                    claimed_mime=claimed,
-                    size_bytes=stored.size_bytes,
-                    sha256=stored.sha256,
-                    blob_key=stored.key,
-                    dialect=dialect,
-                ),
-                self._lifetime_s(dialect),
-            )
+            new = await self.described(caller, stored, filename=filename, mime=mime, dialect=dialect)
+            return await self._store.create(new, self._lifetime_s(dialect))
         except BaseException:
             await self._blobs.delete([stored.key])
             raise
+
+    async def described(
+        self, caller: Caller, stored: Stored, *, filename: str, mime: str | None, dialect: str
+    ) -> NewFile:
+        """What is to be recorded of stored bytes: their type is looked at here. Raises Invalid when there are none."""
+        if stored.size_bytes == 0:
+            raise Invalid("file", "has no bytes.")
+        name = safe_name(filename)
+        claimed = self._claimed(mime, name)
+        return NewFile(
+            project_id=caller.project_id,
+            filename=name,
+            mime=await self._true(stored.key, claimed, name),
+            claimed_mime=claimed,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            blob_key=stored.key,
+            dialect=dialect,
+        )
 
     async def get(self, caller: Caller, id: str) -> File:
         """One live file. Raises NotFound."""

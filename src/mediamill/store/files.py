@@ -51,7 +51,10 @@ UPDATE files f SET state = 'gone', blob_key = NULL, facts = '{}', updated_at = c
 FROM due WHERE f.id = due.id RETURNING due.blob_key
 """
 _FACTS = "UPDATE files SET facts = $2::jsonb WHERE id = $1 AND facts = '{}'"
-_STILL_USED = "SELECT DISTINCT blob_key FROM files WHERE blob_key = ANY($1::text[])"
+_STILL_USED = """
+SELECT blob_key FROM files WHERE blob_key = ANY($1::text[])
+UNION SELECT blob_key FROM upload_parts WHERE blob_key = ANY($1::text[])
+"""
 
 
 async def insert_files(connection: Any, new: Sequence[tuple[str, NewFile, float | None]]) -> list[File]:
@@ -140,6 +143,6 @@ class Files:
         return [row["blob_key"] for row in await self._pool.fetch(_EXPIRED, most) if row["blob_key"]]
 
     async def unused(self, keys: Sequence[str]) -> Sequence[str]:
-        """Those of the blob keys that no file refers to."""
+        """Those of the blob keys that no file and no unfinished upload refers to."""
         used = {row["blob_key"] for row in await self._pool.fetch(_STILL_USED, list(keys))}
         return [key for key in keys if key not in used]

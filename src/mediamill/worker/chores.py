@@ -28,6 +28,12 @@ class Files(Protocol):
     async def unused(self, keys: Sequence[str]) -> Sequence[str]: ...
 
 
+class Uploads(Protocol):
+    """The upload tables."""
+
+    async def expire(self, most: int = 500) -> tuple[int, Sequence[str]]: ...
+
+
 def expire_files(files: Files, blobs: Blobs) -> Callable[[], Awaitable[None]]:
     """Forget expired files and their bytes."""
 
@@ -35,6 +41,18 @@ def expire_files(files: Files, blobs: Blobs) -> Callable[[], Awaitable[None]]:
         while keys := await files.expire():
             await blobs.delete(keys)
             log.info("files expired", count=len(keys))
+
+    return chore
+
+
+def expire_uploads(uploads: Uploads, blobs: Blobs) -> Callable[[], Awaitable[None]]:
+    """Forget resumable uploads that nobody went on with in time, and their bytes."""
+
+    async def chore() -> None:
+        while (found := await uploads.expire())[0]:
+            count, keys = found
+            await blobs.delete(keys)
+            log.info("uploads expired", count=count)
 
     return chore
 

@@ -28,6 +28,7 @@ from mediamill.dialects.mill import wire
 from mediamill.dialects.mill.capabilities import read_capabilities
 from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem, problem, write_error
 from mediamill.dialects.mill.forms import file_part
+from mediamill.dialects.mill.uploads import router as uploads_router
 from mediamill.service.tasks import invalid_option
 
 _JSON_BYTES = 1 << 20
@@ -409,6 +410,7 @@ def build(site: Site) -> App:
             health,
             version,
             ready,
+            uploads_router(site, PROBLEMS, _worded, _http),
         ],
         dependencies={"caller": Provide(caller)},
         exception_handlers={
