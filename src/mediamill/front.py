@@ -39,7 +39,11 @@ class Front:
 
         app, inner, dialect = self._choose(scope)
         try:
-            if app is None:
+            if "\0" in scope["path"]:
+                # No id and no name holds one, and the database takes none.
+                answer = (dialect or self._dialects["mill"][0]).write_error(NotFound("path", scope["path"]))
+                await send_answer(watched, answer)
+            elif app is None:
                 await self._elsewhere(scope, watched)
             else:
                 await app(inner, receive, watched)

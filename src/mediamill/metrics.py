@@ -55,7 +55,7 @@ class Metrics:
                     status = message["status"]
                 await send(message)
 
-            name = scope["path"].split("/", 2)[1][:20] if scope["path"].isascii() else "other"
+            name = scope["path"].lstrip("/").partition("/")[0]
             name = name if name in _APPS else "other"
             try:
                 await app(scope, receive, watched)
@@ -67,6 +67,10 @@ class Metrics:
         return counting
 
     async def __call__(self, scope: Scope, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            await send({"type": "http.response.start", "status": 405, "headers": [(b"allow", b"GET, HEAD")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         self._queue.clear()
         for name, n in (await self._figures.depth()).items():
             queue, status = name.split(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,6 +11,7 @@ from mediamill.core.access import Caller, Key, Project, Role
 from mediamill.core.errors import Denied, Invalid, LimitReached, Unauthorized
 
 _REMEMBER_S = 5.0
+_PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST_REMEMBERED = 10_000
 
 
@@ -95,10 +97,7 @@ class Keys:
         except ValueError:
             raise Invalid("role", f"must be one of {', '.join(Role)}.") from None
         if project_id is not None and project_id != caller.project_id:
-            if (
-                not (project_id.isascii() and project_id.replace("-", "").replace("_", "").isalnum())
-                or len(project_id) > 64
-            ):
+            if not _PROJECT_ID.fullmatch(project_id):
                 raise Invalid("project_id", "must be 1 to 64 letters, digits, - and _.")
             await self._store.project(project_id, project_id)
         return await self._store.create(project_id or caller.project_id, name, wanted)

@@ -21,6 +21,8 @@ from mediamill.service.watch import Watch
 
 LONGEST_WAIT_S = 60.0
 MOST_METADATA_BYTES = 16 << 10
+MOST_NESTED = 64
+"""Deeper JSON is refused: each reader of it has a depth of its own at which it gives up."""
 _PRIORITIES = range(-100, 101)
 
 
@@ -256,10 +258,30 @@ def _check_numbers(new: NewTask) -> None:
         raise Invalid("priority", "must be from -100 to 100.")
     if not 1 <= new.max_attempts <= 10:
         raise Invalid("max_attempts", "must be from 1 to 10.")
+    if _nested(new.options) > MOST_NESTED:
+        raise Invalid("options", f"must not be nested deeper than {MOST_NESTED} levels.")
+    if new.metadata is not None and _nested(new.metadata) > MOST_NESTED:
+        raise Invalid("metadata", f"must not be nested deeper than {MOST_NESTED} levels.")
     if new.metadata is not None and len(msgspec.json.encode(new.metadata)) > MOST_METADATA_BYTES:
         raise Invalid("metadata", f"must be at most {MOST_METADATA_BYTES} bytes of JSON.")
     if new.idempotency_key is not None and not 1 <= len(new.idempotency_key) <= 255:
         raise Invalid("Idempotency-Key", "must be 1 to 255 characters.")
+
+
+def _nested(value: Any) -> int:
+    """Levels of lists and objects; counting stops beyond what is allowed."""
+    level, depth = [value], 0
+    while depth <= MOST_NESTED:
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, Mapping | list | tuple)
+            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
+        ]
+        if not level:
+            break
+        depth += 1
+    return depth
 
 
 def _body_hash(new: NewTask) -> bytes:

@@ -12,7 +12,7 @@ from mediamill.core.files import File, FileList, NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.tasks import Page
 from mediamill.store import rows
-from mediamill.store.text import dumps
+from mediamill.store.text import clean, dumps
 
 _INSERT = """
 INSERT INTO files (id, project_id, filename, mime, claimed_mime, size_bytes, sha256, blob_key, state, facts, public,
@@ -95,7 +95,7 @@ class Files:
 
     async def get(self, id: str, project_id: str | None) -> File:
         """A live file; project None is for holders of a signed URL. Raises NotFound."""
-        row = await self._pool.fetchrow(_GET, id, project_id)
+        row = await self._pool.fetchrow(_GET, clean(id), project_id)
         if row is None:
             raise NotFound("file", id)
         return rows.file(row)
@@ -107,7 +107,7 @@ class Files:
 
     async def get_many(self, ids: Sequence[str]) -> list[File | None]:
         """Live files by id, in order; None for unknown ids. Not confined to a project."""
-        found = {row["id"]: rows.file(row) for row in await self._pool.fetch(_GET_MANY, list(ids))}
+        found = {row["id"]: rows.file(row) for row in await self._pool.fetch(_GET_MANY, [clean(id) for id in ids])}
         return [found.get(id) for id in ids]
 
     async def list(self, project_id: str, page: Page) -> FileList:
@@ -132,7 +132,7 @@ class Files:
 
     async def delete(self, project_id: str | None, id: str) -> str | None:
         """Forget a file; the blob key to remove, if any. Raises NotFound."""
-        row = await self._pool.fetchrow(_DELETE, project_id, id)
+        row = await self._pool.fetchrow(_DELETE, project_id, clean(id))
         if row is None:
             raise NotFound("file", id)
         key: str | None = row["blob_key"]

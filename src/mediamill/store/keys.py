@@ -10,6 +10,7 @@ import asyncpg
 from mediamill.core.access import Caller, Key, Project, Role, hash_secret, new_secret
 from mediamill.core.errors import NotFound
 from mediamill.core.ids import KeyId, ProjectId, new_id
+from mediamill.store.text import clean
 
 _WHO = """
 SELECT id, project_id, role, last_used_at < now() - interval '1 minute' OR last_used_at IS NULL AS stale
@@ -58,7 +59,7 @@ class Keys:
 
     async def holder(self, id: str) -> Caller | None:
         """The caller a key speaks for by its id, or None for one we do not know or have revoked."""
-        row = await self._pool.fetchrow(_HOLDER, id)
+        row = await self._pool.fetchrow(_HOLDER, clean(id))
         if row is None:
             return None
         return Caller(project_id=ProjectId(row["project_id"]), key_id=KeyId(row["id"]), role=Role(row["role"]))
@@ -67,7 +68,7 @@ class Keys:
         """A new key and its secret, which is shown this once. A given secret that exists already is kept as it is."""
         secret = secret or new_secret()
         row = await self._pool.fetchrow(
-            _ADD, new_id("key"), project_id, name, role.value, hash_secret(secret), secret[:9]
+            _ADD, new_id("key"), project_id, clean(name), role.value, hash_secret(secret), secret[:9]
         )
         assert row is not None  # an upsert gives its row back
         return _key(row), secret
@@ -78,7 +79,7 @@ class Keys:
 
     async def revoke(self, project_id: str, id: str) -> None:
         """End a key now. Raises NotFound."""
-        if await self._pool.fetchval(_REVOKE, project_id, id) is None:
+        if await self._pool.fetchval(_REVOKE, project_id, clean(id)) is None:
             raise NotFound("key", id)
 
     async def project(self, id: str | None, name: str) -> Project:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from mediamill.core.files import File, FileState
 from mediamill.core.ids import FileId, ProjectId, RunId, TaskId
 from mediamill.core.tasks import Attempt, Cursor, Failure, Filter, Input, Output, Page, State, Task
+from mediamill.store.text import clean
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -161,16 +162,16 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
     conditions += window
     order = f"t.created_at {direction}, t.id {direction}"
     if filter.run_id is not None:
-        conditions.append(f"t.run_id = {put(filter.run_id)}")
+        conditions.append(f"t.run_id = {put(clean(filter.run_id))}")
     if filter.dialects is not None:
-        conditions.append(f"t.dialect = ANY({put(list(filter.dialects))}::text[])")
+        conditions.append(f"t.dialect = ANY({put([clean(word) for word in filter.dialects])}::text[])")
     if filter.started is not None:
         conditions.append(f"(t.finished_at IS NOT NULL OR (t.started_at IS NOT NULL) = {put(filter.started)}::boolean)")
     words: list[tuple[str, Sequence[str]]] = []
     if filter.states is not None:
         words.append(("state", [state.value for state in filter.states]))
     if filter.kinds is not None:
-        words.append(("kind", list(filter.kinds)))
+        words.append(("kind", [clean(word) for word in filter.kinds]))
     for column, values in words[1:]:
         conditions.append(f"t.{column} = ANY({put(list(values))}::text[])")
     where = " AND ".join(conditions)
@@ -189,8 +190,9 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
         )
     found = ""
     if filter.text:
-        pattern = filter.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        found = f"WHERE t.id = {put(filter.text)} OR t.label ILIKE {put(f'%{pattern}%')} OR t.kind = {put(filter.text)}"
+        text = clean(filter.text)
+        pattern = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        found = f"WHERE t.id = {put(text)} OR t.label ILIKE {put(f'%{pattern}%')} OR t.kind = {put(text)}"
     return f"SELECT {TASK} FROM ({source}) t {found} ORDER BY {order} LIMIT {limit}", put.values
 
 

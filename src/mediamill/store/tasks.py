@@ -281,10 +281,10 @@ class Tasks:
         Raises NotFound, or Conflict where it has succeeded or failed.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            state = await connection.fetchval(_CANCEL, project_id, id)
+            state = await connection.fetchval(_CANCEL, project_id, clean(id))
             if state is None:
                 ended = await connection.fetchval(
-                    "SELECT state FROM tasks WHERE project_id = $1 AND id = $2", project_id, id
+                    "SELECT state FROM tasks WHERE project_id = $1 AND id = $2", project_id, clean(id)
                 )
                 if ended is None:
                     raise NotFound("task", id)
@@ -300,7 +300,7 @@ class Tasks:
 
     async def get(self, project_id: str, id: str) -> Task:
         """One task with everything that belongs to it, in one query. Raises NotFound."""
-        row = await self._pool.fetchrow(_GET, project_id, id)
+        row = await self._pool.fetchrow(_GET, project_id, clean(id))
         if row is None:
             raise NotFound("task", id)
         return rows.task(row)

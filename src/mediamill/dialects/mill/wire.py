@@ -27,7 +27,7 @@ class SourceIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class TaskIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A task to do."""
 
-    kind: Annotated[str, Meta(description="What to do; /mill/capabilities lists the kinds.")]
+    kind: Annotated[str, Meta(max_length=100, description="What to do; /mill/capabilities lists the kinds.")]
     inputs: Annotated[list[SourceIn], Meta(max_length=100)] = []
     options: Annotated[dict[str, Any], Meta(description="Options of the kind, by its schema in the capabilities.")] = {}
     priority: Annotated[int, Meta(ge=-100, le=100, description="Higher goes first.")] = 0
@@ -189,6 +189,26 @@ class KeyPage(msgspec.Struct, kw_only=True):
     data: list[KeyOut]
 
 
+class Health(msgspec.Struct):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Version(msgspec.Struct):
+    """What runs here."""
+
+    name: str
+    version: str
+
+
+class Ready(msgspec.Struct):
+    """Checks by name: "ok", or what is wrong."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str]
+
+
 def write_file(file: files.File, links: Links) -> FileOut:
     """A file as JSON."""
     awaited = file.state is files.FileState.AWAITING
@@ -289,6 +309,10 @@ def read_task(body: TaskIn, idempotency_key: str | None) -> tasks.NewTask:
     not_before = body.not_before
     if not_before is not None and not_before.tzinfo is None:
         raise Invalid("not_before", "needs an offset, like 2030-01-01T00:00:00Z.")
+    try:
+        not_before = not_before.astimezone(UTC) if not_before else None
+    except OverflowError:
+        raise Invalid("not_before", "lies outside the years 1 to 9999.") from None
     for n, source in enumerate(body.inputs):
         if (source.file is None) == (source.url is None):
             raise Invalid(f"inputs.{n}", "needs either a file or a url.")
@@ -298,7 +322,7 @@ def read_task(body: TaskIn, idempotency_key: str | None) -> tasks.NewTask:
         options=body.options,
         metadata=body.metadata,
         priority=body.priority,
-        not_before=not_before.astimezone(UTC) if not_before else None,
+        not_before=not_before,
         max_attempts=body.max_attempts,
         idempotency_key=idempotency_key,
     )
@@ -320,6 +344,7 @@ def read_cursor(field: str, cursor: str | None) -> tasks.Cursor | None:
         instant = datetime.fromisoformat(at)
         if instant.tzinfo is None or not id.isalnum():
             raise ValueError(cursor)
+        instant = instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid(field, "is not a cursor of ours.") from None
     return tasks.Cursor(at=instant, id=id)

@@ -1,0 +1,114 @@
+"""The OpenAPI document: Litestar's view of the routes, with the bodies that they read and write themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
+
+from mediamill import __version__
+from mediamill.dialects.mill import wire
+from mediamill.dialects.mill.capabilities import Capabilities
+from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
+
+_PROBLEMS = {
+    400: "The request cannot be read.",
+    401: "No key, or one that is not known.",
+    403: "The key may not do this.",
+    404: "No such thing in this project.",
+    409: "The thing's state forbids this.",
+    413: "Too many bytes.",
+    415: "Not a body this takes.",
+    422: "A field does not hold what it must.",
+    429: "Too many calls, or too many tasks in flight; Retry-After says when.",
+}
+_TEXT = {"type": "string"}
+_LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "string", "format": "uri"}}}
+_LINK = {"Link": {"description": "RFC 8288: rel next and prev.", "schema": _TEXT}}
+_HEADERS: Mapping[tuple[str, str], Any] = {
+    ("createTask", "200"): _LOCATION,
+    ("createTask", "201"): _LOCATION,
+    ("retryTask", "201"): _LOCATION,
+    ("createFile", "201"): _LOCATION,
+    ("createFile", "202"): _LOCATION,
+    ("readFile", "302"): _LOCATION,
+    ("listTasks", "200"): _LINK,
+    ("listFiles", "200"): _LINK,
+}
+_FORM = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary", "description": "At least one byte."}},
+    "required": ["file"],
+}
+_BODIES: Mapping[str, Mapping[str, Any]] = {
+    "createTask": {"application/json": {"$ref": "#/components/schemas/TaskIn"}},
+    "createFile": {"multipart/form-data": _FORM, "application/json": {"$ref": "#/components/schemas/FileIn"}},
+    "createKey": {"application/json": {"$ref": "#/components/schemas/KeyIn"}},
+}
+_STRUCTS = (
+    wire.TaskIn,
+    wire.FileIn,
+    wire.KeyIn,
+    wire.TaskOut,
+    wire.TaskPage,
+    wire.FileOut,
+    wire.FilePage,
+    wire.KeyOut,
+    wire.KeyPage,
+    wire.Ready,
+    wire.Health,
+    wire.Version,
+    Capabilities,
+    Problem,
+)
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The refusals of a route: these, and those that every route with a key may give."""
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=_PROBLEMS[status], media_type=MEDIA_TYPE)
+        for status in sorted({400, 401, 422, 429, *statuses})
+    }
+
+
+def says(shape: Any, description: str, media_type: str = "application/json") -> ResponseSpec:
+    """A good answer's body; None: it has none."""
+    return ResponseSpec(shape, generate_examples=False, description=description, media_type=media_type)
+
+
+def config() -> OpenAPIConfig:
+    """What Litestar is told. The document itself is served by a route of ours: its own would be HTML pages."""
+    schemes: dict[str, SecurityScheme | Reference] = {
+        "bearer": SecurityScheme(type="http", scheme="bearer"),
+        "key": SecurityScheme(type="apiKey", name="X-Api-Key", security_scheme_in="header"),
+    }
+    return OpenAPIConfig(
+        title="Mediamill",
+        version=__version__,
+        path="/.openapi",
+        servers=[Server(url="/mill")],
+        components=Components(security_schemes=schemes),
+        security=[{"bearer": []}, {"key": []}],
+        use_handler_docstrings=True,
+    )
+
+
+def document(app: Litestar) -> bytes:
+    """The document of an app. Schemas are msgspec's own, which say exactly what it will read and write."""
+    made: dict[str, Any] = app.openapi_schema.to_schema()
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
+    made["components"]["schemas"] = dict(sorted(schemas.items()))
+    for operations in made["paths"].values():
+        for operation in operations.values():
+            name = operation["operationId"]
+            if name in _BODIES:
+                content = {kind: {"schema": schema} for kind, schema in _BODIES[name].items()}
+                operation["requestBody"] = {"required": True, "content": content}
+            for status, answer in operation["responses"].items():
+                if headers := _HEADERS.get((name, status)):
+                    answer["headers"] = headers
+    return msgspec.json.encode(made)

@@ -1,0 +1,97 @@
+"""What a request says: its key, its JSON body, the page and the filter its query asks for."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State as AppState
+
+from mediamill.core import tasks as core
+from mediamill.core.errors import Invalid, MediamillError, TooLarge
+from mediamill.dialects.mill import wire
+from mediamill.service.tasks import invalid_option
+
+JSON_BYTES = 1 << 20
+Req = Request[Any, Any, AppState]
+T = TypeVar("T")
+
+
+class Malformed(MediamillError):
+    """The body cannot be read as JSON at all."""
+
+    code = "malformed"
+
+
+class NotJson(MediamillError):
+    """The body says that it is something else than JSON."""
+
+    code = "unsupported_media_type"
+
+
+def secret_of(request: Req) -> str | None:
+    """The key that was sent, in either header."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    return request.headers.get("x-api-key")
+
+
+async def read_body(request: Req, shape: type[T]) -> T:
+    """The JSON body as a struct. Raises NotJson, TooLarge, Malformed, and Invalid with the field.
+
+    Read here and not by Litestar: callers are told 401 before their body is looked at, and all faults are worded alike.
+    """
+    kind = request.content_type[0].lower()
+    if kind and kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise NotJson(f"The body must be application/json, not {kind[:100]}.")
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > JSON_BYTES:
+            raise TooLarge(f"A JSON body may have {JSON_BYTES} bytes.")
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except msgspec.ValidationError as error:
+        found = invalid_option(error, "")
+        raise Invalid(found.field.strip("."), found.reason) from None
+    except RecursionError:
+        raise Malformed("The body is nested too deeply.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"The body is not JSON: {error}.") from None
+
+
+def page_of(limit: int, after: str | None, before: str | None, order: str = "desc") -> core.Page:
+    """The page a query asks for."""
+    if order not in ("desc", "asc"):
+        raise Invalid("order", "must be desc or asc.")
+    return core.Page(
+        limit=limit,
+        ascending=order == "asc",
+        after=wire.read_cursor("after", after),
+        before=wire.read_cursor("before", before),
+    )
+
+
+def filter_of(
+    state: str | None, kind: str | None, dialect: str | None, run_id: str | None, q: str | None
+) -> core.Filter:
+    """The filter a query asks for."""
+    states = None
+    if state is not None:
+        try:
+            states = [core.State(word) for word in _split(state)]
+        except ValueError:
+            raise Invalid("state", f"must be of {', '.join(core.State)}.") from None
+    return core.Filter(
+        states=states,
+        kinds=_split(kind) if kind is not None else None,
+        dialects=_split(dialect) if dialect is not None else None,
+        run_id=run_id,
+        text=q.strip() or None if q is not None else None,
+    )
+
+
+def _split(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",") if word.strip()]
