@@ -272,7 +272,7 @@ async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
                 )
             )
             serving = asyncio.create_task(server.serve())
-            while not server.started and not serving.done():
+            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
             if server.started:
                 port = server.servers[0].sockets[0].getsockname()[1]
@@ -426,10 +426,11 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from mediamill.worker.execute import Executor, Rules
     from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
 
-    pool = await pools.open_pool(dsn, least=1, most=8)
+    pool = await pools.open_pool(dsn, least=1, most=6)
+    loose = await pools.open_pool(dsn, least=1, most=6, synced=False)
     id = new_worker_id()
     blobs, client = blobs_of(settings), net_of(settings)
-    task_table, file_table, upkeep = TaskTable(pool), FileTable(pool), Upkeep(pool)
+    task_table, file_table, upkeep = TaskTable(pool, loose), FileTable(pool), Upkeep(pool)
     scratch = settings.data / "scratch" / id
     _sweep(settings.data / "scratch")
     wanted = {"cpu": settings.slots or os.cpu_count() or 1, "gpu": 1, "io": settings.io_slots}
@@ -448,7 +449,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         for queue in queues
     }
     take: Batcher[Take, Taken | None] = Batcher(task_table.take, width=2)
-    finish: Batcher[Finish, bool] = Batcher(task_table.finish, width=2)
+    finish: Batcher[Finish, bool] = Batcher(task_table.finish)
     ticks = Ticks(task_table.progress)
     executor = Executor(
         worker=id,
@@ -476,7 +477,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             lifetime_s=lifetimes(settings),
         ),
     )
-    queries = Queries.from_asyncpg_pool(pool)
+    queries = Queries.from_asyncpg_pool(loose)
 
     def dispatcher(queue: str) -> Dispatcher:
         async def execute(task_id: str, job_id: int) -> None:
@@ -485,7 +486,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         return Dispatcher(
             queue=queue,
             # Light tasks are taken in lots well beyond their slots, so that starting and finishing them is shared.
-            slots=wanted[queue] if queue != "io" else wanted[queue] * 32,
+            slots=wanted[queue] if queue != "io" else wanted[queue] * 64,
             queries=queries,
             execute=execute,
             heartbeat_s=settings.heartbeat_s,
@@ -528,6 +529,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         await Worker(parts).run()
     finally:
         await client.close()
+        await loose.close()
         await pool.close()
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -20,15 +20,22 @@ async def _prepare(connection: Any) -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
-async def open_pool(dsn: str, *, least: int = 1, most: int = 8) -> asyncpg.Pool[Any]:
-    """A pool whose `jsonb` arguments are JSON text and whose `jsonb` results are Python values."""
+async def open_pool(dsn: str, *, least: int = 1, most: int = 8, synced: bool = True) -> asyncpg.Pool[Any]:
+    """A pool whose `jsonb` arguments are JSON text and whose `jsonb` results are Python values.
+
+    synced=False is for what may be forgotten in a power cut: its commits do not wait for the disk.
+    """
     return await asyncpg.create_pool(
         dsn,
         min_size=least,
         max_size=most,
         init=_prepare,
         command_timeout=60,
-        server_settings={"application_name": "mediamill", "timezone": "UTC"},
+        server_settings={
+            "application_name": "mediamill",
+            "timezone": "UTC",
+            **({} if synced else {"synchronous_commit": "off"}),
+        },
     )
 
 

@@ -159,8 +159,11 @@ _LOST_FAILURE = Failure(
 class Tasks:
     """The task table."""
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], loose: asyncpg.Pool[Any] | None = None) -> None:
+        """loose: a pool whose commits do not wait for the disk, for starts and progress. A start that a power cut
+        undoes is a task that is queued as before: its worker's fence is gone, so it starts anew and ends once."""
         self._pool = pool
+        self._loose = loose or pool
 
     async def accept(self, batch: Sequence[Accept]) -> list[tuple[str, bool] | BaseException]:
         """Write tasks, their runs, events and queue entries in one transaction; (id, whether it is new) in order.
@@ -185,7 +188,7 @@ class Tasks:
         """
         wanted = {take.task_id: take for take in batch}
         taken: dict[str, Taken] = {}
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._loose.acquire() as connection, connection.transaction():
             locked = {row["id"]: row for row in await connection.fetch(_LOCK, sorted(wanted))}
             startable, spent, idle = [], [], []
             for id, take in wanted.items():
@@ -271,7 +274,7 @@ class Tasks:
     async def progress(self, ticks: Sequence[tuple[str, uuid.UUID, str, float]]) -> None:
         """Write (task id, fence, stage, fraction) ticks; a stale fence writes nothing, progress never falls."""
         ordered = sorted(ticks, key=lambda tick: tick[0])
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._loose.acquire() as connection, connection.transaction():
             moved = await connection.fetch(_PROGRESS, *_columns(ordered))
             await _wake(connection, [row["id"] for row in moved])
 

@@ -35,7 +35,7 @@ class Dispatcher:
         queries: Queries,
         execute: Callable[[str, int], Coroutine[Any, Any, None]],
         heartbeat_s: float,
-        batch: int = 64,
+        batch: int = 128,
     ) -> None:
         self.queue = queue
         self.slots = slots
@@ -46,6 +46,9 @@ class Dispatcher:
         self._id = QueueManagerId(uuid.uuid4())
         self._entrypoints = {QueueEntrypoint(queue): EntrypointExecutionParameter(concurrency_limit=0)}
         self._running: dict[int, asyncio.Task[None]] = {}
+        # While more is waiting than fits, ask for a lot at a time: asking costs the same for one as for many.
+        self._lot = max(1, slots // 4)
+        self._backlog = False
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -100,7 +103,7 @@ class Dispatcher:
     async def _once(self) -> float:
         """Fill the free slots. Returns how long to nap when there is nothing more to do."""
         free = self.slots - len(self._running)
-        if free <= 0:
+        if free < (self._lot if self._backlog else 1):
             return _IDLE_S
         wanted = min(free, self._batch)
         jobs = await self._queries.dequeue(
@@ -112,7 +115,8 @@ class Dispatcher:
         )
         for job in jobs:
             self._start(job)
-        if len(jobs) == wanted:
+        self._backlog = len(jobs) == wanted
+        if self._backlog:
             return 0.0 if len(self._running) < self.slots else _IDLE_S
         due = await self._queries.next_deferred_eta(list(self._entrypoints))
         return min(_IDLE_S, self._heartbeat.total_seconds() / 4, max(0.001, due.total_seconds()) if due else _IDLE_S)

@@ -23,6 +23,8 @@ from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, S
 
 log = structlog.get_logger()
 
+_FETCHES = 32
+"""Sources fetched at once by one worker."""
 _PROBED = frozenset({"image", "video", "audio", "document", "sheet", "archive", "font"})
 
 
@@ -93,6 +95,7 @@ class Executor:
         self._scratch = scratch
         self._rules = rules
         self._live: dict[str, Live] = {}
+        self._fetching = asyncio.Semaphore(_FETCHES)
 
     async def run(self, task_id: str, job_id: int, *, queue: str) -> None:
         """Do what the queue asks for. Returns when it is recorded, or when nothing was to be done."""
@@ -196,7 +199,7 @@ class Executor:
         """Fetch the inputs that are URLs, and hand the task on to its queue."""
         task = taken.task
         folder = self._scratch / f"ingest-{task.id}-{task.attempt}"
-        fetch = asyncio.ensure_future(self._fetch_all(taken, folder))
+        fetch = asyncio.ensure_future(self._in_turn(taken, folder))
 
         async def stop() -> None:
             fetch.cancel()
@@ -224,6 +227,10 @@ class Executor:
             inputs=files,
             lifetime_s=self._rules.lifetime_s.get(task.dialect),
         )
+
+    async def _in_turn(self, taken: Taken, folder: Path) -> list[NewFile]:
+        async with self._fetching:
+            return await self._fetch_all(taken, folder)
 
     async def _fetch_all(self, taken: Taken, folder: Path) -> list[NewFile]:
         task = taken.task

@@ -132,7 +132,10 @@ class Worker:
     async def _listen(self) -> None:
         """Hear of new jobs and of cancels."""
 
-        def on_queue(_: str) -> None:
+        def on_queue(payload: str) -> None:
+            # The queue tells of every change; what came off it is no news here.
+            if payload and '"insert"' not in payload:
+                return
             for dispatcher in self._parts.dispatchers:
                 dispatcher.notice()
 
