@@ -22,6 +22,8 @@ class Ask:
     idle: Sequence[Field]
     dead_end: str | None = None
     """The type that cannot become anything here."""
+    target: str | None = None
+    """The chosen format as its list of choices names it."""
 
 
 class Choices:
@@ -43,18 +45,17 @@ class Choices:
     def ask(self, kind: str, mime: str | None, target: str | None) -> Ask:
         """The form of a kind. mime: of the input, when it is known; target: the format chosen so far."""
         fields = self._fields[kind]
-        if not any(field.path == _TARGET for field in fields):
+        if not any(field.path == _TARGET and field.control == "text" for field in fields):
             return self._split(fields, mime, mime)
         outputs = self._outputs if mime is None else self._targets.get(mime, [])
-        choices = [_choice(mime) for mime in outputs]
-        narrowed = [
-            replace(f, control="choice", choices=choices) if f.path == _TARGET and choices else f for f in fields
-        ]
-        ask = self._split(narrowed, mime, formats.canonical(target) if target else None)
-        return replace(ask, dead_end=mime) if mime is not None and not outputs else ask
+        if choices := [_choice(output) for output in outputs]:
+            fields = [replace(f, control="choice", choices=choices) if f.path == _TARGET else f for f in fields]
+        chosen = formats.canonical(target) if target else None
+        ask = self._split(fields, mime, chosen)
+        return replace(ask, target=chosen, dead_end=mime if mime is not None and not outputs else None)
 
     def fields(self, kind: str) -> Sequence[Field]:
-        """All fields of a kind."""
+        """All fields of a kind, whatever its input."""
         return self._fields[kind]
 
     def _split(self, fields: Sequence[Field], mime: str | None, target: str | None) -> Ask:
@@ -83,5 +84,4 @@ def mime_of_url(url: str) -> str | None:
 
 def _choice(mime: str) -> Choice:
     known = formats.find(mime)
-    name = known.names[0] if known else mime
-    return Choice(value=name, label=name, group=known.family if known else "other")
+    return Choice(value=mime, label=known.names[0] if known else mime, group=known.family if known else "other")

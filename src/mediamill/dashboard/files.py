@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
 from litestar.response import Redirect, Stream
 
 from mediamill.core import formats
 from mediamill.core.access import Caller
 from mediamill.core.errors import NotFound
 from mediamill.core.files import File
+from mediamill.dashboard.paging import CursorWord, ends_of, page_of
 from mediamill.dashboard.render import Page, Renderer, Req
 from mediamill.dialects import Site
 from mediamill.dialects.mill.forms import file_part
-from mediamill.dialects.mill.routes import ends, page_of
 
-ROWS = 50
 TEXT_BYTES = 64 << 10
-CursorWord = Annotated[str | None, Parameter(max_length=200)]
 _SHOWN = {  # what browsers show in an element of a page
     "image/png", "image/jpeg", "image/webp", "image/avif", "image/gif", "image/bmp", "image/x-icon", "image/svg+xml",
     "video/mp4", "video/webm", "audio/wav", "audio/mpeg", "audio/flac", "audio/ogg", "audio/opus", "audio/aac",
@@ -46,16 +42,14 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
 
     @get("/files", name="files")
     async def table(request: Req, caller: Caller, after: CursorWord = None, before: CursorWord = None) -> Page:
-        page = page_of(ROWS, after, before)
+        page = page_of(after, before)
         found = await files.list(caller, page)
-        next_, prev = ends(page, found.items, found.more)
         return renderer.page(
             request,
             "files.html",
             caller=caller,
             files=found.items,
-            next=urlencode({"after": next_}) if next_ else None,
-            prev=urlencode({"before": prev}) if prev else None,
+            ends=ends_of(page, found.items, found.more, {}),
             most_bytes=site.settings.max_upload_bytes,
         )
 

@@ -69,6 +69,7 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
         )
         mime = chosen[0].mime if chosen else mime_of_url(given.urls[0]) if given.urls else None
         ask = choices.ask(given.kind, mime, given.values.get("o.format"))
+        values = {**given.values, "o.format": ask.target} if ask.target else given.values
         kind = choices.kinds[given.kind]
         held = {file.id for file in chosen}
         fault = error.field if isinstance(error, Invalid) else ""
@@ -79,6 +80,7 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             caller=caller,
             status=200 if error is None else 422,
             given=given,
+            values=values,
             kind=kind,
             kinds=choices.kinds,
             ask=ask,

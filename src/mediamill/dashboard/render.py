@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from litestar import Request, Response
 from litestar.datastructures import State as AppState
 
 from mediamill.core.access import Caller
+from mediamill.core.media import Facts
 from mediamill.core.tasks import State, Task
 
 Req = Request[Any, Any, AppState]
@@ -59,7 +61,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals.update(asset=self.asset, State=State, themes=THEMES, fact_of=fact)
+        self._templates.globals.update(asset=self.asset, State=State, themes=THEMES, fact_of=fact, facts_of=facts)
         self._templates.filters.update(
             size=size, span=span, utc=utc, stamp=stamp, label=label, pretty=pretty, seconds=seconds_of
         )
@@ -142,6 +144,7 @@ def seconds_of(task: Task, now: datetime) -> float | None:
     return ((task.finished_at or now) - task.started_at).total_seconds()
 
 
+_ORDER = {name: n for n, name in enumerate(f.name for f in dataclasses.fields(Facts))}
 _UNITS = {"_px": " px", "_bps": " bit/s", "_hz": " Hz"}
 
 
@@ -162,6 +165,17 @@ def fact(name: str, value: Any) -> tuple[str, str]:
     elif isinstance(value, list | dict):
         value = ", ".join(map(str, value)) if isinstance(value, list) else json.dumps(value)
     return name.replace("_", " "), str(value)
+
+
+def facts(known: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """All facts in words, in the order people ask for them; width and height as one."""
+    found = []
+    for name in sorted(known, key=lambda name: _ORDER.get(name, len(_ORDER))):
+        if name == "width_px" and "height_px" in known:
+            found.append(("dimensions", f"{known['width_px']} × {known['height_px']} px"))
+        elif name != "height_px" or "width_px" not in known:
+            found.append(fact(name, known[name]))
+    return found
 
 
 def label(task: Task) -> str:

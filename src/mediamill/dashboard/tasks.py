@@ -6,30 +6,25 @@ import shlex
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from litestar import get, post
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
 from litestar.response import Redirect, Stream
 
 from mediamill.core.access import Caller
 from mediamill.core.errors import Unauthorized
-from mediamill.core.tasks import Filter, State, Task
+from mediamill.core.tasks import State, Task
 from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.forms import write_options
+from mediamill.dashboard.paging import ROWS, CursorWord, ends_of, filter_of, fits, page_of, words_of
 from mediamill.dashboard.render import Page, Renderer, Req, label, stamp
 from mediamill.dashboard.session import caller_of, safe_return
 from mediamill.dashboard.timeline import timeline
 from mediamill.dialects import Links, Site
 from mediamill.dialects import load as load_dialects
-from mediamill.dialects.mill.routes import ends, filter_of, page_of
-
-ROWS = 50
-CursorWord = Annotated[str | None, Parameter(max_length=200)]
-_LIVE = ("summary", "timeline", "files", "attempts", "details")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +42,16 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
 
     @get("/", name="tasks")
     async def table(request: Req, caller: Caller, after: CursorWord = None, before: CursorWord = None) -> Page:
-        words = _words(request)
-        found = await tasks.list(caller, page_of(ROWS, after, before), _filter(words))
-        next_, prev = ends(page_of(ROWS, after, before), found.items, found.more)
+        words, page = words_of(request), page_of(after, before)
+        found = await tasks.list(caller, page, filter_of(words))
         return renderer.page(
             request,
             "tasks.html",
             caller=caller,
             tasks=found.items,
-            next=_query(words, after=next_) if next_ else None,
-            prev=_query(words, before=prev) if prev else None,
+            ends=ends_of(page, found.items, found.more, words),
             first=after is None and before is None,
-            events=_query(words),
+            events=urlencode(words),
             words=words,
             filtered=bool(words),
             states=[state.value for state in State],
@@ -69,7 +62,7 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
 
     @get("/events", media_type="text/event-stream")
     async def changes(request: Req, caller: Caller) -> Stream:
-        filter = _filter(_words(request))
+        filter = filter_of(words_of(request))
 
         async def events() -> AsyncIterator[bytes]:
             yield b"retry: 2000\n\n"
@@ -161,17 +154,6 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
     return [table, changes, one, follow, cancel, retry]
 
 
-def fits(task: Task, filter: Filter) -> bool:
-    """Whether a task belongs into a table with this filter; the same rule as the store's."""
-    text = (filter.text or "").lower()
-    return (
-        (filter.states is None or task.state in filter.states)
-        and (filter.kinds is None or task.kind in filter.kinds)
-        and (filter.dialects is None or task.dialect in filter.dialects)
-        and (not text or text in label(task).lower() or text in (task.id, task.kind))
-    )
-
-
 def curls(task: Task, origin: str) -> list[tuple[str, str]]:
     """(what it does, the command), with the key left to the environment."""
     body: dict[str, Any] = {
@@ -196,20 +178,3 @@ def again(task: Task) -> str:
     pairs += [("file", i.file.id) for i in task.inputs if i.file]
     pairs += [("url", i.url) for i in task.inputs if i.url and not i.file]
     return urlencode(pairs)
-
-
-def _words(request: Req) -> dict[str, str]:
-    """The filter of a query, as comma lists; what is empty is left out."""
-    found = {
-        name: ",".join(filter(None, request.query_params.getall(name, [])))
-        for name in ("state", "kind", "dialect", "q")
-    }
-    return {name: text.replace("\0", "")[:500] for name, text in found.items() if text.strip()}
-
-
-def _filter(words: dict[str, str]) -> Filter:
-    return filter_of(words.get("state"), words.get("kind"), words.get("dialect"), None, words.get("q"))
-
-
-def _query(words: dict[str, str], **more: str) -> str:
-    return urlencode({**words, **more})

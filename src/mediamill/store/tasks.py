@@ -179,6 +179,7 @@ class Tasks:
                 now = await connection.fetchval("SELECT clock_timestamp()")
                 await connection.execute(_INSERT, *_columns([_new_row(batch[i], ids[i], now) for i in fresh]))
                 await queue.enqueue(connection, [_entry(batch[i], ids[i], now) for i in fresh])
+                await _wake(connection, [ids[i] for i in fresh])
         return answers
 
     async def take(self, batch: Sequence[Take]) -> list[Taken | None]:

@@ -61,7 +61,13 @@ function liveTable() {
     sign.textContent = "live";
     sign.classList.remove("off");
   };
+  const comeBack = async () => { // turned away: signed out, or a proxy without a server behind it
+    const answer = await fetch(location.href).catch(() => null);
+    if (answer && answer.ok) location.reload();
+    else setTimeout(comeBack, 5000);
+  };
   source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) setTimeout(comeBack, 1000);
     away = true;
     sign.hidden = false;
     sign.textContent = "connecting…";
@@ -240,6 +246,8 @@ function filesPage() {
   if (!form) return;
   one("button", form).hidden = true;
   one("input", form).required = false;
+  one("input", form).className = "hidden";
+  one(".drag", form).hidden = false;
   dropZone(form, (made, failed) => { if (made.length && !failed) location.reload(); });
 }
 
@@ -271,12 +279,10 @@ function newForm() {
       refresh({ drop: event.submitter.value });
       return;
     }
+  });
+  form.addEventListener("formdata", (event) => {
     for (const field of all("[data-local]", form)) {
-      if (field.value) {
-        const utc = new Date(field.value).toISOString();
-        field.type = "hidden";
-        field.value = utc;
-      }
+      if (field.value) event.formData.set(field.name, new Date(field.value).toISOString());
     }
   });
   for (const field of all("[data-local]", form)) {
