@@ -10,6 +10,7 @@ import structlog
 from litestar import Litestar, Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 
 from mediamill.core.access import Caller
 from mediamill.core.errors import Invalid, MediamillError, NotFound, TooLarge
@@ -65,13 +66,13 @@ def build(site: Site) -> App:
         return _said(wire.FilePage(jsonapi=wire.JSONAPI, meta=meta, links=around, data=data))
 
     @get("/v1/files/{file_id:str}")
-    async def get_file(request: Req, file_id: str) -> Response[bytes]:
+    async def get_file(request: Req, file_id: FromPath[str]) -> Response[bytes]:
         query = _query(request, "fields")
         file = await service.files.get(_caller(request), reading.read_id(file_id, "file"))
         return _said(wire.file_document(file, _links(request, site), query.fields))
 
     @delete("/v1/files/{file_id:str}")
-    async def delete_file(request: Req, file_id: str) -> None:
+    async def delete_file(request: Req, file_id: FromPath[str]) -> None:
         _query(request)
         await service.files.delete(_caller(request), reading.read_id(file_id, "file"))
 
@@ -104,19 +105,19 @@ def build(site: Site) -> App:
         return _said(page)
 
     @get("/v1/tasks/{task_id:str}")
-    async def get_task(request: Req, task_id: str) -> Response[bytes]:
+    async def get_task(request: Req, task_id: FromPath[str]) -> Response[bytes]:
         query = _query(request, "include", "fields")
         task = await task_of(request, task_id)
         return _said(wire.task_document(task, _links(request, site), query.include, query.fields))
 
     @get(["/v1/tasks/{task_id:str}/relationships/input", "/v1/tasks/{task_id:str}/relationships/output"])
-    async def get_linkage(request: Req, task_id: str) -> Response[bytes]:
+    async def get_linkage(request: Req, task_id: FromPath[str]) -> Response[bytes]:
         _query(request)
         task = await task_of(request, task_id)
         return _said(wire.linkage_document(task, _role(request), _links(request, site)))
 
     @get(["/v1/tasks/{task_id:str}/input", "/v1/tasks/{task_id:str}/output"])
-    async def get_related(request: Req, task_id: str) -> Response[bytes]:
+    async def get_related(request: Req, task_id: FromPath[str]) -> Response[bytes]:
         query = _query(request, "fields")
         task = await task_of(request, task_id)
         return _said(wire.related_document(task, _role(request), _links(request, site), query.fields))
