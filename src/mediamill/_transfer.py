@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import httpx
 
@@ -20,7 +20,9 @@ Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes there are."""
 
 RESUMABLE_FROM_BYTES = 64 * 1024 * 1024
-PIECE_BYTES = 16 * 1024 * 1024
+PIECE_BYTES = 1 << 40
+"""Most bytes of one request. All at once: the server keeps what came before a break, and has no pieces to join."""
+_CHUNK_BYTES = 1 << 18
 _TRIES = 5
 FIRST_PAUSE_S = 0.2
 """Before the second try; doubles each time."""
@@ -142,7 +144,7 @@ def resumable(
     mime: str | None,
     on_progress: Progress | None,
 ) -> str:
-    """Upload in pieces by tus 1.0; the id of the stored file. A broken piece goes on from what the server has."""
+    """Upload by tus 1.0, streamed; the id of the stored file. After a break it goes on from what the server has."""
     size = path.stat().st_size
     named = {"filename": filename} | ({"filetype": mime} if mime else {})
     metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in named.items())
@@ -159,12 +161,14 @@ def resumable(
         while True:
             try:
                 if lost:
+                    before = offset
                     offset, id = _standing(http, "HEAD", location, headers)
-                    lost = False
+                    lost, failures = False, 0 if offset > before else failures
                 else:
-                    source.seek(offset)
                     more = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-                    offset, id = _standing(http, "PATCH", location, headers | more, source.read(PIECE_BYTES))
+                    more["Content-Length"] = str(min(PIECE_BYTES, size - offset))
+                    piece = _piece(source, offset, size, on_progress)
+                    offset, id = _standing(http, "PATCH", location, headers | more, piece)
                     failures = 0
             except ClientError as error:
                 # 409 and 423: the server still holds on to the piece that broke, or knows better how far it came.
@@ -184,12 +188,22 @@ def resumable(
                 raise Unreachable("The server has every byte, but names no file for them.")
 
 
+def _piece(source: BinaryIO, offset: int, size: int, on_progress: Progress | None) -> Iterator[bytes]:
+    source.seek(offset)
+    left = min(PIECE_BYTES, size - offset)
+    while left and (chunk := source.read(min(_CHUNK_BYTES, left))):
+        left -= len(chunk)
+        yield chunk
+        if on_progress is not None:
+            on_progress(source.tell(), size)
+
+
 def _standing(
-    http: httpx.Client, method: str, location: str, headers: Mapping[str, str], content: bytes = b""
+    http: httpx.Client, method: str, location: str, headers: Mapping[str, str], content: Iterator[bytes] | None = None
 ) -> tuple[int, str | None]:
     """How far an upload is, and the file it has become when it is whole."""
     with answered(str(http.base_url)):
-        answer = http.request(method, location, content=content or None, headers=headers)
+        answer = http.request(method, location, content=content, headers=headers)
     check(answer)
     return int(answer.headers["Upload-Offset"]), answer.headers.get("Mill-File-Id")
 

@@ -6,6 +6,7 @@ file was made in. Ranges and conditions follow RFC 9110 sections 13 and 14.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import format_datetime, parsedate_to_datetime
@@ -24,7 +25,9 @@ log = structlog.get_logger()
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 _ID = re.compile(r"[a-z0-9]{1,64}", re.ASCII)
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
+_SILENT_S = 60.0
+"""A client that sends nothing for so long has gone: of a broken line no word may ever come."""
 
 
 class Disconnected(Rejected):
@@ -33,8 +36,14 @@ class Disconnected(Rejected):
     code = "disconnected"
 
 
+class Silent(Rejected):
+    """The client is connected, and sends nothing."""
+
+    code = "silent"
+
+
 class SignedApp:
-    """The two routes. `max_wait` for bytes is the server's own time-out."""
+    """The two routes."""
 
     def __init__(self, site: Site, dialects: Mapping[str, Dialect]) -> None:
         self._site = site
@@ -49,13 +58,15 @@ class SignedApp:
             if verb == "upload" and method == "PUT":
                 await self._upload(file_id, scope, receive, send)
             elif verb == "download" and method in ("GET", "HEAD"):
-                await self._download(file_id, scope, send, body=method == "GET")
+                await self._download(file_id, scope, receive, send, body=method == "GET")
             elif method == "OPTIONS":
                 await _say(send, 204, {"allow": "PUT, OPTIONS" if verb == "upload" else "GET, HEAD, OPTIONS"})
             else:
                 await _say(send, 405, {"allow": "PUT" if verb == "upload" else "GET, HEAD"})
         except Disconnected:
             return
+        except Silent:
+            await _say(send, 408, {"content-length": "0", "connection": "close"})
         except MediamillError as error:
             await self._refuse(file_id, error, send)
 
@@ -77,17 +88,20 @@ class SignedApp:
         await self._site.service.files.receive(file_id, _body(receive), keep_claim=keep_claim)
         await _say(send, 200, {"content-length": "0"})
 
-    async def _download(self, file_id: str, scope: Scope, send: Send, *, body: bool) -> None:
+    async def _download(self, file_id: str, scope: Scope, receive: Receive, send: Send, *, body: bool) -> None:
         file = await self._site.service.files.for_download(file_id)
         if not file.public:
             self._check("download", file_id, scope)
         asked = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         headers = _headers(file)
+        if _changed(asked, file):
+            await _say(send, 412, {"content-length": "0"})
+            return
         if _unchanged(asked, file):
             await _say(send, 304, {k: headers[k] for k in ("etag", "last-modified", "cache-control")})
             return
         start, end, status = 0, file.size_bytes, 200
-        if "range" in asked and _range_holds(asked, file):
+        if body and "range" in asked and _range_holds(asked, file):
             found = _range(asked["range"], file.size_bytes)
             if found == "unsatisfiable":
                 await _say(send, 416, {"content-range": f"bytes */{file.size_bytes}", "content-length": "0"})
@@ -99,25 +113,40 @@ class SignedApp:
         headers["content-length"] = str(end - start)
         await send({"type": "http.response.start", "status": status, "headers": _raw(headers)})
         if body:
+            gone = asyncio.create_task(_gone(receive))
             try:
                 async for chunk in self._site.service.files.read(file, start, end):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if gone.done():
+                        return
             except NotFound:
                 # Headers are out: break the connection, so that the client sees a short body and not a whole one.
                 log.error("bytes missing", file=file.id)
                 raise
+            finally:
+                gone.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(_SILENT_S):
+                message = await receive()
+        except TimeoutError:
+            raise Silent("The client fell silent.") from None
         if message["type"] == "http.disconnect":
             raise Disconnected("The client went away.")
         if chunk := message.get("body", b""):
             yield chunk
         if not message.get("more_body", False):
             return
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns once the client is: servers take what is sent to it all the same, and nothing else would stop us."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
 def _headers(file: File) -> dict[str, str]:
@@ -140,6 +169,18 @@ def _headers(file: File) -> dict[str, str]:
 
 def _etag(file: File) -> str:
     return f'"{file.sha256 or file.id}"'
+
+
+def _changed(asked: Mapping[str, str], file: File) -> bool:
+    """Whether the request wants other bytes than these (If-Match, If-Unmodified-Since)."""
+    if (tags := asked.get("if-match")) is not None:
+        return tags.strip() != "*" and _etag(file) not in [tag.strip() for tag in tags.split(",")]
+    if (since := asked.get("if-unmodified-since")) is not None:
+        try:
+            return file.updated_at.replace(microsecond=0) > parsedate_to_datetime(since)
+        except (ValueError, TypeError):
+            return False
+    return False
 
 
 def _unchanged(asked: Mapping[str, str], file: File) -> bool:
@@ -168,7 +209,7 @@ def _range_holds(asked: Mapping[str, str], file: File) -> bool:
 
 def _range(header: str, size: int) -> tuple[int, int] | str | None:
     """(start, end), "unsatisfiable", or None for what must be ignored: other units, several ranges, nonsense."""
-    match = _RANGE.fullmatch(header.replace(" ", ""))
+    match = _RANGE.fullmatch(header)
     if match is None or (not match[1] and not match[2]):
         return None
     if not match[1]:

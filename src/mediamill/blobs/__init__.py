@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mediamill.core.errors import Misconfigured, NotFound, TooLarge
 
 if TYPE_CHECKING:
+    from obstore import ReadableFile
     from obstore.store import ObjectStore
 
 _READ_BYTES = 1 << 20
@@ -172,7 +173,7 @@ class Blobs:
         try:
             if self._folder is not None:
                 return (self._folder / key).open("rb")
-            return cast("BinaryIO", io.BufferedReader(cast("Any", obstore.open_reader(self._store, key))))
+            return cast("BinaryIO", io.BufferedReader(_Reader(obstore.open_reader(self._store, key))))
         except FileNotFoundError:
             raise NotFound("blob", key) from None
 
@@ -181,8 +182,9 @@ class Blobs:
         if self._folder is not None:
             await asyncio.to_thread(self._lend_local, key, target, link)
             return
+        size = await self.size(key)  # asked first: what is not there leaves no empty file
         with target.open("wb") as file:
-            async for chunk in self.read(key):
+            async for chunk in self.read(key, 0, size):
                 await asyncio.to_thread(file.write, chunk)
 
     def _lend_local(self, key: str, target: Path, link: bool) -> None:
@@ -251,6 +253,30 @@ class Blobs:
         key = f"check/{secrets.token_hex(8)}"
         await obstore.put_async(self._store, key, b"1")
         await obstore.delete_async(self._store, key)
+
+
+class _Reader(io.RawIOBase):
+    """An object of a bucket as Python's own file layers take it."""
+
+    def __init__(self, inner: ReadableFile) -> None:
+        self._inner = inner
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._inner.read(len(buffer))
+        buffer[: len(found)] = memoryview(found)
+        return len(found)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._inner.tell()
 
 
 class SizeMismatch(TooLarge):

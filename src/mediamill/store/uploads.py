@@ -93,7 +93,7 @@ class Uploads:
 
     async def get(self, project_id: str, id: str) -> Upload:
         """One that has not expired. Raises NotFound."""
-        row = await self._pool.fetchrow(_GET, id, project_id)
+        row = await self._pool.fetchrow(_GET, clean(id), project_id)
         if row is None:
             raise NotFound("upload", id)
         return _upload(row)
@@ -141,7 +141,7 @@ class Uploads:
 
     async def delete(self, project_id: str, id: str) -> Sequence[str]:
         """Forget an upload; the blob keys to remove. Raises NotFound."""
-        row = await self._pool.fetchrow(_DELETE, id, project_id)
+        row = await self._pool.fetchrow(_DELETE, clean(id), project_id)
         if row is None:
             raise NotFound("upload", id)
         keys: list[str] = row["keys"]
