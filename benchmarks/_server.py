@@ -38,7 +38,7 @@ class Server:
             self.url + path,
             method=method,
             data=None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {KEY}", **(headers or {})},
+            headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **(headers or {})},
         )
         with urllib.request.urlopen(request, timeout=120) as answer:
             raw = answer.read()

@@ -6,6 +6,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  │  ├─ Unsupported          this pair, kind or option cannot be done at all
 │  │  └─ Unavailable          could be done, but not on this install (remedy says how)
 │  ├─ NotFound · Conflict · Denied
+│  │  ├─ IdempotencyMismatch  (Conflict) the key was used for another body
 │  │  ├─ Unauthorized         (Denied) no or bad credentials
 │  │  └─ Expired              (Denied) a signed URL whose time or signature is off
 │  ├─ TooLarge                a size limit

@@ -76,14 +76,27 @@ class Context:
 
 
 class Kind(Protocol[O]):
-    """One thing that can be asked for. `name` is the file's name; `queue` the class of resource it needs."""
+    """One thing that can be asked for. These five are facts of the class, as plain as `name = "trim"`."""
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    options: ClassVar[type[Options]]
-    queue: ClassVar[Queue]
-    inputs: ClassVar[tuple[int, int]]
-    """Least and most number of inputs."""
+    @property
+    def name(self) -> str:
+        """The file's name."""
+
+    @property
+    def summary(self) -> str:
+        """One sentence, for people who choose."""
+
+    @property
+    def options(self) -> type[O]:
+        """What can be chosen."""
+
+    @property
+    def queue(self) -> Queue:
+        """The class of resource it needs."""
+
+    @property
+    def inputs(self) -> tuple[int, int]:
+        """Least and most number of inputs."""
 
     def missing(self, engines: Engines) -> Missing | None:
         """Why this kind is off on this install, with the remedy; None when it is on."""
