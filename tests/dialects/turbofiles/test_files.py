@@ -36,7 +36,8 @@ async def test_a_new_file_awaits_its_bytes(call: Caller) -> None:
     ("word", "format"),
     [
         ("png", "image/png"), ("PNG", "image/png"), ("image/jpg", "image/jpeg"), ("jpg", "image/jpeg"),
-        ("audio/x-wav", "audio/wav"), ("image/vnd.microsoft.icon", "image/x-icon"), ("Text/Plain; charset=utf-8", "text/plain"),
+        ("audio/x-wav", "audio/wav"), ("image/vnd.microsoft.icon", "image/x-icon"),
+        ("Text/Plain; charset=utf-8", "text/plain"),
         ("application/x-zip-compressed", "application/zip"), ("tar.gz", "application/gzip"),
         ("application/octet-stream", "application/octet-stream"), ("Application/X-Nobody", "application/x-nobody"),
     ],

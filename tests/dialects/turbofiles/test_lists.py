@@ -159,8 +159,8 @@ async def test_a_range_shows_a_hundred_unless_told(call: Caller) -> None:
     far = "page[after]=2030-01-01T00:00:00Z&page[before]=2000-01-01T00:00:00Z"
 
     await call.mill.bench.pool.execute(
-        "INSERT INTO tasks (id, project_id, run_id, kind, dialect, queue, state, options, extra, priority, attempts_left,"
-        " max_attempts, inputs, created_at)"
+        "INSERT INTO tasks (id, project_id, run_id, kind, dialect, queue, state, options, extra, priority,"
+        " attempts_left, max_attempts, inputs, created_at)"
         " SELECT t.id || n, project_id, run_id, kind, dialect, queue, state, options, extra, priority, attempts_left,"
         " max_attempts, inputs, created_at - n * interval '1 s'"
         " FROM (SELECT * FROM tasks WHERE created_at = $1 ORDER BY id DESC LIMIT 1) t, generate_series(2, 110) n",
@@ -209,10 +209,12 @@ async def test_links_repeat_the_other_parameters(call: Caller) -> None:
         ("page[before]=0000-01-01T00:00:00Z", "page[before]"), ("page[before]=2025-03-04", "page[before]"),
         ("page[before]=0001-01-01T00:00:00%2B23:59", "page[before]"),
         ("page[before]=2025-03-04T10:20:30%2B99:00", "page[before]"),
-        ("page[number]=1", "page[number]"), ("page[]=1", "page[]"), ("page=1", "page"), ("page[size]x=1", "page[size]x"),
+        ("page[number]=1", "page[number]"), ("page[]=1", "page[]"), ("page=1", "page"),
+        ("page[size]x=1", "page[size]x"),
         ("page[size]=1&page[size]=2", "page[size]"),
         ("sort=", "sort"), ("sort=size", "sort"), ("sort=-created_at,id", "sort"),
-        ("fields[users]=id", "fields[users]"), ("fields=status", "fields"), ("limit=5", "limit"), ("=", ""), ("a%00=", "a\0"),
+        ("fields[users]=id", "fields[users]"), ("fields=status", "fields"), ("limit=5", "limit"),
+        ("=", ""), ("a%00=", "a\0"),
         ("filter[kind]=x", "filter[kind]"), ("filter=x", "filter"), ("%ED%A0%80=1", "\ufffd\ufffd\ufffd"),
     ],
 )  # fmt: skip
@@ -250,7 +252,8 @@ async def test_a_thousand_parameters_are_400(call: Caller) -> None:
         ("GET", "/v1/tasks/x?include=input.output", "include"), ("GET", "/v1/tasks/x?sort=created_at", "sort"),
         ("GET", "/v1/tasks/x/input?include=input", "include"), ("GET", "/v1/tasks/x/relationships/input?x=1", "x"),
         ("GET", "/v1/users/me?verbose=1", "verbose"), ("DELETE", "/v1/files/x?force=1", "force"),
-        ("GET", "/v1/files?filter[status]=PENDING", "filter[status]"), ("GET", "/v1/tasks?filter[status]=", "filter[status]"),
+        ("GET", "/v1/files?filter[status]=PENDING", "filter[status]"),
+        ("GET", "/v1/tasks?filter[status]=", "filter[status]"),
         ("GET", "/v1/tasks?filter[status]=pending", "filter[status]"),
         ("GET", "/v1/tasks?filter[status]=PENDING,DONE", "filter[status]"),
     ],
