@@ -21,10 +21,13 @@ _PROBLEMS = {
     403: "The key may not do this.",
     404: "No such thing in this project.",
     409: "The thing's state forbids this.",
+    410: "It has expired.",
+    412: "Not the version of the protocol that is spoken here.",
     413: "Too many bytes.",
     415: "Not a body this takes.",
     422: "A field does not hold what it must.",
     429: "Too many calls, or too many tasks in flight; Retry-After says when.",
+    460: "The bytes do not have the checksum.",
 }
 _TEXT = {"type": "string"}
 _LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "string", "format": "uri"}}}
@@ -47,7 +50,37 @@ _FORM = {
 _BODIES: Mapping[str, Mapping[str, Any]] = {
     "createTask": {"application/json": {"$ref": "#/components/schemas/TaskIn"}},
     "createFile": {"multipart/form-data": _FORM, "application/json": {"$ref": "#/components/schemas/FileIn"}},
+    "createUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
+    "continueUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "createKey": {"application/json": {"$ref": "#/components/schemas/KeyIn"}},
+}
+
+
+def _header(name: str, description: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": required,
+        "description": description,
+        "schema": schema or {"type": "string"},
+    }
+
+
+_TUS = _header("Tus-Resumable", "The protocol's version.", required=True, type="string", const="1.0.0")
+_OFFSET = _header("Upload-Offset", "Where the bytes belong.", required=True, type="integer", minimum=0)
+_LENGTH = _header("Upload-Length", "Bytes of the whole.", type="integer", minimum=0)
+_CHECKSUM = _header("Upload-Checksum", "Algorithm and base64 of the bytes of this request.")
+_PARAMETERS: Mapping[str, Any] = {
+    "createUpload": [
+        _TUS,
+        _LENGTH,
+        _header("Upload-Defer-Length", "1 when the length is not known yet.", type="integer", const=1),
+        _header("Upload-Metadata", "Pairs of a name and base64: filename, filetype."),
+        _CHECKSUM,
+    ],
+    "getUpload": [_TUS],
+    "continueUpload": [_TUS, _OFFSET, _LENGTH, _CHECKSUM],
+    "deleteUpload": [_TUS],
 }
 _STRUCTS = (
     wire.TaskIn,
@@ -107,8 +140,11 @@ def document(app: Litestar) -> bytes:
             name = operation["operationId"]
             if name in _BODIES:
                 content = {kind: {"schema": schema} for kind, schema in _BODIES[name].items()}
-                operation["requestBody"] = {"required": True, "content": content}
+                operation["requestBody"] = {"required": name != "createUpload", "content": content}
+            operation["parameters"] = [*operation.get("parameters", []), *_PARAMETERS.get(name, [])]
             for status, answer in operation["responses"].items():
+                if name.endswith("Upload") and status < "300":
+                    answer.pop("content", None)
                 if headers := _HEADERS.get((name, status)):
                     answer["headers"] = headers
     return msgspec.json.encode(made)

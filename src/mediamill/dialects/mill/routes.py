@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import msgspec
@@ -12,7 +12,7 @@ import structlog
 from litestar import Litestar, MediaType, Response, delete, get, post
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, Parameter, QueryParameter
 from litestar.response import Stream
 from litestar.response.redirect import Redirect
 
@@ -28,7 +28,7 @@ from mediamill.dialects.mill.errors import problem, write_error
 from mediamill.dialects.mill.forms import file_part
 from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, filter_of, page_of, read_body, secret_of
-from mediamill.dialects.mill.shell import with_head
+from mediamill.dialects.mill.shell import with_allow, with_head
 from mediamill.dialects.mill.uploads import router as uploads_router
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 Limit = Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")]
 Wait = Annotated[float | None, Parameter(ge=0, le=60, description="Seconds to wait for the end.")]
 Words = Annotated[str | None, Parameter(description="Comma list.", max_length=500)]
-StateWords = Annotated[str | None, Parameter(query="state", description="Comma list.", max_length=500)]
+StateWords = Annotated[str | None, QueryParameter(name="state", description="Comma list.", max_length=500)]
 CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`.", max_length=200)]
 
 
@@ -103,7 +103,7 @@ def build(site: Site) -> App:
         request: Req,
         caller: Caller,
         idempotency_key: Annotated[
-            str | None, Parameter(header="Idempotency-Key", max_length=255, min_length=1)
+            str | None, HeaderParameter(name="Idempotency-Key", max_length=255, min_length=1)
         ] = None,
         wait: Wait = None,
     ) -> Response[bytes]:
@@ -409,7 +409,7 @@ def build(site: Site) -> App:
             version,
             ready,
             describe,
-            uploads_router(site, problems(403, 404, 409, 413, 415), _worded, _http),
+            uploads_router(site, problems(403, 404, 409, 410, 412, 413, 415, 460), _worded, _http),
         ],
         dependencies={"caller": Provide(caller)},
         exception_handlers={
@@ -421,7 +421,7 @@ def build(site: Site) -> App:
         logging_config=None,
     )
     described = openapi.document(app)
-    return with_head(cast("App", app))
+    return with_head(with_allow(app))
 
 
 def _worded(error: MediamillError) -> Answer:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, Router, delete, patch, post, route
+from litestar import MediaType, Request, Response, Router, delete, patch, post, route
 from litestar.datastructures import State as AppState
 from litestar.enums import HttpMethod
 from litestar.exceptions import HTTPException
@@ -93,7 +93,7 @@ def router(site: Site, problems: Mapping[int, ResponseSpec], worded: Words, http
         return _answer(204, about)
 
     @post("/", **shown, operation_id="createUpload", request_max_body_size=None)
-    async def create_upload(request: Req, caller: Caller) -> Response[None]:
+    async def create_upload(request: Req, caller: Caller) -> Response[bytes]:
         """Begin an upload of Upload-Length bytes (or Upload-Defer-Length: 1); a body is taken as its first bytes."""
         length = _number(request, "Upload-Length")
         deferred = request.headers.get("upload-defer-length")
@@ -111,7 +111,8 @@ def router(site: Site, problems: Mapping[int, ResponseSpec], worded: Words, http
         if request.headers.get("content-type") == _OFFSET_STREAM:
             upload = await receive(request, caller, upload.id, 0)
         location = f"{site.links(request.scope).origin}/mill/uploads/{upload.id}"
-        return _answer(201, {"location": location, **_progress(upload)})
+        said = {"tus-resumable": _VERSION, "location": location, **_progress(upload)}
+        return Response(b"", status_code=201, media_type=MediaType.TEXT, headers=said)
 
     @route("/{upload_id:str}", **shown, http_method=[HttpMethod.HEAD], status_code=200, operation_id="getUpload")
     async def get_upload(caller: Caller, upload_id: str) -> Response[None]:
