@@ -49,18 +49,25 @@ class Pdf:
 
 def _said(work: Conversion) -> Mapping[str, Any]:
     """The text, or a document made of text and pictures."""
+    import pypdfium2  # type: ignore[import-untyped]
+
     from mediamill.engines import _pdf_text
 
-    with _pages.opened(work.source) as document:
-        count = len(document)
-        if work.target_mime == files.TXT:
-            text = _pdf_text.plain(document, work.report)
-            if not text.strip():
-                raise BadMedia("The PDF holds no text: its pages are pictures.")
-            work.target.write_text(text, encoding="utf-8")
-            return {"pages": count}
-        media = work.scratch / "media"
-        tree, _ = _pdf_text.tree(document, media, work.report)
+    media = work.scratch / "media"
+    try:
+        with _pages.opened(work.source) as document:
+            count = len(document)
+            if work.target_mime == files.TXT:
+                text = _pdf_text.plain(document, work.report)
+            else:
+                tree, _ = _pdf_text.tree(document, media, work.report)
+    except pypdfium2.PdfiumError as error:
+        raise BadMedia("The PDF is damaged: not all of its pages can be read.") from error
+    if work.target_mime == files.TXT:
+        if not text.strip():
+            raise BadMedia("The PDF holds no text: its pages are pictures.")
+        work.target.write_text(text, encoding="utf-8")
+        return {"pages": count}
     if not tree["blocks"]:
         raise BadMedia("The PDF holds no text and no pictures.")
     return {"pages": count, **_document_write.write(work, tree, media)}
