@@ -1,0 +1,121 @@
+"""Requests nobody would write, made from each dialect's own description: answered as it says, and never with a 5xx."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from tests.support.server import Server
+
+ROOT = Path(__file__).parents[2]
+PREFIXES = {"mill": "/mill"}
+"""Where each description's paths begin; the description itself is at /openapi.json below."""
+ENDLESS = {"mill": ["/events"]}
+"""Streams that end when their reader leaves."""
+
+
+@pytest.fixture(params=PREFIXES)
+def dialect(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def document(server: Server, dialect: str) -> dict[str, Any]:
+    with server.client() as http:
+        answer = http.get(f"{PREFIXES[dialect]}/openapi.json")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_the_description_is_sound_openapi(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_every_answer_with_a_body_has_its_schema_described(document: dict[str, Any]) -> None:
+    vague = [
+        f"{operation['operationId']} {status}"
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for status, answer in operation["responses"].items()
+        for media in answer.get("content", {}).values()
+        if media.get("schema", {}) in ({}, {"type": "string", "format": "binary"})
+    ]
+    assert vague == []
+
+
+def test_all_that_is_described_answers_as_described(server: Server, dialect: str, tmp_path: Path) -> None:
+    before = len(_log_lines(server))
+    fuzz(server, dialect, tmp_path, _RULES, "--phases", "coverage,fuzzing", "--max-examples", "20")
+    assert [line for line in _log_lines(server)[before:] if "request broke" in line] == []
+
+
+def test_things_that_exist_are_shown_as_described(server: Server, dialect: str, tmp_path: Path) -> None:
+    with server.client() as http:
+        file = http.post("/mill/files", files={"file": ("a.csv", b"a,b\n1,2\n", "text/csv")}).json()
+        source = [{"file": file["id"]}]
+        body = {"kind": "convert", "inputs": source, "options": {"format": "json"}, "metadata": {"a": [1, None]}}
+        task = http.post("/mill/tasks?wait=30", json=body).json()
+        assert task["state"] == "succeeded"
+    rules = f"""{_RULES}
+[parameters]
+"path.task_id" = "{task["id"]}"
+"path.file_id" = "{file["id"]}"
+"path.dialect" = "mill"
+"""
+    fuzz(
+        server,
+        dialect,
+        tmp_path,
+        rules,
+        "--phases",
+        "coverage,fuzzing",
+        "--max-examples",
+        "3",
+        "--include-method",
+        "GET",
+    )
+
+
+_RULES = """
+[checks]
+# What a schema allows may still be refused: a cursor that is none, a URL to a private network.
+positive_data_acceptance.enabled = false
+# tus wants 412 for a version of its protocol that is not spoken, and lets unknown headers be.
+missing_required_header.expected-statuses = [400, 401, 403, 406, 412, 415, 422]
+
+[[operations]]
+include-path-regex = "/uploads"
+checks.negative_data_rejection.enabled = false
+
+[[operations]]
+include-path-regex = "/events$"
+checks.response_schema_conformance.enabled = false
+"""
+
+
+def fuzz(server: Server, dialect: str, folder: Path, rules: str, *arguments: str) -> None:
+    """One deterministic run of Schemathesis over a dialect. `rules` is its configuration, in TOML."""
+    (folder / "schemathesis.toml").write_text(rules)
+    prefix = server.url + PREFIXES[dialect]
+    argv = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml", "run"]
+    argv += [f"{prefix}/openapi.json", "--url", prefix, "--header", f"Authorization: Bearer {server.key}"]
+    argv += ["--no-color", "--generation-deterministic", "--continue-on-failure"]
+    argv += ["--workers", "2", "--request-timeout", "30", *arguments]
+    for path in ENDLESS.get(dialect, []):
+        argv += ["--exclude-path", path]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.support.schemathesis_hooks"}
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240, cwd=folder, env=environment)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+def _log_lines(server: Server) -> list[str]:
+    return server.log.read_text(errors="replace").splitlines()
