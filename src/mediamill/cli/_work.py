@@ -51,13 +51,13 @@ def _on_disk(given: str) -> Iterator[Path]:
         yield Path(kept.name)
 
 
-def follow(mill: Client, task: Task, *, timeout_s: float | None, meter: _show.Meter) -> Task:
+def follow(mill: Client, id: str, *, timeout_s: float | None, meter: _show.Meter) -> Task:
     """The task once it has ended; Ctrl-C says that it goes on."""
     try:
-        ended = mill.wait(task["id"], timeout_s=timeout_s, on_change=meter.task)
+        ended = mill.wait(id, timeout_s=timeout_s, on_change=meter.task)
     except KeyboardInterrupt:
         meter.clear()
-        click.echo(f"{task['id']} goes on; `mediamill cancel {task['id']}` ends it.", err=True)
+        click.echo(f"{id} goes on; `mediamill cancel {id}` ends it.", err=True)
         raise
     meter.clear()
     return ended

@@ -73,7 +73,7 @@ def command(name: str) -> click.Command:
         with at.connect() as mill, _show.Meter(quiet=quiet) as meter:
             sent = _work.inputs(mill, inputs, name=name, meter=meter)
             task = mill.create(kind.name, sent, options, priority=priority)
-            task = _work.follow(mill, task, timeout_s=timeout_s, meter=meter)
+            task = _work.follow(mill, task["id"], timeout_s=timeout_s, meter=meter)
             _work.end(task, as_json=at.json)
             files = _work.results(task)
             saved = _work.save(mill, files, output, force=force, meter=meter)

@@ -15,7 +15,7 @@ from mediamill.cli import _connection, _show, _work
 def wait(at: _connection.At, task_id: str, timeout_s: float | None, quiet: bool) -> None:
     """Wait for a task to end; the status says how it did."""
     with at.connect() as mill, _show.Meter(quiet=quiet) as meter:
-        task = _work.follow(mill, mill.task(task_id), timeout_s=timeout_s, meter=meter)
+        task = _work.follow(mill, task_id, timeout_s=timeout_s, meter=meter)
     _work.end(task, as_json=at.json)
     if at.json:
         _show.document(task)
