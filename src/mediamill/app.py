@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pkgutil
 import secrets
 import shutil
 import signal
@@ -534,8 +535,14 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-PRELOAD = ("mediamill.kinds.convert", "mediamill.kinds.optimise", "mediamill.engines", "PIL.Image")
-"""Imported once, before children are forked: what small image work would wait for. Nothing that starts a thread."""
+PRELOAD = (
+    "mediamill.kinds.convert",
+    "mediamill.kinds.optimise",
+    *(f"mediamill.engines.{module.name}" for module in pkgutil.iter_modules(engines.__path__)),
+    "PIL.Image",
+)
+"""Imported once, before children are forked, which share the memory of it: every engine (each child would import all,
+7 MB) and what small image work would wait for. Nothing that starts a thread."""
 
 
 def _readable() -> list[Path]:
