@@ -75,9 +75,9 @@ def sample(error: type[errors.MediamillError]) -> errors.MediamillError:
     return error(**{name: SAMPLE[name] for name in list(inspect.signature(error.__init__).parameters)[1:]})
 
 
-@pytest.mark.parametrize("dialect", dialects.load(), ids=lambda dialect: dialect.name)
-def test_every_error_has_a_row_in_the_dialects_table(dialect: Dialect) -> None:
-    table = importlib.import_module(f"mediamill.dialects.{dialect.name}.errors").ERRORS
+@pytest.mark.parametrize("room", ["dashboard", *(f"dialects.{dialect.name}" for dialect in dialects.load())])
+def test_every_error_has_a_row_in_the_table_of_every_room_that_words_them(room: str) -> None:
+    table = importlib.import_module(f"mediamill.{room}.errors").ERRORS
 
     for error in every_error():
         assert any(ancestor in table for ancestor in error.__mro__), f"{error.__name__} falls through"

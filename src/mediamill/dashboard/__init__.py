@@ -21,23 +21,12 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError, NotFound, Unauthorized
 from mediamill.dashboard import files, keys, new, tasks
 from mediamill.dashboard.choices import Choices
+from mediamill.dashboard.errors import ERRORS, TITLES
 from mediamill.dashboard.render import HEADERS, THEME_COOKIE, THEMES, Page, Renderer, Req
 from mediamill.dashboard.session import caller_of, check_origin, end_session, open_session, safe_return
 from mediamill.dialects import App, Scope, Site, status_of
-from mediamill.dialects.mill.errors import ERRORS
 
 log = structlog.get_logger()
-
-_TITLES = {
-    400: "That cannot be read",
-    403: "Not allowed",
-    404: "Not here",
-    405: "Not this way",
-    409: "Not any more",
-    413: "Too large",
-    422: "That does not fit",
-    429: "Too fast",
-}
 
 
 def build(site: Site) -> App:
@@ -149,7 +138,7 @@ def _failed(site: Site, renderer: Renderer, request: Req, error: Exception) -> R
         return _to_login(renderer, request)
     if scripted:
         return Response({"detail": said}, status_code=status, media_type="application/json")
-    title = _TITLES.get(status, "Sign in first" if status == 401 else "Something broke")
+    title = TITLES.get(status, TITLES[500])
     return renderer.page(request, "error.html", status=status, title=title, said=said)
 
 

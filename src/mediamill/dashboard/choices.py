@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from mediamill.core import formats
 from mediamill.core.ports import Engines, Missing
 from mediamill.dashboard.forms import Choice, Field, fields_of
-from mediamill.dialects.mill.capabilities import KindOut, read_capabilities
+from mediamill.web.capabilities import KindOut, read_capabilities
 
 _TARGET = ("format",)
 

@@ -18,7 +18,7 @@ from mediamill.core.files import File
 from mediamill.dashboard.paging import CursorWord, ends_of, page_of
 from mediamill.dashboard.render import Page, Renderer, Req
 from mediamill.dialects import Site
-from mediamill.dialects.mill.forms import file_part
+from mediamill.web.forms import file_part
 
 TEXT_BYTES = 64 << 10
 _SHOWN = {  # what browsers show in an element of a page

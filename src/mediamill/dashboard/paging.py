@@ -12,7 +12,7 @@ from litestar.params import Parameter
 from mediamill.core.errors import Invalid
 from mediamill.core.tasks import Filter, Page, State, Task
 from mediamill.dashboard.render import Req, label
-from mediamill.dialects.mill.wire import read_cursor, write_cursor
+from mediamill.web.cursors import read_cursor, write_cursor
 
 ROWS = 50
 CursorWord = Annotated[str | None, Parameter(max_length=200)]

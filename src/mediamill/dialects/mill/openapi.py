@@ -12,8 +12,8 @@ from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
 from mediamill.dialects.mill import wire
-from mediamill.dialects.mill.capabilities import Capabilities
 from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
+from mediamill.web.capabilities import Capabilities
 
 _PROBLEMS = {
     400: "The request cannot be read.",

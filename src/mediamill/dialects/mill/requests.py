@@ -10,8 +10,8 @@ from litestar.datastructures import State as AppState
 
 from mediamill.core import tasks as core
 from mediamill.core.errors import Invalid, MediamillError, TooLarge
-from mediamill.dialects.mill import wire
 from mediamill.service.tasks import invalid_option
+from mediamill.web.cursors import read_cursor
 
 JSON_BYTES = 1 << 20
 Req = Request[Any, Any, AppState]
@@ -69,8 +69,8 @@ def page_of(limit: int, after: str | None, before: str | None, order: str = "des
     return core.Page(
         limit=limit,
         ascending=order == "asc",
-        after=wire.read_cursor("after", after),
-        before=wire.read_cursor("before", before),
+        after=read_cursor("after", after),
+        before=read_cursor("before", before),
     )
 
 

@@ -23,13 +23,14 @@ from mediamill.core.errors import Invalid, MediamillError
 from mediamill.dialects import Answer, App, Links, Site
 from mediamill.dialects import load as load_dialects
 from mediamill.dialects.mill import openapi, wire
-from mediamill.dialects.mill.capabilities import Capabilities, read_capabilities
 from mediamill.dialects.mill.errors import problem, write_error
-from mediamill.dialects.mill.forms import file_part
 from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, filter_of, page_of, read_body, secret_of
 from mediamill.dialects.mill.shell import with_allow, with_head
 from mediamill.dialects.mill.uploads import router as uploads_router
+from mediamill.web.capabilities import Capabilities, read_capabilities
+from mediamill.web.cursors import write_cursor
+from mediamill.web.forms import file_part
 
 log = structlog.get_logger()
 
@@ -59,8 +60,8 @@ def ends(page: core.Page, items: Sequence[Any], more: bool) -> tuple[str | None,
     following = more if not backward else True
     preceding = page.after is not None if not backward else more
     return (
-        wire.write_cursor(last.created_at, last.id) if following else None,
-        wire.write_cursor(first.created_at, first.id) if preceding else None,
+        write_cursor(last.created_at, last.id) if following else None,
+        write_cursor(first.created_at, first.id) if preceding else None,
     )
 
 

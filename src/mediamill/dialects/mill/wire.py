@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -326,25 +325,3 @@ def read_task(body: TaskIn, idempotency_key: str | None) -> tasks.NewTask:
         max_attempts=body.max_attempts,
         idempotency_key=idempotency_key,
     )
-
-
-def write_cursor(at: datetime, id: str) -> str:
-    """An opaque cursor for the place of a row."""
-    text = f"{at.astimezone(UTC).isoformat()} {id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def read_cursor(field: str, cursor: str | None) -> tasks.Cursor | None:
-    """The place a cursor names. Raises Invalid."""
-    if cursor is None:
-        return None
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        at, id = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").split(" ")
-        instant = datetime.fromisoformat(at)
-        if instant.tzinfo is None or not id.isalnum():
-            raise ValueError(cursor)
-        instant = instant.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Invalid(field, "is not a cursor of ours.") from None
-    return tasks.Cursor(at=instant, id=id)
