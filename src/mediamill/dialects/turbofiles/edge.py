@@ -5,7 +5,8 @@ It stands outside the router, so that an unknown path and a wrong method are ans
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mediamill.core.errors import MediamillError
@@ -16,14 +17,18 @@ from mediamill.dialects.turbofiles.errors import write_error
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 OPENAPI_PATH = "/v1/openapi.json"
+COLLECTIONS = ("/v1/files", "/v1/tasks")
+"""The paths that documents are posted to; a POST to another is a wrong method, whatever it holds."""
 
 
 class Edge:
     """An ASGI app around the routes. The caller is left in the scope's state."""
 
-    def __init__(self, routes: App, site: Site) -> None:
+    def __init__(self, routes: App, site: Site, methods: Mapping[str, str]) -> None:
+        """methods: what Allow says, by the pattern of a path."""
         self._routes = routes
         self._site = site
+        self._methods = {re.compile(pattern): allow for pattern, allow in methods.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == OPENAPI_PATH:
@@ -44,7 +49,8 @@ class Edge:
             if (spent := self._site.service.keys.spend(caller, "turbofiles", limit)) is not None:
                 own.append((b"x-ratelimit-limit", str(spent[0]).encode()))
                 own.append((b"x-ratelimit-remaining", str(spent[1]).encode()))
-            negotiation.check(scope["method"], headers)
+            takes_body = scope["method"] == "POST" and scope["path"].rstrip("/") in COLLECTIONS
+            negotiation.check(headers, takes_body=takes_body)
         except MediamillError as error:
             answer = write_error(error)
             lines = {"content-type": answer.media_type, "content-length": str(len(answer.body)), **answer.headers}
@@ -52,6 +58,14 @@ class Edge:
             await marked({"type": "http.response.start", "status": answer.status, "headers": raw})
             await marked({"type": "http.response.body", "body": answer.body})
             return
+        if scope["method"] == "OPTIONS":
+            for pattern, allow in self._methods.items():
+                if pattern.fullmatch(scope["path"]):
+                    await marked(
+                        {"type": "http.response.start", "status": 204, "headers": [(b"allow", allow.encode())]}
+                    )
+                    await marked({"type": "http.response.body", "body": b""})
+                    return
         await self._routes({**scope, "state": {**scope.get("state", {}), "caller": caller}}, receive, marked)
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from mediamill.dialects.turbofiles.errors import MEDIA_TYPE, Fault
 
 
-def check(method: str, headers: Mapping[str, str]) -> None:
+def check(headers: Mapping[str, str], *, takes_body: bool) -> None:
     """Raises a 415 or 406 Fault for what the standard forbids. Header names are lower case."""
-    _check_content(method, headers.get("content-type"))
+    _check_content(headers.get("content-type"), takes_body)
     if (accept := headers.get("accept", "").strip()) and not _acceptable(accept):
         raise Fault(406, "not_acceptable", f"This API answers in {MEDIA_TYPE} without parameters.", header="Accept")
 
@@ -19,10 +19,10 @@ def mentions(value: str | None) -> bool:
     return value is not None and MEDIA_TYPE in value.lower()
 
 
-def _check_content(method: str, value: str | None) -> None:
+def _check_content(value: str | None, takes_body: bool) -> None:
     kind, parameters = _media_range(value) if value else ("", {})
     if kind != MEDIA_TYPE:
-        if method == "POST":
+        if takes_body:
             raise Fault(415, "unsupported_media_type", f"Bodies must be {MEDIA_TYPE}.", header="Content-Type")
         return
     if not set(parameters) <= {"profile"}:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from mediamill import __version__, kinds
+from mediamill.core import formats
 from mediamill.dialects.turbofiles import wire
 from mediamill.dialects.turbofiles.errors import MEDIA_TYPE, ErrorDocument
 
@@ -37,15 +39,21 @@ _CURSOR = {
     "description": "A cursor from a link, or an RFC 3339 instant.",
     "pattern": r"^(19|20)\d\d-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?Z$",
 }
+_LEADS_TO = {
+    "createFile": {"getFile": "file_id", "deleteFile": "file_id"},
+    "createTask": {
+        name: "task_id" for name in ("getTask", "getInputLinkage", "getOutputLinkage", "getInputFile", "getOutputFile")
+    },
+}
 _STATUSES = "(PENDING|PROCESSING|COMPLETED|FAILED)"
 
 
-def describe() -> Json:
-    """The document."""
+def describe(max_bytes: int = 1 << 30) -> Json:
+    """The document. max_bytes: the largest file that may be registered."""
     _, components = msgspec.json.schema_components(_DOCUMENTS, ref_template="#/components/schemas/{name}")
     schemas: Json = dict(components)
     _loosen(schemas)
-    schemas |= {"NewFile": _new_file(), "NewTask": _new_task()}
+    schemas |= {"NewFile": _new_file(max_bytes), "NewTask": _new_task()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -67,6 +75,14 @@ def describe() -> Json:
     }
 
 
+def methods(document: Json) -> Mapping[str, str]:
+    """The value of Allow by the pattern of a path: Litestar's own OPTIONS knows those of one handler only."""
+    return {
+        re.sub(r"\{\w+\}", "[^/]+", path): ", ".join([*(m.upper() for m in item if m != "parameters"), "OPTIONS"])
+        for path, item in document["paths"].items()
+    }
+
+
 def _loosen(schemas: Json) -> None:
     """`fields[...]` may leave any attribute or relationship out; instants are of one form."""
     for resource, parts in {
@@ -85,13 +101,17 @@ def _loosen(schemas: Json) -> None:
     schemas["Version"]["required"] = ["version"]
 
 
-def _new_file() -> Json:
+def _new_file(max_bytes: int) -> Json:
     attributes = {
         "type": "object",
         "properties": {
             "format": {"type": "string", "examples": ["image/png", "png"], "pattern": _MIME},
-            "mime_type": {"description": "Older word for format."},
-            "size": {"type": "integer", "minimum": 1, "description": "Number of bytes of the upload to come."},
+            "size": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": max_bytes,
+                "description": "Number of bytes of the upload to come.",
+            },
         },
         "required": ["format", "size"],
     }
@@ -103,6 +123,7 @@ _MIME = r"^[a-z0-9][a-z0-9+.-]{0,40}/[a-z0-9][a-z0-9+.-]{0,40}$"
 
 def _new_task() -> Json:
     """The documented form; the published client's own (docs/reference/turbofiles.md) is taken as well."""
+    words = [word for known in formats.FORMATS for word in (known.mime, *known.names)]
     options = msgspec.json.schema(kinds.named("optimise").options, ref_template="#/{name}")
     known = options["$defs"]["Options"]["properties"]
     known["resize"] = {**options["$defs"]["Resize"], "additionalProperties": True}
@@ -112,8 +133,8 @@ def _new_task() -> Json:
             "format": {
                 "type": "object",
                 "properties": {
-                    "input": {"type": "string", "description": "What the file is; taken from it when absent."},
-                    "output": {"type": "string", "examples": ["image/webp", "webp"]},
+                    "input": {"enum": words, "description": "What the file is; taken from it when absent."},
+                    "output": {"enum": words, "description": "What to make of it."},
                 },
                 "required": ["output"],
             },
@@ -194,6 +215,11 @@ def _operation(
     more: tuple[int, ...] = (),
 ) -> Json:
     good: Json = {"description": "Done.", "headers": _headers(status)}
+    if id in _LEADS_TO:
+        good["links"] = {
+            target: {"operationId": target, "parameters": {name: "$response.body#/data/id"}}
+            for target, name in _LEADS_TO[id].items()
+        }
     if schema is not None:
         good["content"] = _content(schema)
     errors = {400, 401, 406, 415, 429, 500, *more}
@@ -260,5 +286,4 @@ def _include() -> Json:
 
 
 def _fields(type: str) -> Json:
-    schema = {"type": "string", "pattern": "^[a-z_,]*$"}
-    return _query(f"fields[{type}]", schema, "Comma list of the attributes and relationships to show.")
+    return _query(f"fields[{type}]", {"type": "string"}, "Comma list of the attributes and relationships to show.")

@@ -19,7 +19,7 @@ from mediamill.dialects import Answer, App, Links, Scope, Site
 from mediamill.dialects.turbofiles import paging, reading, wire
 from mediamill.dialects.turbofiles.edge import OPENAPI_PATH, Edge
 from mediamill.dialects.turbofiles.errors import MEDIA_TYPE, Fault, write_error
-from mediamill.dialects.turbofiles.openapi import describe
+from mediamill.dialects.turbofiles.openapi import describe, methods
 from mediamill.dialects.turbofiles.query import Query, page_of, page_url, read_query
 
 log = structlog.get_logger()
@@ -31,7 +31,8 @@ Req = Request[Any, Any, State]
 def build(site: Site) -> App:
     """The dialect's app, served below /turbofiles and where its claims hold."""
     service, settings = site.service, site.settings
-    described = msgspec.json.encode(describe())
+    document = describe(min(settings.turbofiles_max_bytes, settings.max_upload_bytes))
+    described = msgspec.json.encode(document)
 
     async def task_of(request: Req, id: str) -> Task:
         task = await service.tasks.get(_caller(request), reading.read_id(id, "task"))
@@ -147,7 +148,7 @@ def build(site: Site) -> App:
         openapi_config=None,
         logging_config=None,
     )  # fmt: skip
-    return Edge(cast(App, routes), site)
+    return Edge(cast(App, routes), site, methods(document))
 
 
 def _caller(request: Req) -> Caller:
