@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from tests.support.browser import Visitor, browsing, visiting
 from tests.support.server import Server
 
@@ -194,6 +194,21 @@ def test_new_tasks_come_on_top_and_end_in_place(visitor: Visitor, api: httpx.Cli
     expect(visitor.page.locator("table.tasks tbody tr").first).to_have_id(task["id"])
     expect(row(visitor.page, task)).to_contain_text("succeeded")
     expect(row(visitor.page, task)).to_contain_text("→ webp")
+
+
+def test_what_happens_while_the_page_comes_up_is_shown(visitor: Visitor, api: httpx.Client) -> None:
+    early, late = far_off(api), []
+
+    def meanwhile(route: Route) -> None:
+        api.post(f"/mill/tasks/{early['id']}/cancel").raise_for_status()
+        late.append(far_off(api))
+        route.continue_()
+
+    visitor.page.route("**/ui/events*", meanwhile, times=1)
+    visitor.go("/ui/")
+
+    expect(row(visitor.page, early)).to_contain_text("cancelled")
+    expect(row(visitor.page, late[0])).to_contain_text("delayed")
 
 
 def test_a_hostile_name_stays_text_in_a_live_row(visitor: Visitor, api: httpx.Client) -> None:

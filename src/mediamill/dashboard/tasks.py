@@ -16,7 +16,7 @@ from litestar.response import Redirect, Stream
 
 from mediamill.core.access import Caller
 from mediamill.core.errors import Unauthorized
-from mediamill.core.tasks import State, Task
+from mediamill.core.tasks import Filter, State, Task
 from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.forms import write_options
 from mediamill.dashboard.paging import ROWS, CursorWord, ends_of, filter_of, fits, page_of, words_of
@@ -25,6 +25,8 @@ from mediamill.dashboard.session import caller_of, safe_return
 from mediamill.dashboard.timeline import timeline
 from mediamill.dialects import Links, Site
 from mediamill.dialects import load as load_dialects
+
+UNBUFFERED = {"x-accel-buffering": "no"}  # nginx would hold events back otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             tasks=found.items,
             ends=ends_of(page, found.items, found.more, words),
             first=after is None and before is None,
-            events=urlencode(words),
+            events=urlencode({**words, **{n: c for n, c in (("after", after), ("before", before)) if c}}),
             words=words,
             filtered=bool(words),
             states=[state.value for state in State],
@@ -60,27 +62,34 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             rows=ROWS,
         )
 
+    def row_of(task: Task, filter: Filter) -> dict[str, Any]:
+        html = renderer.piece("_task.html", "row", task, datetime.now(UTC))
+        return {"id": task.id, "at": stamp(task.created_at), "fits": fits(task, filter), "html": html}
+
     @get("/events", media_type="text/event-stream")
-    async def changes(request: Req, caller: Caller) -> Stream:
-        filter = filter_of(words_of(request))
+    async def changes(request: Req, caller: Caller, after: CursorWord = None, before: CursorWord = None) -> Stream:
+        """The page as it is, then every change: nothing falls between the two, nor into a break of the connection."""
+        filter, page = filter_of(words_of(request)), page_of(after, before)
 
         async def events() -> AsyncIterator[bytes]:
             yield b"retry: 2000\n\n"
+            begun = False
             async for lot in tasks.lots(caller):
                 try:
                     await caller_of(site, request)
                 except Unauthorized:
-                    yield b"event: over\ndata: {}\n\n"
+                    yield event("over", {})
                     return
-                now = datetime.now(UTC)
+                if not begun:
+                    begun = True
+                    found = await tasks.list(caller, page, filter)
+                    yield event("page", [row_of(task, filter) for task in found.items])
                 for task in lot:
-                    html = renderer.piece("_task.html", "row", task, now)
-                    body = {"id": task.id, "at": stamp(task.created_at), "fits": fits(task, filter), "html": html}
-                    yield b"event: task\ndata: " + msgspec.json.encode(body) + b"\n\n"
+                    yield event("task", row_of(task, filter))
                 if not lot:
                     yield b": still here\n\n"
 
-        return Stream(events(), media_type="text/event-stream")
+        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
 
     def live(task: Task) -> dict[str, str]:
         now = datetime.now(UTC)
@@ -136,10 +145,10 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
                     "pieces": live(task),
                     "json": {wording.dialect: wording.text for wording in wordings(task, links)},
                 }
-                yield b"event: task\ndata: " + msgspec.json.encode(body) + b"\n\n"
-            yield b"event: over\ndata: {}\n\n"
+                yield event("task", body)
+            yield event("over", {})
 
-        return Stream(events(), media_type="text/event-stream")
+        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
 
     @post("/tasks/{task_id:str}/cancel", status_code=303)
     async def cancel(request: Req, caller: Caller, task_id: str) -> Redirect:
@@ -152,6 +161,11 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
         return Redirect(f"/ui/tasks/{task.id}", status_code=303)
 
     return [table, changes, one, follow, cancel, retry]
+
+
+def event(name: str, body: Any) -> bytes:
+    """A server-sent event."""
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(body))
 
 
 def curls(task: Task, origin: str) -> list[tuple[str, str]]:

@@ -139,11 +139,14 @@ class Tasks:
     ) -> AsyncIterator[Sequence[Task]]:
         """As `changes`, for people's eyes: what changed within a pause comes as one lot, each task once, in one read.
 
-        A lot is empty when nothing changed for `idle_s`. Attempts are not filled in.
+        The first lot is empty and says that nothing will be missed from here on; later ones are when nothing changed
+        for `idle_s`. Attempts are not filled in.
         """
         ids = self._watch.every()
         coming: asyncio.Future[str] = asyncio.ensure_future(anext(ids))
         try:
+            await asyncio.sleep(0)  # let it begin to listen
+            yield []
             while True:
                 changed: dict[str, None] = {}
                 deadline = time.monotonic() + idle_s

@@ -54,30 +54,22 @@ function liveTable() {
   if (!body) return;
   const sign = one("[data-live-state]");
   const source = new EventSource(body.dataset.events);
-  let away = false;
-  source.onopen = () => {
-    if (away) location.reload(); // what happened meanwhile was not told
-    sign.hidden = false;
-    sign.textContent = "live";
-    sign.classList.remove("off");
-  };
+  const most = Number(body.dataset.rows);
+  const shown = new Map(); // id to the row's HTML as last told
   const comeBack = async () => { // turned away: signed out, or a proxy without a server behind it
     const answer = await fetch(location.href).catch(() => null);
     if (answer && answer.ok) location.reload();
     else setTimeout(comeBack, 5000);
   };
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) setTimeout(comeBack, 1000);
-    away = true;
+  const status = (text, off) => {
     sign.hidden = false;
-    sign.textContent = "connecting…";
-    sign.classList.add("off");
+    sign.textContent = text;
+    sign.classList.toggle("off", off);
   };
-  source.addEventListener("over", () => { source.close(); location.reload(); });
-  source.addEventListener("task", (event) => {
-    const told = JSON.parse(event.data);
+  const put = (told, mark) => {
+    if (shown.get(told.id) === told.html) return;
+    shown.set(told.id, told.html);
     const old = document.getElementById(told.id);
-    if (!old && !(told.fits && body.dataset.first === "yes")) return;
     const row = one("tr", fromHtml(told.html));
     localTimes(row);
     if (old) {
@@ -87,11 +79,27 @@ function liveTable() {
       return;
     }
     const next = [...body.rows].find((other) => other.dataset.at <= told.at);
-    if (!next && body.rows.length >= Number(body.dataset.rows)) return;
-    row.classList.add("fresh");
+    if (!next && body.rows.length >= most) return;
+    if (mark) row.classList.add("fresh");
     body.insertBefore(row, next || null);
-    while (body.rows.length > Number(body.dataset.rows)) body.rows[body.rows.length - 1].remove();
+    while (body.rows.length > most) body.rows[body.rows.length - 1].remove();
+  };
+  source.onerror = () => {
+    status("connecting…", true);
+    if (source.readyState === EventSource.CLOSED) setTimeout(comeBack, 1000);
+  };
+  source.addEventListener("page", (event) => { // all of it, at the start and after a break
+    const rows = JSON.parse(event.data);
+    const there = new Set(rows.map((told) => told.id));
+    for (const row of [...body.rows]) if (!there.has(row.id)) row.remove();
+    for (const told of rows) put(told, false);
+    status("live", false);
   });
+  source.addEventListener("task", (event) => {
+    const told = JSON.parse(event.data);
+    if (document.getElementById(told.id) || (told.fits && body.dataset.first === "yes")) put(told, true);
+  });
+  source.addEventListener("over", () => { source.close(); location.reload(); });
   addEventListener("pagehide", () => source.close());
 }
 
