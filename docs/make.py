@@ -208,7 +208,7 @@ def api() -> Iterator[str]:
     yield "| dialect | under | its document | errors as |\n|---|---|---|---|"
     for dialect in sorted(dialects.load(), key=lambda known: known.name):
         kind = dialect.write_error(errors.NotFound("task", "x")).media_type
-        yield f"| {dialect.name} | `{dialect.prefix}` | `GET {dialect.prefix}/openapi.json` | `{kind}` |"
+        yield f"| {dialect.name} | `{dialect.prefix}` | `GET {dialect.prefix}{dialect.document}` | `{kind}` |"
     yield "\nBesides, outside every dialect:\n"
     yield "| path | what it is |\n|---|---|"
     yield "| `PUT /upload/{id}`, `GET /download/{id}` | signed transfers: no key, good for one file until an instant |"

@@ -98,6 +98,8 @@ class Dialect:
     write_task: Callable[[Task, Links], Any]
     """The task as JSON in this dialect; None when it cannot be worded."""
     write_error: Callable[[MediamillError], Answer]
+    document: str = "/openapi.json"
+    """Where below the prefix its OpenAPI document is read."""
     keeps_claims: bool = False
     """Whether an upload stays of the type it was declared to be when its bytes are nothing like it."""
 

@@ -31,5 +31,6 @@ DIALECT = Dialect(
     claims=claims,
     write_task=write_task,
     write_error=write_error,
+    document="/v1/openapi.json",
     keeps_claims=True,
 )
