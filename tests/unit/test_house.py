@@ -8,6 +8,7 @@ import inspect
 import json
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -210,11 +211,16 @@ def test_a_silenced_type_error_says_why(path: Path) -> None:
 
 
 def tracked() -> list[Path]:
-    """The files of the repository: what git lists, or in an export of it what is not made by tools."""
-    if (ROOT / ".git").exists():
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-    return [path for path in ROOT.rglob("*") if path.is_file() and not {".venv", ".mill"} & set(path.parts)]
+    """The files of the repository: what git lists, or where it cannot, what no tool has made."""
+    if shutil.which("git") and (ROOT / ".git").exists():
+        done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+    folders = (
+        ROOT / name for name in ("src", "tests", "docs", "benchmarks", "docker", "requirements", ".ci", ".github")
+    )
+    below = (path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts)
+    return [path for path in (*ROOT.glob("*"), *below) if path.is_file()]
 
 
 def test_no_file_names_a_package_registry_or_a_place_of_one_machine() -> None:
