@@ -174,7 +174,7 @@ class Tasks:
         answers: list[tuple[str, bool] | BaseException] = [(id, True) for id in ids]
         async with self._pool.acquire() as connection, connection.transaction():
             fresh = await _unseen(connection, batch, ids, answers)
-            fresh = await _within_limits(connection, batch, fresh, answers)
+            fresh = await _within_limits(connection, batch, ids, fresh, answers)
             if fresh:
                 now = await connection.fetchval("SELECT clock_timestamp()")
                 await connection.execute(_INSERT, *_columns([_new_row(batch[i], ids[i], now) for i in fresh]))
@@ -356,17 +356,28 @@ async def _unseen(
 
 
 async def _within_limits(
-    connection: Any, batch: Sequence[Accept], fresh: list[int], answers: list[tuple[str, bool] | BaseException]
+    connection: Any,
+    batch: Sequence[Accept],
+    ids: Sequence[str],
+    fresh: list[int],
+    answers: list[tuple[str, bool] | BaseException],
 ) -> list[int]:
+    """Indexes of the items that there is room for; the rest get LimitReached as their answer."""
     limited = {batch[i].project_id for i in fresh if batch[i].in_flight_limit is not None}
     if not limited:
         return fresh
+    # One batch at a time counts and adds for a project, or two would fill the same place.
+    for project in sorted(limited):
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"in flight {project}")
     counts = {row["project_id"]: row["n"] for row in await connection.fetch(_IN_FLIGHT, sorted(limited))}
     kept, refused = [], []
     for i in fresh:
         limit, project = batch[i].in_flight_limit, batch[i].project_id
         if limit is not None and counts.get(project, 0) >= limit:
-            answers[i] = LimitReached(f"{limit} tasks of this project are in flight already.", 5)
+            error = LimitReached(f"{limit} tasks of this project are in flight already.", 5)
+            # Whoever sent the same key with this batch was promised the task that will not be.
+            answers[:] = [error if answer == (ids[i], False) else answer for answer in answers]
+            answers[i] = error
             refused.append(i)
             continue
         counts[project] = counts.get(project, 0) + 1
