@@ -251,8 +251,8 @@ def invalid_option(error: msgspec.ValidationError, root: str = "options") -> Inv
     """msgspec's "Expected `int` - at `$.resize.width`" as an Invalid with a dotted field."""
     reason, _, path = str(error).partition(" - at `")
     field = path.rstrip("`").removeprefix("$").replace("[", ".").replace("]", "").strip(".")
-    if not path and "unknown field" in reason:
-        field = reason.split("`")[1] if "`" in reason else ""
+    if "unknown field" in reason or "missing required field" in reason:
+        field = f"{field}.{reason.split('`')[1]}".lstrip(".")
     return Invalid(f"{root}.{field}".rstrip("."), reason + ".")
 
 

@@ -28,7 +28,7 @@ def with_allow(app: Litestar) -> App:
             methods.setdefault(shape, {"OPTIONS"}).update(
                 method
                 for method, (handler, _) in route.route_handler_map.items()
-                if handler.resolve_include_in_schema()
+                if method == "GET" or handler.resolve_include_in_schema()
             )
     allowed = [
         (re.compile(shape), ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set()))).encode())
