@@ -160,6 +160,15 @@ def test_changes_are_taken_from_our_own_pages_only(server: Server, api: httpx.Cl
     assert api.get(f"/mill/tasks/{task['id']}").json()["state"] == "delayed"
 
 
+def test_an_error_is_a_page_that_leads_on(server: Server) -> None:
+    with session_of(server) as client:
+        answer = client.get("/ui/tasks/<b>none")
+
+    assert answer.status_code == 404
+    assert "No task &#39;&lt;b&gt;none&#39;." in answer.text
+    assert 'href="/ui/files"' in answer.text
+
+
 def test_every_answer_carries_the_security_headers(server: Server) -> None:
     with session_of(server) as client:
         for path in (*PAGES, "/ui/login", "/ui/nowhere", "/ui/tasks/tnone"):
@@ -358,7 +367,7 @@ def test_what_the_server_refuses_is_said_at_its_field(server: Server, api: httpx
 
     assert answer.status_code == 422
     field = answer.text.split('id="o.quality-help"')[1].split("</p>")[0]
-    assert "<= 100" in html.unescape(field)
+    assert "Expected a whole number ≤ 100." in html.unescape(field)
     assert 'value="900"' in answer.text
 
 

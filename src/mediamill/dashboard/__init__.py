@@ -7,7 +7,7 @@ dialects do, and add no rule of their own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import structlog
@@ -36,7 +36,8 @@ def build(site: Site) -> App:
     renderer.add(preview_of=files.preview_of, known=files.known)
 
     async def caller(request: Req) -> Caller:
-        return await caller_of(site, request)
+        request.state.caller = await caller_of(site, request)
+        return cast(Caller, request.state.caller)
 
     def failed(request: Req, error: Exception) -> Response[Any]:
         return _failed(site, renderer, request, error)
@@ -139,7 +140,8 @@ def _failed(site: Site, renderer: Renderer, request: Req, error: Exception) -> R
     if scripted:
         return Response({"detail": said}, status_code=status, media_type="application/json")
     title = TITLES.get(status, TITLES[500])
-    return renderer.page(request, "error.html", status=status, title=title, said=said)
+    known = request.state.get("caller")
+    return renderer.page(request, "error.html", caller=known, status=status, title=title, said=said)
 
 
 def _to_login(renderer: Renderer, request: Req) -> Response[Any]:

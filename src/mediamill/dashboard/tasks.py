@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from mediamill.dashboard.timeline import timeline
 from mediamill.dialects import Links, Site
 from mediamill.dialects import load as load_dialects
 
+CHECK_S = 10.0
 UNBUFFERED = {"x-accel-buffering": "no"}  # nginx would hold events back otherwise
 
 
@@ -53,6 +55,7 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             tasks=found.items,
             ends=ends_of(page, found.items, found.more, words),
             first=after is None and before is None,
+            idle=any(not task.state.final for task in found.items) and not await worked(),
             events=urlencode({**words, **{n: c for n, c in (("after", after), ("before", before)) if c}}),
             words=words,
             filtered=bool(words),
@@ -61,6 +64,16 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             dialects=dialects,
             rows=ROWS,
         )
+
+    checked_at, well = -CHECK_S, True
+
+    async def worked() -> bool:
+        """Whether a worker runs, as of some seconds ago."""
+        nonlocal checked_at, well
+        if time.monotonic() - checked_at > CHECK_S:
+            checked_at = time.monotonic()
+            well = (await site.health()).get("workers", "ok") == "ok"
+        return well
 
     def row_of(task: Task, filter: Filter) -> dict[str, Any]:
         html = renderer.piece("_task.html", "row", task, datetime.now(UTC))
