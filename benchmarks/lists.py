@@ -1,6 +1,6 @@
 """Lists of 20 out of 1,000,000 tasks through HTTP, at any depth, in each dialect.
 
-    python -m benchmarks.lists [--rows 1000000]
+python -m benchmarks.lists [--rows 1000000]
 """
 
 from __future__ import annotations

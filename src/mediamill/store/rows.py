@@ -128,14 +128,20 @@ class _Arguments:
         return f"${len(self.values)}"
 
 
-def _window(page: Page, alias: str, put: _Arguments) -> tuple[list[str], str]:
-    """(conditions, direction) of the rows a page is cut from; see `in_order` for its second half."""
+def _window(page: Page, alias: str, put: _Arguments, word: str | None = None) -> tuple[list[str], str]:
+    """(conditions, direction) of the rows a page is cut from; see `in_order` for its second half.
+
+    word: the column that the walked index has before the date, held to `w.word`.
+    """
     backwards = page.before is not None and page.after is None
     descending = not page.ascending
     conditions = []
+    # The column goes into the comparison, so that the index is entered at the cursor and not at the word's first row.
+    left, right = (f"{alias}.{word}, ", "w.word, ") if word else ("", "")
 
     def beyond(cursor: Cursor, sign: str) -> str:
-        return f"({alias}.created_at, {alias}.id) {sign} ({put(cursor.at)}::timestamptz, {put(cursor.id)}::text)"
+        place = f"({right}{put(cursor.at)}::timestamptz, {put(cursor.id)}::text)"
+        return f"({left}{alias}.created_at, {alias}.id) {sign} {place}"
 
     if page.after is not None:
         conditions.append(beyond(page.after, "<" if descending else ">"))
@@ -158,7 +164,8 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
     """The query of one page and its arguments; it asks for one row more than the page shows."""
     put = _Arguments()
     conditions = [f"t.project_id = {put(project_id)}"]
-    window, direction = _window(page, "t", put)
+    driver = "state" if filter.states is not None else "kind" if filter.kinds is not None else None
+    window, direction = _window(page, "t", put, driver)
     conditions += window
     order = f"t.created_at {direction}, t.id {direction}"
     if filter.run_id is not None:
@@ -179,9 +186,14 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
     if words:
         # One short index walk for each word, merged: a filter that matches little must not read the whole project.
         column, values = words[0]
+        # A cursor bounds the word on its side already; saying so twice would let the index start at the wrong one.
+        bounds = [f"t.{column} {sign}= w.word" for sign in "><" if not any(f") {sign} (" in part for part in window)]
         source = (
             f"SELECT t.* FROM unnest({put(list(values))}::text[]) AS w (word) CROSS JOIN LATERAL ("
-            f"SELECT t.* FROM tasks t WHERE {where} AND t.{column} = w.word ORDER BY {order} "
+            # Not "=": the planner would take the word for a constant, and walk the whole project by date in the
+            # hope of finding it. As a range it has to be ordered by, which only the word's own index can do.
+            f"SELECT t.* FROM tasks t WHERE {where} AND {' AND '.join(bounds)} "
+            f"ORDER BY t.{column} {direction}, {order} "
             f"LIMIT {put(_SEARCHED) if filter.text else limit}) t"
         )
     else:

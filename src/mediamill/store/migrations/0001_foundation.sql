@@ -88,8 +88,9 @@ CREATE TABLE tasks (
     CHECK ((finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled')))
 ) WITH (fillfactor = 70);
 CREATE INDEX tasks_list ON tasks (project_id, created_at DESC, id DESC);
-CREATE INDEX tasks_by_state ON tasks (project_id, state, created_at DESC, id DESC);
-CREATE INDEX tasks_by_kind ON tasks (project_id, kind, created_at DESC, id DESC);
+-- All columns in one direction, so that they are read backwards as well as forwards (see rows.list_tasks).
+CREATE INDEX tasks_by_state ON tasks (project_id, state, created_at, id);
+CREATE INDEX tasks_by_kind ON tasks (project_id, kind, created_at, id);
 CREATE INDEX tasks_by_run ON tasks (run_id);
 
 CREATE TABLE attempts (
