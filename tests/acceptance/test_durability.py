@@ -126,7 +126,9 @@ def test_killed_worker_is_replaced_and_takes_its_tools_with_it(server: Server, l
         until(lambda: bool(running_tools(first.below())), what="the encoder")
         below = first.below()
         first.kill()
-        until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in below), timeout_s=3, what="the end of all below")
+        until(
+            lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in below), timeout_s=3, what="the end of all below"
+        )
 
         with Worker(server):
             ended = task(http, id, wait=60)

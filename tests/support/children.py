@@ -12,9 +12,7 @@ from mediamill.worker.children import Children, Done, Job, Limits
 
 T = TypeVar("T")
 
-LIMITS = Limits(
-    wall_s=30, cpu_s=20, memory_bytes=128 << 20, output_bytes=8 << 20, scratch_bytes=32 << 20, processes=8
-)
+LIMITS = Limits(wall_s=30, cpu_s=20, memory_bytes=128 << 20, output_bytes=8 << 20, scratch_bytes=32 << 20, processes=8)
 _HERE = "tests.support.kinds_for_children"
 
 
