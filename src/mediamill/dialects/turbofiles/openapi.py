@@ -61,6 +61,7 @@ def describe(max_bytes: int = 1 << 30) -> Json:
             "version": __version__,
             "description": "JSON:API 1.1. Upload and download links are signed and need no token.",
         },
+        "servers": [{"url": "/turbofiles"}],
         "security": [{"token": []}],
         "paths": _paths(),
         "components": {
