@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
-
 from benchmarks._load import request, send
 from benchmarks._server import KEY, percentile, serving
+
 from mediamill.store.embedded import Embedded
 
 _FILES = """
