@@ -142,6 +142,26 @@ async def test_the_open_file_is_taken_over_not_what_lies_at_its_path(blobs: Blob
     assert await read(blobs, stored.key) == b"what was made"
 
 
+async def test_several_are_joined_into_one(blobs: Blobs) -> None:
+    parts = [await blobs.write(chunks(part)) for part in (CONTENT[:7], CONTENT[7:6_000_000], CONTENT[6_000_000:])]
+
+    joined = await blobs.join([part.key for part in parts])
+
+    assert (joined.size_bytes, joined.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    assert joined.head == CONTENT[:65_536]
+    assert await read(blobs, joined.key) == CONTENT
+    assert sorted(await keys(blobs)) == sorted([joined.key, *(part.key for part in parts)])
+
+
+async def test_joining_what_is_not_there_leaves_nothing(blobs: Blobs) -> None:
+    part = await blobs.write(chunks(CONTENT[:100]))
+
+    with pytest.raises(NotFound):
+        await blobs.join([part.key, "ff/none"])
+
+    assert await keys(blobs) == [part.key]
+
+
 @pytest.mark.parametrize("link", [True, False])
 async def test_bytes_are_lent_to_a_job(blobs: Blobs, tmp_path: Path, link: bool) -> None:
     stored = await blobs.write(chunks(CONTENT))

@@ -13,7 +13,7 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -98,35 +98,48 @@ class Blobs:
                     raise SizeMismatch(exactly_bytes, size)
                 if len(head) < _HEAD_BYTES:
                     head += chunk[: _HEAD_BYTES - len(head)]
-                digest.update(chunk)
                 yield chunk
             if exactly_bytes is not None and size != exactly_bytes:
                 raise SizeMismatch(exactly_bytes, size)
 
         if self._folder is not None:
-            await self._write_local(key, counted())
+            await self._write_local(key, counted(), digest)
         else:
+
+            async def hashed() -> AsyncIterator[bytes]:
+                async for chunk in counted():
+                    digest.update(chunk)
+                    yield chunk
+
             await obstore.put_async(
-                self._store, key, counted(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
+                self._store, key, hashed(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
             )
         return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
 
-    async def _write_local(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+    async def _write_local(self, key: str, chunks: AsyncIterator[bytes], digest: hashlib._Hash) -> None:
+        """In steps of a megabyte: one is hashed and written in a thread while the next is coming."""
         assert self._folder is not None
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
         try:
             with part.open("wb", buffering=0) as file:
-                held, size = [], 0
-                async for chunk in chunks:
-                    held.append(chunk)
-                    size += len(chunk)
-                    if size >= _READ_BYTES:
-                        await asyncio.to_thread(file.write, b"".join(held))
-                        held, size = [], 0
-                await asyncio.to_thread(file.write, b"".join(held))
-                await asyncio.to_thread(os.fsync, file.fileno())
+
+                def put(data: bytes) -> None:
+                    digest.update(data)
+                    _put(file, data)
+
+                async with _Behind() as behind:
+                    held, size = [], 0
+                    async for chunk in chunks:
+                        held.append(chunk)
+                        size += len(chunk)
+                        if size >= _READ_BYTES:
+                            await behind.call(put, b"".join(held))
+                            held, size = [], 0
+                    await behind.call(put, b"".join(held))
+                    await behind.call(os.fsync, file.fileno())
+                    await behind.rest()
             part.rename(target)
         finally:
             part.unlink(missing_ok=True)
@@ -165,6 +178,42 @@ class Blobs:
             part.rename(target)
         os.chmod(target, 0o600)
         return Stored(key=key, size_bytes=ours.st_size, sha256=digest.hexdigest(), head=head)
+
+    async def join(self, keys: Sequence[str]) -> Stored:
+        """The bytes of several keys, one after the other, under a fresh key. Raises NotFound; leaves nothing then."""
+        if self._folder is not None:
+            return await asyncio.to_thread(self._join_local, keys)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for key in keys:
+                async for chunk in self.read(key):
+                    yield chunk
+
+        return await self.write(chunks())
+
+    def _join_local(self, keys: Sequence[str]) -> Stored:
+        assert self._folder is not None
+        key = new_key()
+        target = self._folder / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        digest, head, size = hashlib.sha256(), b"", 0
+        buffer = memoryview(bytearray(_READ_BYTES))
+        try:
+            with part.open("wb", buffering=0) as joined:
+                for one in keys:
+                    with self.open(one) as file:
+                        while came := file.readinto(buffer):  # type: ignore[attr-defined]  # BinaryIO names no readinto
+                            chunk = buffer[:came]
+                            head += chunk[: _HEAD_BYTES - len(head)]
+                            digest.update(chunk)
+                            _put(joined, chunk)
+                            size += came
+                os.fsync(joined.fileno())
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
 
     def open(self, key: str) -> BinaryIO:
         """The bytes as a blocking, seekable file, for a look at parts of it. Raises NotFound."""
@@ -286,6 +335,48 @@ class SizeMismatch(TooLarge):
 
     def __init__(self, expected: int, got: int) -> None:
         super().__init__(f"{expected} bytes were declared; {'more' if got > expected else got} came.")
+
+
+class _Behind:
+    """Blocking calls in threads, one after the other, while the caller goes on to prepare the next.
+
+    On leaving, whatever happened, none runs any more: a thread must not find its descriptor closed, or another file's.
+    """
+
+    def __init__(self) -> None:
+        self._step: asyncio.Future[Any] | None = None
+
+    async def call(self, work: Callable[..., Any], *given: Any) -> None:
+        """Begin a call once the one before is done; raises what that one raised."""
+        await self.rest()
+        self._step = asyncio.ensure_future(asyncio.to_thread(work, *given))
+
+    async def rest(self) -> None:
+        """Wait for the last call; raises what it raised."""
+        if self._step is not None:
+            await asyncio.shield(self._step)
+
+    async def __aenter__(self) -> _Behind:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        step, cancelled = self._step, False
+        while step is not None and not step.done():
+            try:
+                await asyncio.wait([step])
+            except asyncio.CancelledError:
+                cancelled = True
+        if step is not None:
+            step.exception()  # asked for, so that nobody complains that it was not: the first error counts
+        if cancelled:
+            raise asyncio.CancelledError
+
+
+def _put(file: io.FileIO, data: bytes | memoryview) -> None:
+    """Write all of it: on a disk that is nearly full, one call may take less."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -45,10 +45,8 @@ class Stored(Protocol):
 class Blobs(Protocol):
     """The bytes."""
 
-    async def write(
-        self, source: AsyncIterable[bytes], *, most_bytes: int | None = None, exactly_bytes: int | None = None
-    ) -> Stored: ...
-    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]: ...
+    async def write(self, source: AsyncIterable[bytes], *, most_bytes: int | None = None) -> Stored: ...
+    async def join(self, keys: Sequence[str]) -> Stored: ...
     async def delete(self, keys: Sequence[str]) -> None: ...
 
 
@@ -232,7 +230,7 @@ class Uploads:
 
     async def _finish(self, caller: Caller, upload: Upload) -> Upload:
         parts = await self._store.parts(upload.id)
-        stored: Stored = parts[0] if len(parts) == 1 else await self._join(upload, parts)
+        stored: Stored = parts[0] if len(parts) == 1 else await self._blobs.join([part.key for part in parts])
         new = await self._files.described(caller, stored, filename=upload.filename, mime=upload.mime, dialect="mill")
         try:
             made = await self._store.finish(upload.id, new, lifetime_s=self._lifetimes.get("mill"), keep_s=self._keep_s)
@@ -242,14 +240,6 @@ class Uploads:
         if len(parts) > 1:
             await self._blobs.delete([part.key for part in parts] if made else [stored.key])
         return await self._store.get(caller.project_id, upload.id)
-
-    async def _join(self, upload: Upload, parts: Sequence[Part]) -> Stored:
-        async def chunks() -> AsyncIterator[bytes]:
-            for part in parts:
-                async for chunk in self._blobs.read(part.key, 0, part.size_bytes):
-                    yield chunk
-
-        return await self._blobs.write(chunks(), exactly_bytes=upload.length)
 
 
 class _Arrival:

@@ -1,0 +1,76 @@
+"""Writing to local disk: steps in threads, while the next bytes come."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import mediamill.blobs as module
+from mediamill.blobs import Blobs
+
+STEP = b"x" * (1 << 20)
+
+
+def left(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield STEP
+
+    def full(file: io.FileIO, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(module, "_put", full)
+
+    with pytest.raises(OSError, match="full"):
+        await Blobs(tmp_path).write(source())
+
+    assert left(tmp_path) == []
+
+
+def test_a_write_that_takes_less_goes_on_with_the_rest(tmp_path: Path) -> None:
+    class Sparing(io.FileIO):
+        def write(self, data: memoryview) -> int:  # type: ignore[override]
+            return super().write(data[:3])
+
+    with Sparing(tmp_path / "a", "wb") as file:
+        module._put(file, b"0123456789")
+
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+async def test_a_cancelled_write_ends_when_its_thread_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on, closed_under = threading.Event(), threading.Event(), []
+
+    def slow(file: io.FileIO, data: bytes) -> None:
+        begun.set()
+        go_on.wait(10)
+        closed_under.append(file.closed)
+
+    async def source() -> AsyncIterator[bytes]:
+        yield STEP
+        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "_put", slow)
+    writing = asyncio.create_task(Blobs(tmp_path).write(source()))
+    await asyncio.to_thread(begun.wait, 10)
+
+    writing.cancel()
+    await asyncio.sleep(0)
+    assert not writing.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    assert closed_under == [False]
+    assert left(tmp_path) == []
