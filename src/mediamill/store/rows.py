@@ -192,7 +192,7 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
             f"SELECT t.* FROM unnest({put(list(values))}::text[]) AS w (word) CROSS JOIN LATERAL ("
             # Not "=": the planner would take the word for a constant, and walk the whole project by date in the
             # hope of finding it. As a range it has to be ordered by, which only the word's own index can do.
-            f"SELECT t.* FROM tasks t WHERE {where} AND {' AND '.join(bounds)} "
+            f"SELECT t.* FROM tasks t WHERE {' AND '.join([where, *bounds])} "
             f"ORDER BY t.{column} {direction}, {order} "
             f"LIMIT {put(_SEARCHED) if filter.text else limit}) t"
         )
