@@ -33,6 +33,8 @@ ERRORS: Errors = {
     e.Failed: (500, "internal_error"),
     e.Misconfigured: (500, "internal_error"),
 }
+_TITLES = {413: "Payload Too Large", 422: "Unprocessable Entity"}
+"""Titles are stable; Python 3.13 took over RFC 9110's new words for these two."""
 _BY_CODE = {"size_mismatch": (400, "size_mismatch")}
 """Errors of rooms that dialects do not see, by their code."""
 
@@ -117,7 +119,7 @@ def document(fault: Fault) -> Answer:
     error = Error(
         status=str(fault.status),
         code=str(fault.status),
-        title=HTTPStatus(fault.status).phrase,
+        title=_TITLES.get(fault.status) or HTTPStatus(fault.status).phrase,
         detail=str(fault),
         links=dict(fault.links) if fault.links else UNSET,
         source=Source(**fault.source) if fault.source else UNSET,
