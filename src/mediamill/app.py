@@ -121,8 +121,13 @@ class _NoTools:
 
 
 @contextlib.asynccontextmanager
-async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable]]:
-    """(the ASGI app, the key table), with the pool and the listener behind them."""
+async def api(
+    settings: Settings, dsn: str, *, leaving: asyncio.Event | None = None
+) -> AsyncIterator[tuple[Any, KeyTable]]:
+    """(the ASGI app, the key table), with the pool and the listener behind them.
+
+    leaving: once set, waits and streams of events end, so that the server's connections can.
+    """
     from mediamill import dashboard
     from mediamill.dialects import Site
     from mediamill.dialects import load as load_dialects
@@ -143,6 +148,7 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     watch = Watch()
     here = installed()
     lasting = lifetimes(settings)
+    goodbye = asyncio.create_task(_goodbye(leaving, watch)) if leaving is not None else None
     listener = asyncio.create_task(listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" "))}, watch.wake_all))
 
     async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
@@ -210,10 +216,17 @@ async def api(settings: Settings, dsn: str) -> AsyncIterator[tuple[Any, KeyTable
     try:
         yield metrics.counted(front, time.perf_counter), key_table
     finally:
-        listener.cancel()
-        await asyncio.gather(listener, return_exceptions=True)
+        kept = [task for task in (listener, goodbye) if task is not None]
+        for task in kept:
+            task.cancel()
+        await asyncio.gather(*kept, return_exceptions=True)
         await client.close()
         await pool.close()
+
+
+async def _goodbye(leaving: asyncio.Event, watch: Any) -> None:
+    await leaving.wait()
+    watch.end()
 
 
 async def _said(check: Any) -> str:
@@ -247,13 +260,20 @@ def _save_key(folder: Path, secret: str) -> None:
 async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
     import uvicorn
 
+    loop, leaving = asyncio.get_running_loop(), asyncio.Event()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            super().handle_exit(sig, frame)
+            loop.call_soon_threadsafe(leaving.set)
+
     crew = Crew(settings) if worker else None
     if crew is not None:
         await crew.start()
     try:
-        async with api(settings, dsn) as (asgi, keys):
+        async with api(settings, dsn, leaving=leaving) as (asgi, keys):
             secret = await first_key(settings, keys)
-            server = uvicorn.Server(
+            server = Server(
                 uvicorn.Config(
                     asgi,
                     host=settings.host,

@@ -395,3 +395,18 @@ def test_a_file_is_read_by_a_signed_url_and_by_no_other(server: Server, http: ht
     assert http.delete(f"/mill/files/{file['id']}").status_code == 204
     assert httpx.get(file["links"]["download"]).status_code == 404
     assert http.delete(f"/mill/files/{file['id']}").status_code == 404
+
+
+def test_open_streams_and_waits_do_not_keep_the_server_from_leaving() -> None:
+    with serving(worker=False) as leaving, leaving.client() as http, ThreadPoolExecutor(2) as pool:
+        task = http.post("/mill/tasks", json={"kind": "ping"}).json()
+        waiting = pool.submit(http.get, f"/mill/tasks/{task['id']}", params={"wait": 60})
+        with http.stream("GET", "/mill/events") as events, http.stream("GET", task["links"]["events"]) as its:
+            lines = its.iter_lines()
+            assert next(lines) == "event: task"
+            leaving.process.terminate()
+            assert list(events.iter_lines())[:2] == [": hello", ""]
+            assert list(lines)
+            assert waiting.result().json()["state"] == "queued"
+        assert leaving.process.wait(4) in (0, -15, 143)
+        assert "Traceback" not in leaving.log.read_text()

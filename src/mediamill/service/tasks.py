@@ -105,7 +105,7 @@ class Tasks:
                 changed.clear()
                 task = await self._store.get(caller.project_id, id)
                 left = deadline - time.monotonic()
-                if task.state.final or left <= 0:
+                if task.state.final or left <= 0 or self._watch.over:
                     return task
                 try:
                     await asyncio.wait_for(changed.wait(), timeout=left)
@@ -119,7 +119,7 @@ class Tasks:
                 changed.clear()
                 task = await self._store.get(caller.project_id, id)
                 yield task
-                if task.state.final:
+                if task.state.final or self._watch.over:
                     return
                 try:
                     await asyncio.wait_for(changed.wait(), timeout=15)
@@ -143,7 +143,7 @@ class Tasks:
         for `idle_s`. Attempts are not filled in.
         """
         ids = self._watch.every()
-        coming: asyncio.Future[str] = asyncio.ensure_future(anext(ids))
+        coming: asyncio.Future[str] = asyncio.ensure_future(anext(ids, ""))
         try:
             await asyncio.sleep(0)  # let it begin to listen
             yield []
@@ -156,8 +156,10 @@ class Tasks:
                         break
                     if not changed:
                         deadline = time.monotonic() + pause_s
+                    if not coming.result():
+                        return
                     changed[coming.result()] = None
-                    coming = asyncio.ensure_future(anext(ids))
+                    coming = asyncio.ensure_future(anext(ids, ""))
                 found = await asyncio.gather(*map(self._read, changed), return_exceptions=True)
                 yield [t for t in found if not isinstance(t, BaseException) and t.project_id == caller.project_id]
         finally:

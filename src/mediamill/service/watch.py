@@ -13,7 +13,9 @@ class Watch:
 
     def __init__(self) -> None:
         self._one: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self._all: set[asyncio.Queue[str]] = set()
+        self._all: set[asyncio.Queue[str | None]] = set()
+        self.over = False
+        """Whether the process is leaving: nobody waits any longer."""
 
     def told(self, ids: Iterable[str]) -> None:
         """Some tasks changed."""
@@ -31,6 +33,15 @@ class Watch:
             for event in events:
                 event.set()
 
+    def end(self) -> None:
+        """The process is leaving: every wait and every stream ends now."""
+        self.over = True
+        self.wake_all()
+        for queue in self._all:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
     @contextmanager
     def task(self, id: str) -> Iterator[asyncio.Event]:
         """An event that is set whenever the task changes; clear it before reading the state."""
@@ -44,11 +55,11 @@ class Watch:
                 del self._one[id]
 
     async def every(self) -> AsyncIterator[str]:
-        """Ids of all changed tasks, of whatever project, as they come."""
-        queue: asyncio.Queue[str] = asyncio.Queue(maxsize=1000)
+        """Ids of all changed tasks, of whatever project, as they come, until the process leaves."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1000)
         self._all.add(queue)
         try:
-            while True:
-                yield await queue.get()
+            while not self.over and (id := await queue.get()) is not None:
+                yield id
         finally:
             self._all.discard(queue)
