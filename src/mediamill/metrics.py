@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -24,7 +24,9 @@ class Figures(Protocol):
 class Metrics:
     """The registry of one server."""
 
-    def __init__(self, figures: Figures, heartbeat_s: float) -> None:
+    def __init__(self, figures: Figures, heartbeat_s: float, apps: Collection[str]) -> None:
+        """apps: the first path segments that are told apart."""
+        self._apps = frozenset(apps)
         self._figures = figures
         self._heartbeat_s = heartbeat_s
         self._registry = CollectorRegistry()
@@ -56,7 +58,7 @@ class Metrics:
                 await send(message)
 
             name = scope["path"].lstrip("/").partition("/")[0]
-            name = name if name in _APPS else "other"
+            name = name if name in self._apps else "other"
             try:
                 await app(scope, receive, watched)
             finally:
@@ -88,5 +90,4 @@ class Metrics:
         await send({"type": "http.response.body", "body": body})
 
 
-_APPS = frozenset({"mill", "turbofiles", "ittybit", "framelane", "recoup", "v1", "api", "ui", "upload", "download"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

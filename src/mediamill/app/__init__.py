@@ -1,0 +1,25 @@
+"""Builds and wires everything: the one place that sees every room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediamill.app.asgi import api
+    from mediamill.app.common import installed, migrate
+    from mediamill.app.server import first_key, serve
+    from mediamill.app.worker import work
+
+__all__ = ["api", "first_key", "installed", "migrate", "serve", "work"]
+
+_HOMES = {"api": "asgi", "installed": "common", "migrate": "common", "first_key": "server", "serve": "server"}
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    # Late, so that a worker never loads the web framework, and the server nothing of the worker's.
+    if name in __all__:
+        found: Callable[..., Any] = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'worker')}"), name)
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

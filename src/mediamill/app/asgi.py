@@ -1,0 +1,150 @@
+"""The API as an ASGI app, with the pool and the listener behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from mediamill import kinds
+from mediamill.app.common import blobs_of, installed, lifetimes, net_of
+from mediamill.blobs.sniff import sniff
+from mediamill.config import Settings
+from mediamill.core.dispatch import Accept
+from mediamill.core.errors import NotFound
+from mediamill.core.files import File
+from mediamill.core.tasks import Task
+from mediamill.store import pool as pools
+from mediamill.store.batch import Batcher
+from mediamill.store.files import Files as FileTable
+from mediamill.store.keys import Keys as KeyTable
+from mediamill.store.listen import listen
+from mediamill.store.tasks import WAKE
+from mediamill.store.tasks import Tasks as TaskTable
+from mediamill.store.upkeep import Upkeep
+from mediamill.store.uploads import Uploads as UploadTable
+
+log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def api(
+    settings: Settings, dsn: str, *, leaving: asyncio.Event | None = None
+) -> AsyncIterator[tuple[Any, KeyTable]]:
+    """(the ASGI app, the key table), with the pool and the listener behind them.
+
+    leaving: once set, waits and streams of events end, so that the server's connections can.
+    """
+    from mediamill import dashboard
+    from mediamill.dialects import Site
+    from mediamill.dialects import load as load_dialects
+    from mediamill.front import Front
+    from mediamill.metrics import Metrics
+    from mediamill.service import Service
+    from mediamill.service.files import Files
+    from mediamill.service.keys import Keys
+    from mediamill.service.signing import Signer
+    from mediamill.service.tasks import Tasks
+    from mediamill.service.uploads import Uploads
+    from mediamill.service.watch import Watch
+    from mediamill.signed import SignedApp
+
+    pool = await pools.open_pool(dsn, least=2, most=10)
+    blobs, client = blobs_of(settings), net_of(settings)
+    task_table, file_table, key_table, upkeep = TaskTable(pool), FileTable(pool), KeyTable(pool), Upkeep(pool)
+    watch = Watch()
+    here = installed()
+    lasting = lifetimes(settings)
+    goodbye = asyncio.create_task(_goodbye(leaving, watch)) if leaving is not None else None
+    listener = asyncio.create_task(listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" "))}, watch.wake_all))
+
+    async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
+        def look() -> str | None:
+            with blobs.open(key) as file:
+                return sniff(file, claimed=claimed, filename=filename)
+
+        return await asyncio.to_thread(look)
+
+    async def read_many(ids: Sequence[str]) -> list[Task | BaseException]:
+        found = await task_table.get_many(ids)
+        return [task or NotFound("task", id) for id, task in zip(ids, found, strict=True)]
+
+    accept: Batcher[Accept, tuple[str, bool]] = Batcher(task_table.accept, width=2)
+    read: Batcher[str, Task] = Batcher(read_many, width=2)
+    input_files: Batcher[str, File | None] = Batcher(file_table.get_many, width=2)
+    files = Files(
+        store=file_table,
+        blobs=blobs,
+        sniff=sniffed,
+        max_bytes=settings.max_upload_bytes,
+        lifetime_s=lambda dialect: lasting.get(dialect),
+    )
+    service = Service(
+        tasks=Tasks(
+            store=task_table,
+            accept=accept,
+            read=read,
+            files=input_files,
+            kinds=kinds.named,
+            hint=kinds.Hint,
+            engines=here,
+            check_url=client.check_url,
+            watch=watch,
+            in_flight_limit=settings.tasks_in_flight,
+        ),
+        files=files,
+        uploads=Uploads(
+            store=UploadTable(pool),
+            blobs=blobs,
+            files=files,
+            max_bytes=settings.max_upload_bytes,
+            keep_s=settings.resumable_upload_s,
+            lifetimes=lasting,
+        ),
+        keys=Keys(key_table),
+        watch=watch,
+    )
+    given = settings.signing_secret
+    secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
+
+    async def health() -> Mapping[str, str]:
+        return {
+            "database": await _said(upkeep.alive()),
+            "files": await _said(blobs.check()),
+            "workers": "ok" if await upkeep.workers(settings.heartbeat_s) else "no worker is running",
+        }
+
+    site = Site(service=service, settings=settings, signer=Signer(secret), engines=here, health=health)
+    dialects = {d.prefix.strip("/"): d for d in load_dialects()}
+    signed = SignedApp(site, {d.name: d for d in dialects.values()})
+    metrics = Metrics(upkeep, settings.heartbeat_s, [*dialects, "ui", "upload", "download", "v1", "metrics"])
+    apps: dict[str, Any] = {"ui": dashboard.build(site), "upload": signed, "download": signed, "metrics": metrics}
+    front = Front({name: (d, d.build(site)) for name, d in dialects.items()}, apps, "/ui/")
+    try:
+        yield metrics.counted(front, time.perf_counter), key_table
+    finally:
+        kept = [task for task in (listener, goodbye) if task is not None]
+        for task in kept:
+            task.cancel()
+        await asyncio.gather(*kept, return_exceptions=True)
+        await client.close()
+        await pool.close()
+
+
+async def _goodbye(leaving: asyncio.Event, watch: Any) -> None:
+    await leaving.wait()
+    watch.end()
+
+
+async def _said(check: Any) -> str:
+    try:
+        await asyncio.wait_for(check, timeout=5)
+    except Exception as error:
+        log.warning("not ready", error=repr(error))
+        return type(error).__name__
+    return "ok"

@@ -1,0 +1,113 @@
+"""What the server and the worker both need, made from the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mediamill import config, engines, net
+from mediamill.blobs import Blobs
+from mediamill.config import Settings
+from mediamill.core.errors import ToolFailed
+from mediamill.core.ports import ToolRun
+from mediamill.store import pool as pools
+from mediamill.store.embedded import Embedded
+
+SUPERVISED = f"{config.PREFIX}SUPERVISED_BY"
+"""Set for a worker that a server keeps: that server's pid."""
+
+
+@contextlib.contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The connection string of the operator's server, or of the embedded one for as long as the block lasts."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    settings.data.mkdir(parents=True, exist_ok=True)
+    with Embedded(settings.data) as embedded:
+        yield embedded.dsn
+
+
+def configure_logs(settings: Settings) -> None:
+    """Structured logs on stderr: JSON, or lines for people on a terminal."""
+    import logging
+
+    as_json = settings.log_json if settings.log_json is not None else not sys.stderr.isatty()
+    level = getattr(logging, settings.log_level.upper())
+    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, format="%(name)s: %(message)s")
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.dict_tracebacks] if as_json else []),
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def blobs_of(settings: Settings) -> Blobs:
+    """The store of bytes."""
+    return Blobs(settings.blobs_url if settings.blobs_url else settings.data / "files")
+
+
+def net_of(settings: Settings) -> Any:
+    """The guarded client."""
+    limits = net.Limits(max_bytes=settings.max_fetch_bytes, total_timeout_s=settings.fetch_total_s)
+    return net.Client(allow_networks=settings.allow_networks, limits=limits)
+
+
+def lifetimes(settings: Settings) -> dict[str, float | None]:
+    """How long files are kept, by the dialect they were made in."""
+    own = {
+        name.removesuffix("_lifetime_s"): getattr(settings, name)
+        for name in Settings.model_fields
+        if name.endswith("_lifetime_s")
+    }
+    return {**own, "mill": settings.file_lifetime_s}
+
+
+def export_tools(settings: Settings) -> None:
+    """Engines find the operator's tools in the environment, in this process and in the children."""
+    for name in ("ffmpeg", "soffice", "fonts"):
+        value = getattr(settings, name)
+        if value is not None:
+            os.environ[f"{config.PREFIX}{name.upper()}"] = str(value)
+
+
+def installed() -> engines.Installed:
+    """The engines as the server sees them: what there is, without running any."""
+    return engines.open(_NoTools())
+
+
+class _NoTools:
+    """The server starts no program: it only asks what could be started."""
+
+    def run(self, argv: Sequence[str | Path], *, name: str, **_: Any) -> ToolRun:
+        raise ToolFailed(f"{name} runs in workers only.")
+
+
+def migrate(*, data: Path | None = None) -> None:
+    """Bring the database's schema up to date."""
+    settings = config.load(data=data)
+    configure_logs(settings)
+    with database(settings) as dsn:
+        run(pools.migrate(dsn))
+
+
+def run(work: Any) -> Any:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,179 @@
+"""`mediamill serve`: the API in this process, and a worker kept beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mediamill import __version__, config, kinds
+from mediamill.app.asgi import api
+from mediamill.app.common import SUPERVISED, configure_logs, database, export_tools, installed, run
+from mediamill.config import Settings
+from mediamill.core.access import Role
+from mediamill.store import pool as pools
+from mediamill.store.keys import DEFAULT_PROJECT
+from mediamill.store.keys import Keys as KeyTable
+
+log = structlog.get_logger()
+
+_WORKER_PAUSE_S = 1.0
+
+
+async def first_key(settings: Settings, keys: KeyTable) -> str | None:
+    """The administrator's key of the default project: the given one, or one made now (and returned, this once)."""
+    await keys.project(DEFAULT_PROJECT, "default")
+    if settings.admin_key is not None:
+        await keys.create(DEFAULT_PROJECT, "administrator", Role.ADMIN, settings.admin_key.get_secret_value())
+        return None
+    if any(key.role is Role.ADMIN and key.revoked_at is None for key in await keys.list(DEFAULT_PROJECT)):
+        return None
+    _, secret = await keys.create(DEFAULT_PROJECT, "administrator", Role.ADMIN)
+    await asyncio.to_thread(_save_key, settings.data, secret)
+    return secret
+
+
+def _save_key(folder: Path, secret: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "admin.key", "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(secret + "\n")
+
+
+async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
+    import uvicorn
+
+    loop, leaving = asyncio.get_running_loop(), asyncio.Event()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            super().handle_exit(sig, frame)
+            loop.call_soon_threadsafe(leaving.set)
+
+    crew = Crew(settings) if worker else None
+    if crew is not None:
+        await crew.start()
+    try:
+        async with api(settings, dsn, leaving=leaving) as (asgi, keys):
+            secret = await first_key(settings, keys)
+            server = Server(
+                uvicorn.Config(
+                    asgi,
+                    host=settings.host,
+                    port=settings.port,
+                    loop="none",
+                    http="httptools",
+                    ws="none",
+                    lifespan="off",
+                    access_log=False,
+                    log_config=None,
+                    server_header=False,
+                    timeout_keep_alive=75,
+                    timeout_graceful_shutdown=5,
+                    backlog=2048,
+                    ssl_certfile=settings.tls_cert,
+                    ssl_keyfile=settings.tls_key,
+                )
+            )
+            serving = asyncio.create_task(server.serve())
+            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.005)
+            if server.started:
+                port = server.servers[0].sockets[0].getsockname()[1]
+                _announce(settings, port, secret, worker)
+            await serving
+            return 0 if server.started else 3
+    finally:
+        if crew is not None:
+            await crew.stop()
+
+
+def _announce(settings: Settings, port: int, secret: str | None, worker: bool) -> None:
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    here = installed()
+    missing = {name: kind.missing(here) for name, kind in sorted(kinds.load().items())}
+    lines = [f"Mediamill {__version__} ready at {scheme}://{host}:{port}"]
+    if secret is not None:
+        lines.append(f"  key       {secret}   (shown once; also in {settings.data / 'admin.key'})")
+    elif settings.admin_key is not None:
+        lines.append("  key       the one in MEDIAMILL_ADMIN_KEY")
+    lines.append(f"  data      {settings.data}")
+    lines.append(f"  dashboard {scheme}://{host}:{port}/ui/")
+    lines.append(f"  workers   {'here' if worker else 'elsewhere (mediamill worker)'}")
+    on = ", ".join(name for name, why in missing.items() if why is None)
+    lines.append(f"  kinds on  {on}; {len(here.conversions())} conversions")
+    lines += [f"  kind off  {name}: {why.reason} {why.remedy}" for name, why in missing.items() if why is not None]
+    for name, absent in sorted(here.absent().items()):
+        lines.append(f"  engine off  {name}: {absent.reason} {absent.remedy}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+class Crew:
+    """The worker process that `serve` keeps: started again when it dies, told to leave when we do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it, and keep it."""
+        self._process = await self._spawn()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End it in good order; by force when it takes too long."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout=self._settings.drain_s + 40)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        environment = {**os.environ, f"{config.PREFIX}DATA": str(self._settings.data), SUPERVISED: str(os.getpid())}
+        if self._settings.database_url is not None:
+            environment[f"{config.PREFIX}DATABASE_URL"] = self._settings.database_url.get_secret_value()
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mediamill.cli", "worker", env=environment, start_new_session=True
+        )
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            log.error("worker ended; starting another", status=status)
+            await asyncio.sleep(_WORKER_PAUSE_S)
+            self._process = await self._spawn()
+
+
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data: Path | None = None,
+    worker: bool = True,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+) -> int:
+    """Run the API, and a worker beside it unless told not to, until a signal. Returns the exit status."""
+    settings = config.load(host=host, port=port, data=data, tls_cert=tls_cert, tls_key=tls_key)
+    configure_logs(settings)
+    export_tools(settings)
+    # A signal while the database starts must still stop it in good order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with database(settings) as dsn:
+        run(pools.migrate(dsn))
+        return int(run(_serve(settings, dsn, worker)))

@@ -1,0 +1,218 @@
+"""`mediamill worker`: tasks are done here."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mediamill import __version__, config, engines
+from mediamill.app.common import (
+    SUPERVISED,
+    blobs_of,
+    configure_logs,
+    database,
+    export_tools,
+    lifetimes,
+    net_of,
+    run,
+)
+from mediamill.blobs.sniff import sniff
+from mediamill.config import Settings
+from mediamill.core.dispatch import Finish, Take, Taken
+from mediamill.store import pool as pools
+from mediamill.store.batch import Batcher
+from mediamill.store.files import Files as FileTable
+from mediamill.store.listen import listen
+from mediamill.store.tasks import CANCEL
+from mediamill.store.tasks import Tasks as TaskTable
+from mediamill.store.upkeep import Upkeep
+from mediamill.store.uploads import Uploads as UploadTable
+
+
+def work(*, queues: Sequence[str] | None = None, slots: int | None = None, data: Path | None = None) -> int:
+    """Run a worker until a signal. Returns the exit status."""
+    settings = config.load(data=data, slots=slots)
+    configure_logs(settings)
+    export_tools(settings)
+    _die_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with database(settings) as dsn:
+        run(pools.migrate(dsn))
+        run(_work(settings, dsn, queues or ("cpu", "io")))
+    return 0
+
+
+def _die_with_parent() -> None:
+    """When a server keeps us and is killed, leave as if told to."""
+    keeper = os.environ.pop(SUPERVISED, None)
+    if keeper is None:
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, prctl(2)
+    if os.getppid() != int(keeper):
+        sys.exit(143)
+
+
+async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
+    from pgqueuer.queries import Queries
+
+    from mediamill.worker import chores
+    from mediamill.worker.children import Children, Limits
+    from mediamill.worker.dispatch import Dispatcher
+    from mediamill.worker.execute import Executor, Rules
+    from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
+
+    pool = await pools.open_pool(dsn, least=1, most=6)
+    loose = await pools.open_pool(dsn, least=1, most=6, synced=False)
+    id = new_worker_id()
+    blobs, client = blobs_of(settings), net_of(settings)
+    task_table, file_table, upkeep = TaskTable(pool, loose), FileTable(pool), Upkeep(pool)
+    scratch = settings.data / "scratch" / id
+    _sweep(settings.data / "scratch")
+    wanted = {"cpu": settings.slots or os.cpu_count() or 1, "gpu": 1, "io": settings.io_slots}
+    children = {
+        queue: Children(
+            slots=wanted[queue],
+            folder=scratch / queue,
+            warm=None if queue == "cpu" else 1,
+            recycle_after_tasks=settings.child_tasks,
+            recycle_above_bytes=settings.child_bytes,
+            require_sandbox=settings.require_sandbox,
+            preload=PRELOAD,
+            readable=_readable(),
+            environment=_tool_environment(),
+        )
+        for queue in queues
+    }
+    take: Batcher[Take, Taken | None] = Batcher(task_table.take, width=2)
+    finish: Batcher[Finish, bool] = Batcher(task_table.finish)
+    ticks = Ticks(task_table.progress)
+    executor = Executor(
+        worker=id,
+        take=take,
+        finish=finish,
+        tick=ticks,
+        children=children,
+        blobs=blobs,
+        net=client,
+        sniff=sniff,
+        unused=file_table.unused,
+        scratch=scratch,
+        rules=Rules(
+            limits=Limits(
+                wall_s=settings.task_wall_s,
+                cpu_s=settings.task_cpu_s,
+                memory_bytes=settings.task_memory_bytes,
+                output_bytes=settings.task_output_bytes,
+                scratch_bytes=settings.task_scratch_bytes,
+                processes=settings.task_processes,
+            ),
+            max_fetch_bytes=settings.max_fetch_bytes,
+            retry_first_s=settings.retry_first_s,
+            retry_cap_s=settings.retry_cap_s,
+            lifetime_s=lifetimes(settings),
+        ),
+    )
+    queries = Queries.from_asyncpg_pool(loose)
+
+    def dispatcher(queue: str) -> Dispatcher:
+        async def execute(task_id: str, job_id: int) -> None:
+            await executor.run(task_id, job_id, queue=queue)
+
+        return Dispatcher(
+            queue=queue,
+            # Light tasks are taken in lots well beyond their slots, so that starting and finishing them is shared.
+            slots=wanted[queue] if queue != "io" else wanted[queue] * 64,
+            queries=queries,
+            execute=execute,
+            heartbeat_s=settings.heartbeat_s,
+        )
+
+    async def listening(on_queue: Callable[[str], None], on_cancel: Callable[[str], None]) -> None:
+        from mediamill.queue import CHANNEL
+
+        await listen(dsn, {CHANNEL: on_queue, CANCEL: on_cancel}, lambda: on_queue(""))
+
+    async def seen(busy: int) -> None:
+        await upkeep.seen(
+            id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=list(queues),
+            slots=sum(wanted[queue] for queue in queues),
+            busy=busy,
+            version=__version__,
+        )
+
+    parts = Parts(
+        id=id,
+        executor=executor,
+        dispatchers=[dispatcher(queue) for queue in queues],
+        children=list(children.values()),
+        ticks=ticks,
+        listen=listening,
+        seen=seen,
+        gone=lambda: upkeep.gone(id),
+        chores=[
+            chores.expire_files(file_table, blobs),
+            chores.expire_uploads(UploadTable(pool), blobs),
+            chores.remove_orphans(file_table, blobs),
+            upkeep.prune,
+        ],
+        drain_s=settings.drain_s,
+    )
+    try:
+        await Worker(parts).run()
+    finally:
+        await client.close()
+        await loose.close()
+        await pool.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+PRELOAD = (
+    "mediamill.kinds.convert",
+    "mediamill.kinds.optimise",
+    *(f"mediamill.engines.{module.name}" for module in pkgutil.iter_modules(engines.__path__)),
+    "PIL.Image",
+)
+"""Imported once, before children are forked, which share the memory of it: every engine (each child would import all,
+7 MB) and what small image work would wait for. Nothing that starts a thread."""
+
+
+def _readable() -> list[Path]:
+    """Folders children may read besides the system and the interpreter."""
+    from mediamill import fonts
+    from mediamill.engines import office as suite
+
+    found = [fonts.folder()]
+    if value := os.environ.get(f"{config.PREFIX}FFMPEG"):
+        found.append(Path(value).resolve().parent)
+    if (office := suite.folder()) is not None:
+        found.append(office.parent)  # its program folder and what lies beside it: filters, settings, fonts
+    if value := os.environ.get(f"{config.PREFIX}FONTS"):
+        found.append(Path(value))
+    return [path for path in found if path.exists()]
+
+
+def _tool_environment() -> dict[str, str]:
+    names = [f"{config.PREFIX}{name}" for name in ("FFMPEG", "SOFFICE", "FONTS")]
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _sweep(folder: Path) -> None:
+    """Remove scratch of workers of this machine that were killed before they could."""
+    if not folder.is_dir():
+        return
+    here = socket.gethostname()
+    for left in folder.iterdir():
+        host, _, rest = left.name.rpartition("-")[0].rpartition("-")
+        if host == here and rest.isdigit() and not Path(f"/proc/{rest}").exists():
+            shutil.rmtree(left, ignore_errors=True)
