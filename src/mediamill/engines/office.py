@@ -1,15 +1,17 @@
 """Office files with their layout, by LibreOffice where the machine has it: to PDF, page pictures and each other.
 
 It goes first for office files, because pandoc keeps what a document says but not how it looks, and it is the only
-reader of much that is old. Each run has a profile of its own in scratch, made for it with macros, links, updates and
-Java off, and is killed with it: nothing is shared between two documents.
+reader of much that is old. Each run is a process with a profile of its own in scratch, made for it with macros, links,
+updates and Java off, and is gone with it: nothing is shared between two documents. See `_office_kit` for how it runs.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -19,11 +21,17 @@ from mediamill.core import formats
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Pair
 from mediamill.engines import _document_files as files
+from mediamill.engines import _office_kit as kit
 from mediamill.engines import _pages
 
 SETTING = "MEDIAMILL_SOFFICE"
 SYSTEM_FONTS = ("/usr/share/fonts", "/usr/local/share/fonts")
-PLACES = ("/opt/libreoffice/program/soffice", "/usr/lib/libreoffice/program/soffice")
+PLACES = (
+    "/usr/lib/libreoffice/program/soffice",
+    "/usr/lib64/libreoffice/program/soffice",
+    "/opt/libreoffice*/program/soffice",
+)
+"""Some put a script on PATH that is not inside the folder."""
 XLS = "application/vnd.ms-excel"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ODS = "application/vnd.oasis.opendocument.spreadsheet"
@@ -31,16 +39,7 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 WORDS = (files.DOCX, files.DOC, files.ODT, files.RTF)
 SLIDES = (files.PPTX, files.PPT, files.ODP)
 SHEETS = (XLS, XLSX, ODS)
-FILTERS = {
-    files.DOCX: "docx:MS Word 2007 XML",
-    files.ODT: "odt:writer8",
-    files.RTF: "rtf:Rich Text Format",
-    files.TXT: "txt:Text (encoded):UTF8",
-    files.HTML: "html:HTML (StarWriter):EmbedImages",
-    files.PDF: "pdf",
-    XLSX: "xlsx:Calc MS Excel 2007 XML",
-    ODS: "ods:calc8",
-}
+FILTER_OPTIONS = {files.TXT: "UTF8", files.HTML: "EmbedImages"}
 FIRST, LAST = 10, 80
 """Ranks: before pandoc where the layout counts or nothing else reads the type well; behind everything for sheets,
 whose own engine is quicker and starts no program."""
@@ -66,13 +65,23 @@ _SETTINGS = (
         "false",
     ),
 )
+_NO_FORMULA_BAR = """<item oor:path="/org.openoffice.Office.Views/Windows"><node oor:name="26100" oor:op="replace">
+<prop oor:name="Visible"><value>false</value></prop></node></item>"""
+"""FID_INPUTLINE_STATUS of LibreOffice's sc.hrc. The drawing of that bar is not in the packages without windows, and a
+sheet does not open where it is to be shown."""
 
 
-def program() -> Path | None:
-    """The operator's soffice, or the one the machine has."""
+def folder() -> Path | None:
+    """LibreOffice's program folder: of the soffice that the operator named, or of the one the machine has."""
     named = os.environ.get(SETTING)
-    found = [Path(named)] if named else [Path(p) for p in (shutil.which("soffice"), *PLACES) if p]
-    return next((path for path in found if path.is_file() and os.access(path, os.X_OK)), None)
+    programs = [Path(named)] if named else [Path(p) for p in (shutil.which("soffice"), *sorted(_places())) if p]
+    folders = (path.resolve().parent for path in programs if path.exists())
+    return next((path for path in folders if kit.library(path) is not None), None)
+
+
+def _places() -> Iterator[str]:
+    for pattern in PLACES:
+        yield from glob.glob(pattern)
 
 
 class Office:
@@ -94,12 +103,12 @@ class Office:
         return found
 
     def missing(self) -> Missing | None:
-        if program() is not None:
+        if folder() is not None:
             return None
         return Missing(
             reason="LibreOffice is not on this machine.",
             remedy="Install the packages libreoffice-writer-nogui, libreoffice-calc-nogui and "
-            f"libreoffice-impress-nogui, or name its program in {SETTING}.",
+            f"libreoffice-impress-nogui, or name the soffice in its program folder in {SETTING}.",
         )
 
     def keys(self, pair: Pair) -> frozenset[str]:
@@ -119,31 +128,31 @@ class Office:
 
 
 def _run(work: Conversion, mime: str, target: Path) -> None:
-    binary = program()
-    if binary is None:
+    program = folder()
+    if program is None:
         raise ToolFailed("LibreOffice is not on this machine.")
     room = work.scratch / "office"
-    out, profile = room / "out", room / "profile"
-    out.mkdir(parents=True)
+    profile = room / "profile"
     (profile / "user").mkdir(parents=True)
     (profile / "user" / "registrymodifications.xcu").write_text(_registry(), encoding="utf-8")
     source = room / f"source{formats.suffix(work.source_mime)}"
     shutil.copyfile(work.source, source)
+    made = room / f"made{formats.suffix(mime)}"
     argv: list[str | Path] = [
-        binary,
-        f"-env:UserInstallation={profile.as_uri()}",
-        *("--headless", "--invisible", "--norestore", "--nologo", "--nodefault", "--nolockcheck"),
-        *("--convert-to", FILTERS[mime], "--outdir", out, source),
+        *(sys.executable, "-I", "-S", kit.__file__),
+        *(program, profile.as_uri(), source.as_uri(), made.as_uri()),
+        *(formats.suffix(mime).removeprefix("."), FILTER_OPTIONS.get(mime, "")),
     ]
     work.report("work", 0.1)
     home = {"HOME": str(room), "TMPDIR": str(room), "SAL_USE_VCLPLUGIN": "svp", "FONTCONFIG_FILE": str(_fonts(room))}
-    work.tools.run(argv, name="LibreOffice", env=home, cwd=room, timeout_s=300)
-    made = next((path for path in out.iterdir() if path.is_file()), None)
-    if made is None:  # it says so on its output and ends with 0
-        raise BadMedia("The document cannot be read: it is damaged, protected or not what it claims to be.")
-    work.report("encode", 0.8)
-    shutil.move(made, target)
-    shutil.rmtree(room, ignore_errors=True)
+    try:
+        work.tools.run(argv, name="LibreOffice", env=home, cwd=room, timeout_s=300, ok=(kit.DONE, kit.UNREADABLE))
+        if not made.is_file():
+            raise BadMedia("The document cannot be read: it is damaged, protected or not what it claims to be.")
+        work.report("encode", 0.8)
+        shutil.move(made, target)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def _fonts(room: Path) -> Path:
@@ -156,11 +165,11 @@ def _fonts(room: Path) -> Path:
 
 
 def _registry() -> str:
-    items = (
+    items = [
         f'<item oor:path="/{path}"><prop oor:name="{name}" oor:op="fuse"><value>{value}</value></prop></item>'
         for path, name, value in _SETTINGS
-    )
-    return _REGISTRY.format(items="\n".join(items))
+    ]
+    return _REGISTRY.format(items="\n".join([*items, _NO_FORMULA_BAR]))
 
 
 CONVERTER = Office()
