@@ -15,11 +15,15 @@ from tests.support import documents as recipes
 from tests.support import sheets
 from tests.support.documents import Bench
 from tests.support.office import Kit, Suite
+from tests.support.tools import PlainTools
 
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, ToolFailed
+from mediamill.engines import Installed, office, typeset
+from mediamill.engines import _document_files as files
 from mediamill.engines import _office_kit as kit
-from mediamill.engines import office, typeset
+from mediamill.kinds import Context, Input
+from mediamill.kinds._conversion import convert
 from mediamill.worker.children import Children, Done, Job, Limits
 
 OFFICE = office.CONVERTER
@@ -96,6 +100,26 @@ def test_a_run_that_makes_nothing_is_bad_media(bench: Bench, suite: Suite) -> No
 def test_a_library_that_cannot_be_loaded_is_a_failed_tool(suite: Suite, tmp_path: Path) -> None:
     with pytest.raises(ToolFailed):
         Bench(tmp_path).convert(OFFICE, recipes_file(tmp_path), "pdf")
+
+
+def test_where_libreoffice_breaks_the_next_engine_does_it(suite: Suite, tmp_path: Path) -> None:
+    made = tmp_path / "work"
+    made.mkdir()
+    given = Input(path=recipes_file(tmp_path), mime=files.DOCX, filename="a.docx")
+    here = Installed((OFFICE, typeset.CONVERTER), (), PlainTools())
+    ctx = Context(inputs=[given], scratch=made, engines=here, report=lambda stage, fraction=None: None)
+    result = convert(ctx, files.PDF, {})
+    assert (result.details["engine"], result.details["instead_of"]) == ("typeset", ["office"])
+    assert "after the break" in recipes.pdf_text(result.outputs[0].path)
+
+
+def test_what_cannot_be_read_is_not_tried_again(suite: Suite, tmp_path: Path) -> None:
+    suite.pages = None
+    given = Input(path=recipes_file(tmp_path), mime=files.DOCX, filename="a.docx")
+    here = Installed((OFFICE, typeset.CONVERTER), (), suite)
+    ctx = Context(inputs=[given], scratch=tmp_path, engines=here, report=lambda stage, fraction=None: None)
+    with pytest.raises(BadMedia):
+        convert(ctx, files.PDF, {})
 
 
 def test_the_kit_opens_and_saves(tmp_path: Path) -> None:

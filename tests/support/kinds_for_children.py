@@ -38,6 +38,9 @@ class Engines:
     def converter(self, pair: Pair) -> Converter | Missing | None:
         return None
 
+    def converters(self, pair: Pair) -> list[Converter]:
+        return []
+
     def conversions(self) -> dict[Pair, str]:
         return {}
 

@@ -203,8 +203,13 @@ def _readable() -> list[Path]:
 
 
 def _tool_environment() -> dict[str, str]:
-    names = [f"{config.PREFIX}{name}" for name in ("FFMPEG", "SOFFICE", "FONTS")]
-    return {name: os.environ[name] for name in names if name in os.environ}
+    from mediamill.engines import office as suite
+
+    names = [f"{config.PREFIX}{name}" for name in ("FFMPEG", "FONTS")]
+    found = {name: os.environ[name] for name in names if name in os.environ}
+    if (office := suite.folder()) is not None:  # found here: a child sees too little of the machine to look for it
+        found[suite.SETTING] = str(office / "soffice")
+    return found
 
 
 def _sweep(folder: Path) -> None:

@@ -115,6 +115,9 @@ class Engines(Protocol):
     def converter(self, pair: Pair) -> Converter | Missing | None:
         """The best available converter; Missing when only absent tools could; None when nothing ever could."""
 
+    def converters(self, pair: Pair) -> Sequence[Converter]:
+        """Every available converter of a pair, the best first."""
+
     def conversions(self) -> Mapping[Pair, str]:
         """Every pair that works on this install, with the name of the engine that does it."""
 

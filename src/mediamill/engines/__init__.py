@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -46,6 +46,9 @@ class Installed:
             if self._missing(converter) is None:
                 return converter
         return self._missing(known[0]) if known else None
+
+    def converters(self, pair: Pair) -> Sequence[Converter]:
+        return [converter for converter in self._ranked.get(pair, []) if self._missing(converter) is None]
 
     def conversions(self) -> Mapping[Pair, str]:
         found = {}
