@@ -43,6 +43,7 @@ print(json.dumps({
     "tcp": tried(lambda: socket.create_connection(("127.0.0.1", 9), timeout=1)),
     "udp": tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)),
     "local datagram": tried(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)),
+    "local stream": tried(lambda: socket.socket(socket.AF_UNIX)),
     "local pair": tried(lambda: [end.close() for end in socket.socketpair()]),
     "exec work": tried(lambda: os.execv(folder / "work/program", ["program"])),
     "unshare": sandbox._libc.unshare(0x10000000),
