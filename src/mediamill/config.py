@@ -103,7 +103,7 @@ class Settings(BaseSettings):
 
     # tools
     ffmpeg: Path | None = Field(None, description="Another ffmpeg than the one that comes with the install.")
-    soffice: Path | None = Field(None, description="LibreOffice's soffice; unset: looked for on PATH.")
+    soffice: Path | None = Field(None, description="The soffice in LibreOffice's program folder; unset: looked for.")
     fonts: Path | None = Field(None, description="Folder of further fonts for documents.")
 
     # telling

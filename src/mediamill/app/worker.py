@@ -192,13 +192,11 @@ def _readable() -> list[Path]:
     from mediamill import fonts
     from mediamill.engines import office as suite
 
-    found = [fonts.folder()]
+    found = fonts.folders()
     if value := os.environ.get(f"{config.PREFIX}FFMPEG"):
         found.append(Path(value).resolve().parent)
     if (office := suite.folder()) is not None:
         found.append(office.parent)  # its program folder and what lies beside it: filters, settings, fonts
-    if value := os.environ.get(f"{config.PREFIX}FONTS"):
-        found.append(Path(value))
     return [path for path in found if path.exists()]
 
 
