@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import asyncpg
 from pgqueuer.queries import Queries
 
 QUEUES = ("cpu", "gpu", "io")
 CHANNEL = "ch_pgqueuer"
-Status = Literal["successful", "exception", "canceled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,8 @@ async def enqueue(connection: Any, entries: Sequence[Entry]) -> None:
         )
 
 
-_DONE = """
-WITH gone AS (DELETE FROM pgqueuer WHERE id = ANY($1::bigint[]) RETURNING id, entrypoint, priority)
-INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
-SELECT id, 'successful', entrypoint, priority FROM gone
-"""
+# Without the line in pgqueuer_log that PGQueuer itself would add: the task table says how things ended.
+_DONE = "DELETE FROM pgqueuer WHERE id = ANY($1::bigint[])"
 
 
 async def complete(connection: asyncpg.Connection[Any] | Any, jobs: Sequence[int]) -> None:

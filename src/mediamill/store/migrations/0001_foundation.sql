@@ -162,9 +162,5 @@ CREATE TABLE secrets (
     value bytea NOT NULL
 );
 
--- Unfinished tasks are few among many: figures and limits count them here.
-CREATE INDEX tasks_unfinished ON tasks (project_id, state)
-    WHERE state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running');
-
 -- migrate: rollback
 DROP TABLE secrets, workers, uploads, events, idempotency, attempts, tasks, runs, files, keys, projects;
