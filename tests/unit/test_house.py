@@ -222,7 +222,7 @@ def tracked() -> list[Path]:
 
 
 def test_no_file_names_a_package_registry_or_a_place_of_one_machine() -> None:
-    hosts = r"(?:pypi|pythonhosted|npmjs|crates|rubygems)\.(?:org|com|io)|proxy\.golang\.org"
+    hosts = r"(?:p[y]pi|p[y]thonhosted|n[p]mjs|cr[a]tes|rubyg[e]ms)\.(?:org|com|io)|proxy\.g[o]lang\.org"
     places = [str(place) for place in (ROOT, Path(sys.prefix), Path.home()) if len(place.parts) > 2]
     wanted = re.compile(rf"{hosts}|(?<![\w.])(?:{'|'.join(map(re.escape, places)) or '$^'})(?![\w-])".encode())
 
