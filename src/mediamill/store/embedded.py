@@ -185,6 +185,8 @@ class Embedded:
     def _stop(self) -> None:
         pid = self._pid()
         if pid is None:
+            if self._process is not None:
+                self._process.poll()  # it was killed, and is still our child
             return
         os.kill(pid, signal.SIGINT)  # "fast": sessions are ended, everything committed is on disk
         deadline = time.monotonic() + 20
@@ -200,7 +202,10 @@ class Embedded:
         if len(os.fsencode(self._data)) + len("/.s.PGSQL.5432.lock") <= _LONGEST_SOCKET:
             return self._data
         name = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"mediamill-{name}"
+        # A long TMPDIR is no way out of a long path.
+        folder = Path(tempfile.gettempdir()) / f"mediamill-{name}"
+        short = len(os.fsencode(folder)) + len("/.s.PGSQL.5432.lock") <= _LONGEST_SOCKET
+        return folder if short else Path("/tmp") / folder.name  # noqa: S108 - a folder of our own, of mode 700
 
     def _log_tail(self) -> str:
         try:

@@ -1,0 +1,86 @@
+"""The embedded server: shared, stopped by the last to leave, and found again after a crash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.support.server import until
+
+from mediamill.store.embedded import Embedded
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: a socket's is limited."""
+    made = Path(tempfile.mkdtemp(prefix="mill-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def pid_of(folder: Path) -> int:
+    return int(next(folder.glob("pg*/postmaster.pid")).read_text().split("\n")[0])
+
+
+async def answers(dsn: str) -> bool:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return bool(await connection.fetchval("SELECT true"))
+    finally:
+        await connection.close()
+
+
+async def test_two_users_share_one_server_and_the_last_stops_it(folder: Path) -> None:
+    with Embedded(folder, durable=False) as first:
+        pid = pid_of(folder)
+        with Embedded(folder, durable=False) as second:
+            assert second.dsn == first.dsn
+            assert pid_of(folder) == pid
+        assert await answers(first.dsn)
+
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_killed_server_starts_again_with_what_was_committed(folder: Path) -> None:
+    with Embedded(folder) as embedded:
+        connection = await asyncpg.connect(embedded.dsn)
+        await connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        pid = pid_of(folder)
+        os.kill(pid, signal.SIGKILL)
+        connection.terminate()
+        until(
+            lambda: not Path(f"/proc/{pid}/fd").exists() or not os.listdir(f"/proc/{pid}/fd"), what="the server's end"
+        )
+
+    with Embedded(folder) as again:
+        connection = await asyncpg.connect(again.dsn)
+        assert await connection.fetchval("SELECT n FROM kept") == 7
+        await connection.close()
+
+
+async def test_long_paths_get_a_socket_elsewhere_that_only_the_owner_reaches(folder: Path) -> None:
+    deep = folder / ("d" * 60) / ("e" * 60)
+
+    with Embedded(deep, durable=False) as embedded:
+        socket = Path(embedded.dsn.partition("host=")[2])
+
+        assert await answers(embedded.dsn)
+        assert len(str(socket)) < 100
+        assert socket.stat().st_mode & 0o077 == 0
+
+    assert not socket.exists()
+
+
+async def test_half_made_database_is_made_anew(folder: Path) -> None:
+    half = folder / "pg18"
+    half.mkdir()
+    (half / "base").mkdir()
+
+    with Embedded(folder, durable=False) as embedded:
+        assert await answers(embedded.dsn)
