@@ -81,18 +81,21 @@ def python_paths() -> list[Path]:
     return sorted({Path(path).resolve() for path in found} | {Path(__file__).resolve().parent})
 
 
-def enter(*, read: Iterable[Path], write: Iterable[Path], listable: Iterable[Path] = ()) -> None:
+def enter(
+    *, read: Iterable[Path], write: Iterable[Path], listable: Iterable[Path] = (), programs: Iterable[Path] = ()
+) -> None:
     """Confine this process: it reads the system, the interpreter and `read`, and writes below `write`, nothing else.
 
-    No TCP, UDP or other network, no connection to any local socket, no signals to processes outside. `listable` shows
-    names, not contents. Works with every Landlock version from 1; what a version lacks, seccomp and the caller's own
-    checks cover in part. Raises OSError when any step is refused: the process must then not serve.
+    It may start what lies in the system, in the interpreter's folders and in `programs` (files or folders). No TCP, UDP
+    or other network, no connection to any local socket, no signals to processes outside. `listable` shows names, not
+    contents. Works with every Landlock version from 1; what a version lacks, seccomp and the caller's own checks cover
+    in part. Raises OSError when any step is refused: the process must then not serve.
     """
     drop_capabilities()
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     version = abi()
     if version > 0:
-        _landlock(version, [Path(p) for p in read], [Path(p) for p in write], [Path(p) for p in listable])
+        _landlock(version, [*read], [*write], [*listable], [*programs])
     _seccomp()
 
 
@@ -151,7 +154,9 @@ def _parents() -> Iterable[tuple[int, int]]:
             yield int(name), int(fields[1])
 
 
-def _landlock(version: int, read: Sequence[Path], write: Sequence[Path], listable: Sequence[Path]) -> None:
+def _landlock(
+    version: int, read: Sequence[Path], write: Sequence[Path], listable: Sequence[Path], programs: Sequence[Path]
+) -> None:
     handled = (1 << 13) - 1
     handled |= REFER if version >= 2 else 0
     handled |= TRUNCATE if version >= 3 else 0
@@ -164,7 +169,7 @@ def _landlock(version: int, read: Sequence[Path], write: Sequence[Path], listabl
     if ruleset < 0:
         raise _error("landlock_create_ruleset")
     try:
-        for path in (*map(Path, _SYSTEM), *python_paths()):
+        for path in (*map(Path, _SYSTEM), *python_paths(), *programs):
             _allow(ruleset, path, _USE & handled, must_exist=False)
         for name in _KERNEL:
             _allow(ruleset, Path(name), _LOOK & handled, must_exist=False)

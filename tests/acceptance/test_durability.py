@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from tests.support.server import KEY, Server, serving, until
@@ -219,3 +221,18 @@ def test_scratch_is_empty_when_all_is_done(server: Server) -> None:
     scratch = server.data / "scratch"
 
     assert not scratch.exists() or [path for path in scratch.rglob("*") if path.is_file()] == []
+
+
+def test_an_operators_own_ffmpeg_starts_inside_the_sandbox(server: Server, tmp_path: Path) -> None:
+    own = tmp_path / "ffmpeg"
+    shutil.copyfile(imageio_ffmpeg.get_ffmpeg_exe(), own)
+    own.chmod(0o755)
+
+    with server.client() as http, Worker(server, MEDIAMILL_FFMPEG=str(own)) as worker:
+        made = http.post("/mill/files", files={"file": ("short.wav", sound(60))})
+        id = post(http, made.json()["id"])
+        until(lambda: bool(running_tools(worker.below())), what="the encoder")
+        [tool] = running_tools(worker.below())
+        assert Path(f"/proc/{tool}/exe").resolve() == own
+
+        assert task(http, id, wait=60)["state"] == "succeeded"

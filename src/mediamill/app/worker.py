@@ -87,6 +87,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             require_sandbox=settings.require_sandbox,
             preload=PRELOAD,
             readable=_readable(),
+            programs=_programs(),
             environment=_tool_environment(),
         )
         for queue in queues
@@ -193,11 +194,15 @@ def _readable() -> list[Path]:
     from mediamill.engines import office as suite
 
     found = fonts.folders()
-    if value := os.environ.get(f"{config.PREFIX}FFMPEG"):
-        found.append(Path(value).resolve().parent)
     if (office := suite.folder()) is not None:
         found.append(office.parent)  # its program folder and what lies beside it: filters, settings, fonts
     return [path for path in found if path.exists()]
+
+
+def _programs() -> list[Path]:
+    """Folders of programs children may start besides the system's: an operator's own FFMPEG."""
+    value = os.environ.get(f"{config.PREFIX}FFMPEG")
+    return [Path(value).resolve().parent] if value and Path(value).exists() else []
 
 
 def _tool_environment() -> dict[str, str]:

@@ -64,6 +64,7 @@ def main(setup: Setup, connection: socket.socket, stderr: int, folder: Path) -> 
             read=[folder / "in", *map(Path, setup.readable)],
             write=[folder / "work"],
             listable=map(Path, setup.listable),
+            programs=map(Path, setup.programs),
         )
         child = Child(connection, folder, entry(setup.engines), entry(setup.kinds))
     except (OSError, ImportError, AttributeError) as error:

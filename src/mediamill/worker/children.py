@@ -247,6 +247,7 @@ class Children:
 
     readable: folders that children may read besides the system and the interpreter (models, fonts).
     listable: folders whose entries' names, at any depth, they may see.
+    programs: folders of programs that they may start besides the system's.
     preload: modules imported before children are forked, if they are there; none may start a thread.
     """
 
@@ -264,6 +265,7 @@ class Children:
         preload: Sequence[str] = (),
         readable: Sequence[Path] = (),
         listable: Sequence[Path] = (),
+        programs: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._folder = folder.resolve()
@@ -277,6 +279,7 @@ class Children:
                 preload=list(preload),
                 readable=[str(path.resolve()) for path in readable],
                 listable=[str(path.resolve()) for path in listable],
+                programs=[str(path.resolve()) for path in programs],
             ),
             environment or {},
         )

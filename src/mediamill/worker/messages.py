@@ -130,6 +130,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     preload: list[str]
     readable: list[str]
     listable: list[str]
+    programs: list[str]
 
 
 _encoder = msgspec.msgpack.Encoder()
