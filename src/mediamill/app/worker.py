@@ -29,7 +29,7 @@ from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
-from mediamill.store.tasks import CANCEL
+from mediamill.store.tasks import CANCEL, MOST_AT_ONCE
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
@@ -93,7 +93,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         for queue in queues
     }
     take: Batcher[Take, Taken | None] = Batcher(task_table.take, width=2)
-    finish: Batcher[Finish, bool] = Batcher(task_table.finish)
+    finish: Batcher[Finish, bool] = Batcher(task_table.finish, most=MOST_AT_ONCE)
     ticks = Ticks(task_table.progress)
     executor = Executor(
         worker=id,
