@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from tests.support.bad_files import good_picture
 from tests.support.server import Server, serving, until
 
@@ -423,3 +424,17 @@ def test_a_task_in_the_words_of_a_dialect(http: httpx.Client) -> None:
     assert {name: same[name] for name in same if name != "attempts"} == {n: task[n] for n in task if n != "attempts"}
     answer = http.get(f"/mill/tasks/{task['id']}/as/klingon")
     assert (answer.status_code, answer.json()["field"]) == (422, "dialect")
+
+
+def test_an_uploaded_file_gets_its_facts_without_being_asked_for(server: Server) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (37, 21), "teal").save(out, "png")
+
+    with server.client() as http:
+        made = http.post("/mill/files", files={"file": ("small.png", out.getvalue())}).json()
+        broken = http.post("/mill/files", files={"file": ("cut.png", out.getvalue()[:60])}).json()
+        until(lambda: http.get(f"/mill/files/{made['id']}").json()["facts"] != {}, what="the facts")
+        facts = http.get(f"/mill/files/{made['id']}").json()["facts"]
+
+        assert (facts["width_px"], facts["height_px"]) == (37, 21)
+        assert http.get(f"/mill/files/{broken['id']}").json()["facts"] == {}

@@ -25,6 +25,7 @@ from mediamill.app.common import (
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Finish, Take, Taken
+from mediamill.core.files import File
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
 from mediamill.store.files import Files as FileTable
@@ -95,6 +96,10 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     take: Batcher[Take, Taken | None] = Batcher(task_table.take, width=2)
     finish: Batcher[Finish, bool] = Batcher(task_table.finish, most=MOST_AT_ONCE)
     ticks = Ticks(task_table.progress)
+
+    async def file_of(id: str) -> File | None:
+        return (await file_table.get_many([id]))[0]
+
     executor = Executor(
         worker=id,
         take=take,
@@ -104,6 +109,8 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         blobs=blobs,
         net=client,
         sniff=sniff,
+        files=file_of,
+        probed=file_table.probed,
         unused=file_table.unused,
         scratch=scratch,
         rules=Rules(

@@ -10,6 +10,9 @@ from typing import Any
 from mediamill.core.files import NewFile
 from mediamill.core.tasks import Failure, NewTask, State, Task
 
+FILE_JOB = "file:"
+"""Before a file's id in a queue entry: look for its facts. Every other entry is a task's id."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accept:

@@ -12,6 +12,10 @@ from typing import Literal
 Family = Literal["image", "audio", "video", "document", "sheet", "archive", "font", "text"]
 
 
+PROBED: frozenset[Family] = frozenset({"image", "audio", "video", "document", "sheet", "archive", "font"})
+"""Families whose files have facts worth looking for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One format. `names[0]` is the bare name; `extension` has no dot. `inline`: safe to show in a browser as it is."""

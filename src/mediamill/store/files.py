@@ -7,6 +7,9 @@ from typing import Any
 
 import asyncpg
 
+from mediamill import queue
+from mediamill.core import formats
+from mediamill.core.dispatch import FILE_JOB
 from mediamill.core.errors import Conflict, NotFound
 from mediamill.core.files import File, FileList, NewFile
 from mediamill.core.ids import new_id
@@ -82,6 +85,15 @@ async def insert_files(connection: Any, new: Sequence[tuple[str, NewFile, float 
     return [rows.file(row) for row in found]
 
 
+async def ask_for_facts(connection: Any, file: File) -> None:
+    """Have a worker look for the facts of a file whose bytes are here, in the transaction of `connection`.
+
+    Not here: what a stranger sent is only ever parsed in a confined child. Tasks go first, and note what they see.
+    """
+    if file.ready and not file.facts and formats.family(file.mime) in formats.PROBED:
+        await queue.enqueue(connection, [queue.Entry("io", f"{FILE_JOB}{file.id}", priority=-50)])
+
+
 class Files:
     """The file table."""
 
@@ -90,7 +102,9 @@ class Files:
 
     async def create(self, new: NewFile, lifetime_s: float | None) -> File:
         """Register a file; see NewFile for whether its bytes are here."""
-        [file] = await insert_files(self._pool, [(new_id("file"), new, lifetime_s)])
+        async with self._pool.acquire() as connection, connection.transaction():
+            [file] = await insert_files(connection, [(new_id("file"), new, lifetime_s)])
+            await ask_for_facts(connection, file)
         return file
 
     async def get(self, id: str, project_id: str | None) -> File:
@@ -120,15 +134,20 @@ class Files:
         self, id: str, *, blob_key: str, size_bytes: int, sha256: str, mime: str, facts: Mapping[str, Any]
     ) -> File:
         """The bytes have come. Raises Conflict when they had come before, NotFound when the file is gone."""
-        row = await self._pool.fetchrow(_UPLOADED, id, blob_key, size_bytes, sha256, mime, dumps(dict(facts)))
-        if row is None:
-            await self.get(id, None)
-            raise Conflict(f"File {id} has its bytes already.")
-        return rows.file(row)
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(_UPLOADED, id, blob_key, size_bytes, sha256, mime, dumps(dict(facts)))
+            if row is not None:
+                file = rows.file(row)
+                await ask_for_facts(connection, file)
+                return file
+        await self.get(id, None)
+        raise Conflict(f"File {id} has its bytes already.")
 
-    async def set_facts(self, id: str, facts: Mapping[str, Any]) -> None:
-        """Facts found later; those that are there already stay."""
-        await self._pool.execute(_FACTS, id, dumps(dict(facts)))
+    async def probed(self, id: str, facts: Mapping[str, Any], job_id: int) -> None:
+        """Facts that were asked for have been looked for; those that are there already stay."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(_FACTS, id, dumps(dict(facts)))
+            await queue.complete(connection, [job_id])
 
     async def delete(self, project_id: str | None, id: str) -> str | None:
         """Forget a file; the blob key to remove, if any. Raises NotFound."""

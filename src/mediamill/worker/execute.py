@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
 from mediamill.core import formats
-from mediamill.core.dispatch import Finish, Take, Taken, Unwritable
+from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Unwritable
 from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import Failure, State, backoff_s
@@ -25,7 +25,9 @@ log = structlog.get_logger()
 
 _FETCHES = 32
 """Sources fetched at once by one worker."""
-_PROBED = frozenset({"image", "video", "audio", "document", "sheet", "archive", "font"})
+_PROBE_S = 60.0
+_NOTHING = "ping"
+"""The kind to run when only the facts of an input are wanted."""
 
 
 class Blobs(Protocol):
@@ -78,6 +80,8 @@ class Executor:
         blobs: Blobs,
         net: Net,
         sniff: Callable[..., str | None],
+        files: Callable[[str], Awaitable[File | None]],
+        probed: Callable[[str, Mapping[str, Any], int], Awaitable[None]],
         unused: Callable[[Sequence[str]], Awaitable[Sequence[str]]],
         scratch: Path,
         rules: Rules,
@@ -91,6 +95,8 @@ class Executor:
         self._blobs = blobs
         self._net = net
         self._sniff = sniff
+        self._files = files
+        self._probed = probed
         self._unused = unused
         self._scratch = scratch
         self._rules = rules
@@ -99,6 +105,9 @@ class Executor:
 
     async def run(self, task_id: str, job_id: int, *, queue: str) -> None:
         """Do what the queue asks for. Returns when it is recorded, or when nothing was to be done."""
+        if task_id.startswith(FILE_JOB):
+            await self._look(task_id.removeprefix(FILE_JOB), job_id, queue)
+            return
         live = self._live[task_id] = Live()
         try:
             taken = await self._take(Take(task_id=task_id, job_id=job_id, worker=self._worker))
@@ -112,6 +121,23 @@ class Executor:
         finally:
             if self._live.get(task_id) is live:
                 del self._live[task_id]
+
+    async def _look(self, file_id: str, job_id: int, queue: str) -> None:
+        """Find the facts of a file nobody has asked anything of yet; a file that has none to find is as good."""
+        file = await self._files(file_id)
+        facts: Mapping[str, Any] = {}
+        if file is not None and file.ready and not file.facts:
+            limits = replace(self._rules.limits, wall_s=min(_PROBE_S, self._rules.limits.wall_s))
+            try:
+                async with self._children[queue].slot(owner=file.project_id) as slot:
+                    source = await self._lend(0, file, slot, self._children[queue].sandboxed)
+                    done = await slot.run(
+                        Job(kind=_NOTHING, options={}, inputs=[source], limits=limits, probe=True), lambda *_: None
+                    )
+                    facts = next(iter(done.input_facts), {})
+            except Failed as error:
+                log.info("no facts", file=file_id, why=str(error))
+        await self._probed(file_id, facts, job_id)
 
     async def cancel(self, task_id: str) -> None:
         """A caller wants a task stopped; nothing happens when it is not ours."""
@@ -291,7 +317,7 @@ class Executor:
                         options=dict(task.options),
                         inputs=inputs,
                         limits=self._rules.limits,
-                        probe=any(not f.facts and formats.family(f.mime) in _PROBED for f in files),
+                        probe=any(not f.facts and formats.family(f.mime) in formats.PROBED for f in files),
                     ),
                     lambda stage, fraction: self._tick(task.id, taken.fence, stage, fraction or 0.0),
                 )
