@@ -145,6 +145,6 @@ async def _said(check: Any) -> str:
     try:
         await asyncio.wait_for(check, timeout=5)
     except Exception as error:
-        log.warning("not ready", error=repr(error))
+        log.warning("not ready", exc_info=error)
         return type(error).__name__
     return "ok"
