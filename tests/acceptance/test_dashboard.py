@@ -294,6 +294,7 @@ def test_a_tasks_page_shows_both_pictures_its_times_and_its_wordings(visitor: Vi
     assert widths == [400, 100]
     expect(page.get_by_text("400 × 300 px")).to_be_visible()
     expect(page.locator("svg.timeline rect.bar-succeeded")).to_have_count(1)
+    expect(page.locator("ul.legend em").last).to_have_text("store")
     expect(page.locator("#json-mill")).to_contain_text(f'"id": "{task["id"]}"')
     page.get_by_text("curl", exact=True).click()
     expect(page.locator("#curl-1")).to_contain_text('"resize":{"width":100}')

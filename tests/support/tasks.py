@@ -41,7 +41,7 @@ def file(**given: Any) -> File:
 
 def attempt(number: int, start_s: float, end_s: float | None, state: str = "succeeded", **given: Any) -> Attempt:
     """An attempt from and to seconds after noon."""
-    values: dict[str, Any] = {"worker": "w-1", "stage": "work", "error": None, "log": None}
+    values: dict[str, Any] = {"worker": "w-1", "stage": "work", "stages": [], "error": None, "log": None}
     return Attempt(
         number=number,
         state=state,

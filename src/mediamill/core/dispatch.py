@@ -47,6 +47,21 @@ class Taken:
     """Whether an earlier attempt was lost."""
 
 
+Stages = Sequence[tuple[str, float]]
+"""(name, seconds after the attempt's start) of each stage so far. Offsets, because two machines' clocks differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """How far an attempt is."""
+
+    task_id: str
+    fence: uuid.UUID
+    stage: str
+    progress: float
+    stages: Stages = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
     """The end of an attempt. A state that is not final means another try after `retry_in_s`, or, with `inputs`, on to
@@ -68,6 +83,7 @@ class Finish:
     given_back: bool = False
     """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
     lifetime_s: float | None = None
+    stages: Stages = ()
 
 
 class Unwritable(ValueError):

@@ -83,13 +83,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of an attempt; it lasts until the next begins or the attempt ends."""
+
+    name: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One execution of a task. `log` holds the tool's last lines."""
+    """One execution of a task. `log` holds the tool's last lines, `stage` the stage it is in or ended in."""
 
     number: int
     worker: str
     state: str  # running, succeeded, failed, cancelled, lost
     stage: str | None
+    stages: Sequence[Stage]
     started_at: datetime
     finished_at: datetime | None
     error: Failure | None

@@ -25,9 +25,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """All bars, and how long the whole took so far."""
+    """All bars, the stages within the attempts, and how long the whole took so far."""
 
     bars: Sequence[Bar]
+    stages: Sequence[Bar]
     total_s: float
 
 
@@ -44,11 +45,17 @@ def timeline(task: Task, now: datetime) -> Timeline:
         return Bar(name=name, word=word, x=round(x, 2), width=round(min(width, WIDTH - x), 2), took_s=took_s)
 
     bars: list[Bar] = []
+    stages: list[Bar] = []
     at = start
     for attempt in task.attempts:
         bars.append(bar("waiting" if attempt.number == 1 else "between attempts", "wait", at, attempt.started_at))
         at = attempt.finished_at or end
         bars.append(bar(f"attempt {attempt.number}", attempt.state, attempt.started_at, at))
+        ends = [*(stage.started_at for stage in attempt.stages[1:]), at]
+        stages += [
+            bar(stage.name, ("stage", "stage-odd")[n % 2], stage.started_at, to)
+            for n, (stage, to) in enumerate(zip(attempt.stages, ends, strict=False))
+        ]
     if not task.attempts or (not task.state.final and task.attempts[-1].finished_at is not None):
         bars.append(bar("waiting", "wait", at, end))
-    return Timeline(bars=bars, total_s=total_s)
+    return Timeline(bars=bars, stages=stages, total_s=total_s)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from mediamill.core.files import File, FileState
 from mediamill.core.ids import FileId, ProjectId, RunId, TaskId
-from mediamill.core.tasks import Attempt, Cursor, Failure, Filter, Input, Output, Page, State, Task
+from mediamill.core.tasks import Attempt, Cursor, Failure, Filter, Input, Output, Page, Stage, State, Task
 from mediamill.store.text import clean
 
 Row = Mapping[str, Any]
@@ -72,12 +72,14 @@ def file(row: Row) -> File:
 
 
 def _attempt(row: Row) -> Attempt:
+    started_at = _at(row["started_at"])
     return Attempt(
         number=row["number"],
         worker=row["worker"],
         state=row["state"],
         stage=row["stage"],
-        started_at=_at(row["started_at"]),
+        stages=[Stage(name=name, started_at=started_at + timedelta(seconds=s)) for name, s in row["stages"]],
+        started_at=started_at,
         finished_at=_instant(row["finished_at"]),
         error=_failure(row["error"]),
         log=row["log"],

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from mediamill import queue
-from mediamill.core.dispatch import Accept, Finish, Take, Taken, Unwritable
+from mediamill.core.dispatch import Accept, Finish, Take, Taken, Tick, Unwritable
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.events import EventType
 from mediamill.core.files import NewFile
@@ -95,8 +95,8 @@ SELECT {rows.TASK} FROM t
 _FINISH = """
 WITH f AS (
     SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::jsonb[], $5::jsonb[], $6::jsonb[], $7::jsonb[],
-                         $8::float8[], $9::text[], $10::int[], $11::bigint[])
-    AS f (id, fence, state, error, details, outputs, inputs, delay_s, log, refund, job_id)
+                         $8::float8[], $9::text[], $10::int[], $11::bigint[], $13::jsonb[])
+    AS f (id, fence, state, error, details, outputs, inputs, delay_s, log, refund, job_id, stages)
 ), done AS (
     UPDATE tasks t SET
         state = f.state, fence = NULL,
@@ -112,12 +112,13 @@ WITH f AS (
         updated_at = clock_timestamp()
     FROM f WHERE t.id = f.id AND t.fence = f.fence AND t.state IN ('running', 'ingesting')
     RETURNING t.id, t.project_id, t.state, t.attempt, t.queue, t.priority, t.dialect, f.error, f.delay_s, f.log,
-              f.job_id, f.inputs IS NOT NULL AS fetched
+              f.job_id, f.stages, f.inputs IS NOT NULL AS fetched
 ), noted AS (
     UPDATE attempts a SET
         state = CASE WHEN d.state IN ('succeeded', 'failed', 'cancelled') THEN d.state
                      WHEN d.fetched THEN 'succeeded' ELSE 'failed' END,
-        stage = coalesce(d.error ->> 'stage', a.stage), error = d.error, log = d.log, finished_at = clock_timestamp()
+        stage = coalesce(d.error ->> 'stage', d.stages -> -1 ->> 0, a.stage), stages = d.stages,
+        error = d.error, log = d.log, finished_at = clock_timestamp()
     FROM done d WHERE a.task_id = d.id AND a.number = d.attempt
 ), told AS (
     INSERT INTO events (project_id, task_id, type)
@@ -136,12 +137,16 @@ UPDATE files SET facts = f.facts FROM unnest($1::text[], $2::jsonb[]) AS f (id, 
 WHERE files.id = f.id AND files.facts = '{}'
 """
 _PROGRESS = """
-WITH p AS (SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::float4[]) AS p (id, fence, stage, progress)),
+WITH p AS (
+    SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::float4[], $5::jsonb[])
+    AS p (id, fence, stage, progress, stages)
+),
 moved AS (
     UPDATE tasks t SET stage = p.stage, progress = greatest(t.progress, p.progress), updated_at = clock_timestamp()
-    FROM p WHERE t.id = p.id AND t.fence = p.fence RETURNING t.id, t.attempt, p.stage
+    FROM p WHERE t.id = p.id AND t.fence = p.fence RETURNING t.id, t.attempt, p.stage, p.stages
 ), noted AS (
-    UPDATE attempts a SET stage = m.stage FROM moved m WHERE a.task_id = m.id AND a.number = m.attempt
+    UPDATE attempts a SET stage = m.stage, stages = m.stages
+    FROM moved m WHERE a.task_id = m.id AND a.number = m.attempt
 )
 SELECT id FROM moved
 """
@@ -246,9 +251,9 @@ class Tasks:
                     held = await _end_with_files(connection, ordered)
         return [f.task_id in held for f in batch]
 
-    async def progress(self, ticks: Sequence[tuple[str, uuid.UUID, str, float]]) -> None:
-        """Write (task id, fence, stage, fraction) ticks; a stale fence writes nothing, progress never falls."""
-        ordered = sorted(ticks, key=lambda tick: tick[0])
+    async def progress(self, ticks: Sequence[Tick]) -> None:
+        """Write ticks; a stale fence writes nothing, progress never falls."""
+        ordered = sorted((t.task_id, t.fence, t.stage, t.progress, dumps(t.stages)) for t in ticks)
         async with self._loose.acquire() as connection, connection.transaction():
             moved = await connection.fetch(_PROGRESS, *_columns(ordered))
             await _wake(connection, [row["id"] for row in moved])
@@ -422,6 +427,7 @@ async def _end(
         [int(f.given_back) for f in ordered],
         [f.job_id for f in ordered],
         WAKE,
+        [dumps(f.stages) for f in ordered],
     )
     return found
 

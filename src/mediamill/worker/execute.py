@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any, Protocol
 import structlog
 
 from mediamill.core import formats
-from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Unwritable
+from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
 from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import Failure, State, backoff_s
@@ -26,6 +28,9 @@ log = structlog.get_logger()
 _FETCHES = 32
 """Sources fetched at once by one worker."""
 _PROBE_S = 60.0
+_STAGES = 100
+"""Stages of one attempt that are kept with their times."""
+_STAGE_NAME = 40
 _NOTHING = "ping"
 """The kind to run when only the facts of an input are wanted."""
 
@@ -44,14 +49,27 @@ class Net(Protocol):
     async def fetch(self, url: str, target: Path, *, on_progress: Any = None, max_bytes: int | None = None) -> Any: ...
 
 
+class Ticks(Protocol):
+    """Where a tick goes; never blocks."""
+
+    def __call__(self, tick: Tick) -> None: ...
+    def forget(self, fence: uuid.UUID) -> None: ...
+
+
 @dataclass(slots=True)
 class Live:
-    """A task in our hands. `stop` ends its work; `why` says whether a caller or our own leaving asked for that."""
+    """A task in our hands. `stop` ends its work; the flags say whether a caller or our own leaving asked for that."""
 
     stop: Callable[[], Awaitable[None]] | None = None
     cancelled: bool = False
     leaving: bool = False
-    taken: Taken | None = None
+    began_s: float = 0.0
+    stages: list[tuple[str, float]] = field(default_factory=list)
+
+    def entered(self, stage: str) -> None:
+        """Note when a stage begins."""
+        if stage and len(self.stages) < _STAGES and (not self.stages or self.stages[-1][0] != stage):
+            self.stages.append((stage, round(time.monotonic() - self.began_s, 3)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +93,7 @@ class Executor:
         worker: str,
         take: Callable[[Take], Awaitable[Taken | None]],
         finish: Callable[[Finish], Awaitable[bool]],
-        tick: Callable[[str, Any, str, float], None],
+        tick: Ticks,
         children: Mapping[str, Children],
         blobs: Blobs,
         net: Net,
@@ -113,11 +131,12 @@ class Executor:
             taken = await self._take(Take(task_id=task_id, job_id=job_id, worker=self._worker))
             if taken is None:
                 return
-            live.taken = taken
+            live.began_s = time.monotonic()
             if taken.task.cancel_requested:
                 live.cancelled = True
             finish = await self._work(taken, live, queue)
-            await self._record(finish, taken)
+            self._tick.forget(taken.fence)
+            await self._record(replace(finish, stages=live.stages) if live.stages else finish, taken)
         finally:
             if self._live.get(task_id) is live:
                 del self._live[task_id]
@@ -225,7 +244,7 @@ class Executor:
         """Fetch the inputs that are URLs, and hand the task on to its queue."""
         task = taken.task
         folder = self._scratch / f"ingest-{task.id}-{task.attempt}"
-        fetch = asyncio.ensure_future(self._in_turn(taken, folder))
+        fetch = asyncio.ensure_future(self._in_turn(taken, live, folder))
 
         async def stop() -> None:
             fetch.cancel()
@@ -254,11 +273,24 @@ class Executor:
             lifetime_s=self._rules.lifetime_s.get(task.dialect),
         )
 
-    async def _in_turn(self, taken: Taken, folder: Path) -> list[NewFile]:
-        async with self._fetching:
-            return await self._fetch_all(taken, folder)
+    def _moved(self, taken: Taken, live: Live, stage: str, fraction: float) -> None:
+        stage = "".join(filter(str.isprintable, stage))[:_STAGE_NAME]  # a child's word, and a child may be hostile
+        live.entered(stage)
+        self._tick(
+            Tick(
+                task_id=taken.task.id,
+                fence=taken.fence,
+                stage=stage,
+                progress=min(1.0, max(0.0, fraction)),
+                stages=tuple(live.stages),
+            )
+        )
 
-    async def _fetch_all(self, taken: Taken, folder: Path) -> list[NewFile]:
+    async def _in_turn(self, taken: Taken, live: Live, folder: Path) -> list[NewFile]:
+        async with self._fetching:
+            return await self._fetch_all(taken, live, folder)
+
+    async def _fetch_all(self, taken: Taken, live: Live, folder: Path) -> list[NewFile]:
         task = taken.task
         await asyncio.to_thread(folder.mkdir, parents=True)
         files: list[NewFile] = []
@@ -267,10 +299,11 @@ class Executor:
             if source.url is None:
                 raise BadMedia("An input of this task is gone.")
             path = folder / str(n)
+            live.entered("fetch")
 
             def progress(received: int, total: int | None, done: int = n) -> None:
                 part = received / total if total else 0.0
-                self._tick(task.id, taken.fence, "fetch", (done + min(1.0, part)) / len(wanted))
+                self._moved(taken, live, "fetch", (done + min(1.0, part)) / len(wanted))
 
             fetched = await self._net.fetch(
                 source.url, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes
@@ -319,10 +352,12 @@ class Executor:
                         limits=self._rules.limits,
                         probe=any(not f.facts and formats.family(f.mime) in formats.PROBED for f in files),
                     ),
-                    lambda stage, fraction: self._tick(task.id, taken.fence, stage, fraction or 0.0),
+                    lambda stage, fraction: self._moved(taken, live, stage, fraction or 0.0),
                 )
             finally:
                 live.stop = None
+            if done.outputs:
+                live.entered("store")
             return await self._store(taken, files, done)
 
     async def _lend(self, n: int, file: File, slot: Slot, sandboxed: bool) -> tuple[str, str, str]:

@@ -10,10 +10,10 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
+from mediamill.core.dispatch import Tick
 from mediamill.worker.children import Children
 from mediamill.worker.dispatch import Dispatcher
 from mediamill.worker.execute import Executor
@@ -28,13 +28,17 @@ _CHORES_EVERY_S = 60.0
 class Ticks:
     """Progress on its way to the store: the newest tick of each task, written four times a second."""
 
-    def __init__(self, write: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
+    def __init__(self, write: Callable[[Sequence[Tick]], Awaitable[None]]) -> None:
         self._write = write
-        self._newest: dict[str, tuple[str, uuid.UUID, str, float]] = {}
+        self._newest: dict[uuid.UUID, Tick] = {}
 
-    def __call__(self, task_id: str, fence: uuid.UUID, stage: str, fraction: float) -> None:
+    def __call__(self, tick: Tick) -> None:
         """Note where a task stands; never blocks."""
-        self._newest[task_id] = (task_id, fence, stage, min(1.0, max(0.0, fraction)))
+        self._newest[tick.fence] = tick
+
+    def forget(self, fence: uuid.UUID) -> None:
+        """This attempt's end is being written, which says more."""
+        self._newest.pop(fence, None)
 
     async def run(self) -> None:
         """Write what is new, for ever."""

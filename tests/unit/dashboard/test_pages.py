@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.tasks import at, attempt, failure, file, output, task
 
-from mediamill.core.tasks import Filter, Input, State, Task
+from mediamill.core.tasks import Filter, Input, Stage, State, Task
 from mediamill.dashboard import files
 from mediamill.dashboard.paging import fits
 from mediamill.dashboard.render import Renderer, fact, facts, size, span, stamp
@@ -104,6 +104,13 @@ def test_waits_and_attempts_follow_one_another() -> None:
     shown = task(state=State.SUCCEEDED, attempts=attempts, finished_at=at(10))
 
     assert bars(shown, 99) == [("wait", 2), ("failed", 1), ("wait", 4), ("succeeded", 3)]
+
+
+def test_stages_fill_their_attempt_from_the_first_on() -> None:
+    stages = [Stage(name="probe", started_at=at(1)), Stage(name="encode", started_at=at(1.5))]
+    shown = task(state=State.SUCCEEDED, attempts=[attempt(1, 1, 4, stages=stages)], finished_at=at(4))
+
+    assert [(bar.name, bar.took_s) for bar in timeline(shown, at(9)).stages] == [("probe", 0.5), ("encode", 2.5)]
 
 
 def test_what_still_waits_or_runs_reaches_to_now() -> None:

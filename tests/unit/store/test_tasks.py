@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from tests.support.records import PROJECT, Bench, bench, url
 
-from mediamill.core.dispatch import Take, Unwritable
+from mediamill.core.dispatch import Take, Tick, Unwritable
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.files import NewFile
 from mediamill.core.tasks import Failure, Source, State
@@ -266,12 +266,32 @@ async def test_progress_never_falls_and_a_stale_fence_writes_nothing(db: Bench) 
     assert late is not None
     assert fresh is not None
 
-    await db.tasks.progress([(id, fresh.fence, "encode", 0.5)])
-    await db.tasks.progress([(id, fresh.fence, "store", 0.2)])
-    await db.tasks.progress([(id, late.fence, "late", 0.9)])
+    for fence, stage, progress in (fresh.fence, "encode", 0.5), (fresh.fence, "store", 0.2), (late.fence, "late", 0.9):
+        await db.tasks.progress([Tick(task_id=id, fence=fence, stage=stage, progress=progress)])
 
     task = await db.tasks.get(PROJECT, id)
     assert (task.progress, task.stage) == (0.5, "store")
+
+
+async def test_an_attempt_keeps_when_its_stages_began(db: Bench) -> None:
+    id = await db.accept()
+    taken = await db.take(id)
+    assert taken is not None
+
+    await db.tasks.progress(
+        [Tick(task_id=id, fence=taken.fence, stage="encode", progress=0.5, stages=[("probe", 0.0), ("encode", 0.25)])]
+    )
+    [running] = (await db.tasks.get(PROJECT, id)).attempts
+    await db.finish(taken, stages=[("probe", 0.0), ("encode", 0.25), ("store", 1.5)])
+    [ended] = (await db.tasks.get(PROJECT, id)).attempts
+
+    assert [stage.name for stage in running.stages] == ["probe", "encode"]
+    assert [(s.name, (s.started_at - ended.started_at).total_seconds()) for s in ended.stages] == [
+        ("probe", 0.0),
+        ("encode", 0.25),
+        ("store", 1.5),
+    ]
+    assert ended.stage == "store"
 
 
 async def test_two_takers_never_hold_one_task(db: Bench) -> None:

@@ -99,6 +99,13 @@ class ErrorOut(msgspec.Struct, kw_only=True):
     message: str
 
 
+class StageOut(msgspec.Struct, kw_only=True):
+    """A part of an attempt; it lasts until the next begins or the attempt ends."""
+
+    name: str
+    started_at: datetime
+
+
 class AttemptOut(msgspec.Struct, kw_only=True):
     """One execution. `log` is the tool's last lines."""
 
@@ -106,6 +113,7 @@ class AttemptOut(msgspec.Struct, kw_only=True):
     worker: str
     state: Literal["running", "succeeded", "failed", "cancelled", "lost"]
     stage: str | None
+    stages: list[StageOut]
     started_at: datetime
     finished_at: datetime | None
     error: ErrorOut | None
@@ -242,6 +250,7 @@ def _attempt(attempt: tasks.Attempt) -> AttemptOut:
         worker=attempt.worker,
         state=attempt.state,  # type: ignore[arg-type]  # the column's own check holds it to these words
         stage=attempt.stage,
+        stages=[StageOut(name=stage.name, started_at=stage.started_at) for stage in attempt.stages],
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
         error=_failure(attempt.error),
