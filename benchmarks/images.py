@@ -1,6 +1,6 @@
 """Mediamill's picture conversions against bare Pillow and bare libvips loops, one process a core, same settings.
 
-    python benchmarks/images.py [--seconds 2] [--megapixels 2 12] [--processes 4]
+    python benchmarks/images.py [--seconds 2] [--megapixels 2 12] [--processes 4] [--pairs "webp>png" …]
 
 For every pair a farm of processes converts the same file over and over, the three ways in turn, for the given time
 each; the last column is our pictures a second over those of the faster bare loop.
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--megapixels", type=int, nargs="*", default=[2, 12])
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--pairs", nargs="*", help="only these, as the table names them")
     asked = parser.parse_args()
     print(f"{asked.processes} processes; pictures a second (kB of one)")
     print(f"{'':2} {'pair':12} {'resize':6} {'mediamill':>16} {'pillow':>16} {'vips':>16}  ours/best")
@@ -140,6 +141,8 @@ def main() -> None:
                     source, **({"speed": 9} if before == "avif" else {}), **({} if before == "png" else {"quality": 90})
                 )
                 for after in NAMES:
+                    if asked.pairs and f"{before}>{after}" not in asked.pairs:
+                        continue
                     for wide in (None, WIDE):
                         row(pool, asked, source, folder, before, after, wide, megapixels)
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mediamill import __version__, config, engines
+from mediamill import __version__, config, engines, kinds
 from mediamill.app.common import (
     SUPERVISED,
     blobs_of,
@@ -112,8 +112,10 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         files=file_of,
         probed=file_table.probed,
         unused=file_table.unused,
+        coalesce=lambda flush: Batcher(flush, most=_LOT, width=settings.io_slots),
         scratch=scratch,
         rules=Rules(
+            light={name for name, kind in kinds.load().items() if kind.light},
             limits=Limits(
                 wall_s=settings.task_wall_s,
                 cpu_s=settings.task_cpu_s,
@@ -185,6 +187,8 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+_LOT = 64
+"""Small jobs that one child does at one go."""
 PRELOAD = (
     "mediamill.kinds.convert",
     "mediamill.kinds.optimise",

@@ -76,7 +76,7 @@ class Context:
 
 
 class Kind(Protocol[O]):
-    """One thing that can be asked for. These five are facts of the class, as plain as `name = "trim"`."""
+    """One thing that can be asked for. These six are facts of the class, as plain as `name = "trim"`."""
 
     @property
     def name(self) -> str:
@@ -98,6 +98,10 @@ class Kind(Protocol[O]):
     def inputs(self) -> tuple[int, int]:
         """Least and most number of inputs."""
 
+    @property
+    def light(self) -> bool:
+        """Whether it takes no input, makes no file and starts no program, so that many can be done at one go."""
+
     def missing(self, engines: Engines) -> Missing | None:
         """Why this kind is off on this install, with the remedy; None when it is on."""
 
@@ -113,6 +117,7 @@ class Base(Generic[O]):
 
     queue: ClassVar[Queue] = "cpu"
     inputs: ClassVar[tuple[int, int]] = (1, 1)
+    light: ClassVar[bool] = False
 
     def missing(self, engines: Engines) -> Missing | None:
         return None

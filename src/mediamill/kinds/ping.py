@@ -18,6 +18,7 @@ class Ping(Base[Options]):
     options = Options
     queue = "io"
     inputs = (0, 0)
+    light = True
 
     def run(self, ctx: Context, options: Options) -> Result:
         return Result(outputs=[], details={"pong": True})

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -27,6 +27,7 @@ from mediamill.worker.messages import (
     Frames,
     Hello,
     Job,
+    Lot,
     Ready,
     Reported,
     Said,
@@ -72,11 +73,16 @@ class Child(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._frames = Frames()
         self._said = msgspec.msgpack.Decoder(Said)
-        self._answer: asyncio.Future[Finished | Broke | Gone] | None = None
+        self._answer: asyncio.Future[Finished | Broke | Lot | Gone] | None = None
         self._on_report: OnReport | None = None
         self._stderr = stderr
         self._tail = bytearray()
         loop.add_reader(stderr, self._listen)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has said that it is ready."""
+        return self._ready.done() and not self._ready.result()
 
     async def ready(self) -> None:
         """Wait until it serves. Raises WorkerLost when it never will."""
@@ -93,8 +99,9 @@ class Child(asyncio.Protocol):
             lost.stderr_tail = self.take_tail()
             raise lost
 
-    async def do(self, job: Job, on_report: OnReport) -> Finished | Broke | Gone:
-        """Have a job done. A child that ends first answers with Gone, when nothing of it is left."""
+    async def do(self, job: Job | Sequence[Job], on_report: OnReport) -> Finished | Broke | Lot | Gone:
+        """Have a job, or several small ones, done. A child that ends first answers with Gone, when nothing of it is
+        left."""
         if self.gone.done():
             return self.gone.result()
         assert self._transport is not None
@@ -163,7 +170,7 @@ class Child(asyncio.Protocol):
                 self.stage = said.stage
                 if self._on_report is not None:
                     self._on_report(said.stage, said.fraction)
-            case Finished() | Broke():
+            case Finished() | Broke() | Lot():
                 self.resident_bytes = said.resident_bytes
                 self._settle(said)
             case ToolStarted():
@@ -178,7 +185,7 @@ class Child(asyncio.Protocol):
                 if not self._ready.done():
                     self._ready.set_result(said.reason)
 
-    def _settle(self, answer: Finished | Broke | Gone) -> None:
+    def _settle(self, answer: Finished | Broke | Lot | Gone) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(answer)
 

@@ -7,11 +7,13 @@ import os
 import resource
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 _PAGE_BYTES = resource.getpagesize()
+_CLOCK_NS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,37 @@ def make(folder: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def is_clean(inputs: Path, work: Path) -> bool:
-    """Whether nothing has been left there; three small looks, so that trivial tasks pay next to nothing."""
-    try:
-        return not os.listdir(inputs) and os.listdir(work) == ["tmp"] and not os.listdir(work / "tmp")
-    except OSError:  # not a folder any more, or closed to us
-        return False
+class Seal:
+    """Tells whether anything has been left in a slot's folders, for next to nothing when no task touches them.
+
+    A folder's change time moves with each entry that comes or goes, and nobody can set it back. The kernel's clock for
+    it stands still for some milliseconds, so one that young proves nothing yet.
+    """
+
+    def __init__(self, inputs: Path, work: Path) -> None:
+        self._inputs, self._work, self._tmp = str(inputs), str(work), str(work / "tmp")
+        self._clean: tuple[int, int, int] | None = None
+
+    def holds(self) -> bool:
+        """Whether the folders are there and empty."""
+        try:
+            changed = (
+                os.lstat(self._inputs).st_ctime_ns,
+                os.lstat(self._work).st_ctime_ns,
+                os.lstat(self._tmp).st_ctime_ns,
+            )
+            if changed == self._clean:
+                return True
+            empty = (
+                not os.listdir(self._inputs)
+                and os.listdir(self._work) == ["tmp"]
+                and not os.path.islink(self._tmp)
+                and not os.listdir(self._tmp)
+            )
+        except OSError:  # not a folder any more, or closed to us
+            return False
+        self._clean = changed if empty and time.time_ns() - max(changed) > _CLOCK_NS else None
+        return empty
 
 
 def wipe(folder: Path, *, by_force: bool = False) -> None:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ import msgspec
 from mediamill import sandbox
 from mediamill.core import errors
 from mediamill.core.errors import BadMedia, Failed, Invalid, LimitExceeded, MediamillError, ToolFailed
-from mediamill.core.ports import Engines
+from mediamill.core.ports import Engines, Report
 from mediamill.kinds import Context, Input, Kind, Output
 from mediamill.worker.messages import (
     Broke,
     Finished,
     Frames,
     Job,
+    Lot,
     Made,
     Message,
     Ready,
@@ -101,11 +102,12 @@ class Child:
     def serve(self) -> None:
         """Until the worker hangs up."""
         frames = Frames()
-        jobs = msgspec.msgpack.Decoder(Job)
+        jobs = msgspec.msgpack.Decoder(Job | list[Job])
         self._connection.sendall(frame(Ready(resident_bytes=self._memory()[0])))
         while chunk := self._connection.recv(1 << 16):
             for body in frames.feed(chunk):
-                self._connection.sendall(self._answer(jobs.decode(body)))
+                asked = jobs.decode(body)
+                self._connection.sendall(self._all(asked) if isinstance(asked, list) else self._answer(asked))
                 if self._memory()[0] > _THRIFTY_ABOVE_BYTES:
                     sandbox.give_back_memory()
 
@@ -121,7 +123,20 @@ class Child:
         _end_leftovers()
         return said
 
-    def _do(self, job: Job, progress: _Progress) -> Finished:
+    def _all(self, jobs: Sequence[Job]) -> bytes:
+        """Several small jobs, answered together: being woken for each would cost more than the jobs."""
+        answers: list[Finished | Broke] = []
+        for job in jobs:
+            try:
+                answers.append(self._do(job, _silent))
+            except BaseException as error:
+                answers.append(self._broke(error, ""))
+            finally:
+                self._tools.runner = None
+        _end_leftovers()
+        return frame(Lot(answers=answers, resident_bytes=self._memory()[0]))
+
+    def _do(self, job: Job, progress: Report) -> Finished:
         self._limit(job.limits)
         self._tools.runner = ToolRunner(
             limits=job.limits,
@@ -236,6 +251,10 @@ class _Progress:
             return  # the worker is behind: it will hear the next one
         if sent < len(said):
             self._connection.sendall(said[sent:])  # half a message would garble the next
+
+
+def _silent(stage: str, fraction: float | None = None) -> None:
+    """Implements core.ports.Report for jobs that are over before anybody could read of them."""
 
 
 class _Tools:

@@ -24,7 +24,7 @@ from mediamill.core import errors
 from mediamill.core.errors import BadMedia, Cancelled, Failed, LimitExceeded, Misconfigured, TimedOut, WorkerLost
 from mediamill.worker import _tree
 from mediamill.worker._nurse import Child, Gone, Nurse
-from mediamill.worker.messages import Broke, Finished, Job, Made, Setup
+from mediamill.worker.messages import Broke, Finished, Job, Lot, Made, Setup
 from mediamill.worker.tool import GRACE_S, Limits
 
 __all__ = ["Children", "Done", "Job", "Limits", "OutputFile", "Slot"]
@@ -66,6 +66,7 @@ class Slot:
         self.folder = folder
         self.inputs = folder / "in"
         self.work = folder / "work"
+        self._seal = _tree.Seal(self.inputs, self.work)
         self._nurse = nurse
         self._child: Child | None = None
         self._verdict: Failed | None = None
@@ -80,16 +81,37 @@ class Slot:
     async def run(self, job: Job, on_report: Callable[[str, float | None], None]) -> Done:
         """Do a job. Raises the core Failed that it ended with: TimedOut after `wall_s`, WorkerLost when the child
         died, LimitExceeded when a limit ended it, Cancelled after `kill`. Cancelling the caller kills the child."""
+        said, child = await self._have_done(job, job.limits, on_report)
+        if isinstance(said, Broke):
+            raise _as_error(said, child.take_tail())
+        if isinstance(said, Finished):
+            return self._checked(said, job.limits)
+        raise WorkerLost("The process doing the work answered another question.")
+
+    async def run_all(self, jobs: Sequence[Job], limits: Limits) -> list[Done | Failed]:
+        """Do several small jobs without inputs, in `limits` together; what each gave or ended with, in order. Raises as
+        `run` does when they have no answers, whichever of them is to blame."""
+        said, _ = await self._have_done(jobs, limits, lambda stage, fraction: None)
+        if not isinstance(said, Lot) or len(said.answers) != len(jobs):
+            raise WorkerLost("The process doing the work answered another question.")
+        return [
+            _as_error(answer, "") if isinstance(answer, Broke) else self._checked(answer, limits)
+            for answer in said.answers
+        ]
+
+    async def _have_done(
+        self, asked: Job | Sequence[Job], limits: Limits, on_report: Callable[[str, float | None], None]
+    ) -> tuple[Finished | Broke | Lot, Child]:
         if self._verdict is None:
             child = await self._living()
         if self._verdict is not None:
             raise self._verdict
         loop = asyncio.get_running_loop()
-        self._limits, self._began_s = job.limits, time.monotonic()
-        self._timer = loop.call_later(job.limits.wall_s, self._out_of_time, child, job.limits)
-        said: Finished | Broke | Gone | None = None
+        self._limits, self._began_s = limits, time.monotonic()
+        self._timer = loop.call_later(limits.wall_s, self._out_of_time, child, limits)
+        said: Finished | Broke | Lot | Gone | None = None
         try:
-            said = await child.do(job, on_report)
+            said = await child.do(asked, on_report)
         finally:
             self._timer.cancel()
             self._limits = None
@@ -97,13 +119,11 @@ class Slot:
             if said is None:  # our caller is being cancelled, or the message could not be sent
                 child.kill()
         if isinstance(said, Gone):
-            raise self._epitaph(said, child, job.limits)
+            raise self._epitaph(said, child, limits)
         if self._verdict is not None:  # killed in the very moment it finished
             await asyncio.shield(child.gone)
             raise self._verdict
-        if isinstance(said, Broke):
-            raise _as_error(said, child.take_tail())
-        return self._checked(said, job.limits)
+        return said, child
 
     async def kill(self) -> None:
         """Cancel: the child and all it started are gone when this returns, and `run` raises Cancelled."""
@@ -129,6 +149,8 @@ class Slot:
     async def _living(self) -> Child:
         if self._child is None or self._child.gone.done():
             self._child = await self._nurse.start(self.folder)
+        elif self._child.serves:
+            return self._child
         try:
             await self._child.ready()
         except WorkerLost:
@@ -200,6 +222,22 @@ class Slot:
         elif used.scratch_bytes > limits.scratch_bytes:
             self._end(LimitExceeded(f"The task's files took more than {limits.scratch_bytes} bytes."))
 
+    def rest(self, recycle_after_tasks: int, recycle_above_bytes: int) -> bool:
+        """Whether it is ready for the next job as it is; the usual case after small work."""
+        child = self._child
+        if (
+            child is None
+            or self._verdict is not None
+            or child.killed
+            or child.gone.done()
+            or self.tasks >= recycle_after_tasks
+            or child.resident_bytes > recycle_above_bytes
+            or not self._seal.holds()
+        ):
+            return False
+        child.take_tail()
+        return True
+
     async def tidy(self, recycle_after_tasks: int, recycle_above_bytes: int) -> None:
         """Make ready for the next job: empty folders, no verdict, a fresh child when this one is due."""
         self.tidied = False
@@ -211,7 +249,7 @@ class Slot:
             else:
                 child.take_tail()
         self._verdict = None
-        if not _tree.is_clean(self.inputs, self.work):
+        if not self._seal.holds():
             try:
                 await asyncio.to_thread(_tree.wipe, self.folder)
             except PermissionError:
@@ -337,8 +375,11 @@ class Children:
                 await slot.take(owner)
                 yield slot
             finally:
-                # Shielded: a caller that is being cancelled must not leave files behind for the next task.
-                await asyncio.shield(self._give_back(slot))
+                if slot.tidied and slot.rest(*self._recycle):
+                    self._free.append(slot)
+                else:
+                    # Shielded: a caller that is being cancelled must not leave files behind for the next task.
+                    await asyncio.shield(self._give_back(slot))
 
     def _choose(self, owner: str) -> Slot:
         """One that served this owner last, else one that served none, else the one unused for longest."""

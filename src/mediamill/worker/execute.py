@@ -9,8 +9,9 @@ import asyncio
 import shutil
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 _FETCHES = 32
 """Sources fetched at once by one worker."""
 _PROBE_S = 60.0
+_LOT_S = 1.0
+"""For jobs that are done at one go; one that holds the others up so long is found out by doing each alone."""
 _STAGES = 100
 """Stages of one attempt that are kept with their times."""
 _STAGE_NAME = 40
@@ -47,6 +50,14 @@ class Net(Protocol):
     """The guarded client."""
 
     async def fetch(self, url: str, target: Path, *, on_progress: Any = None, max_bytes: int | None = None) -> Any: ...
+
+
+Light = tuple[str, Job]
+"""A small job and its owner."""
+Coalesce = Callable[
+    [Callable[[Sequence[Light]], Awaitable[Sequence[Done | Failed | None]]]],
+    Callable[[Light], Awaitable[Done | None]],
+]
 
 
 class Ticks(Protocol):
@@ -80,6 +91,8 @@ class Rules:
     max_fetch_bytes: int
     retry_first_s: float
     retry_cap_s: float
+    light: Set[str] = frozenset()
+    """Kinds of which many are done at one go."""
     lifetime_s: Mapping[str, float | None] = field(default_factory=dict)
     """By dialect; None: kept until deleted."""
 
@@ -101,10 +114,12 @@ class Executor:
         files: Callable[[str], Awaitable[File | None]],
         probed: Callable[[str, Mapping[str, Any], int], Awaitable[None]],
         unused: Callable[[Sequence[str]], Awaitable[Sequence[str]]],
+        coalesce: Coalesce,
         scratch: Path,
         rules: Rules,
     ) -> None:
-        """unused: those of some blob keys that no file refers to."""
+        """unused: those of some blob keys that no file refers to. coalesce: makes of a call for many a call for one,
+        which goes together with those that wait at the same time."""
         self._worker = worker
         self._take = take
         self._finish = finish
@@ -120,6 +135,7 @@ class Executor:
         self._rules = rules
         self._live: dict[str, Live] = {}
         self._fetching = asyncio.Semaphore(_FETCHES)
+        self._together = {queue: coalesce(partial(self._all, pool)) for queue, pool in children.items()}
 
     async def run(self, task_id: str, job_id: int, *, queue: str) -> None:
         """Do what the queue asks for. Returns when it is recorded, or when nothing was to be done."""
@@ -338,6 +354,10 @@ class Executor:
         if len(files) != len(task.inputs):
             raise BadMedia("An input of this task has expired or was deleted.")
         pool = self._children[queue]
+        if task.kind in self._rules.light and not files:
+            job = Job(kind=task.kind, options=dict(task.options), inputs=[], limits=self._rules.limits)
+            if (together := await self._together[queue]((task.project_id, job))) is not None:
+                return await self._store(taken, files, together)
         async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
             try:
@@ -359,6 +379,24 @@ class Executor:
             if done.outputs:
                 live.entered("store")
             return await self._store(taken, files, done)
+
+    async def _all(self, pool: Children, lot: Sequence[tuple[str, Job]]) -> list[Done | Failed | None]:
+        """What small jobs, each with its owner, gave or ended with; None for those that are to be done alone."""
+        answers: list[Done | Failed | None] = [None] * len(lot)
+        owned: dict[str, list[int]] = {}
+        for place, (owner, _) in enumerate(lot):
+            owned.setdefault(owner, []).append(place)
+        for owner, places in owned.items():
+            async with pool.slot(owner=owner) as slot:
+                try:
+                    limits = replace(self._rules.limits, wall_s=_LOT_S)
+                    found = await slot.run_all([lot[place][1] for place in places], limits)
+                except Failed as error:
+                    log.info("not done together", jobs=len(places), why=str(error))
+                    continue
+            for place, answer in zip(places, found, strict=True):
+                answers[place] = answer
+        return answers
 
     async def _lend(self, n: int, file: File, slot: Slot, sandboxed: bool) -> tuple[str, str, str]:
         name = f"{n}{formats.suffix(file.mime)}"

@@ -91,7 +91,14 @@ class Broke(Message, frozen=True, array_like=True, tag="broke"):
     resident_bytes: int
 
 
-Said = Ready | Unfit | Reported | ToolStarted | ToolEnded | Finished | Broke
+class Lot(Message, frozen=True, array_like=True, tag="lot"):
+    """How each job of a list went, in order."""
+
+    answers: list[Finished | Broke]
+    resident_bytes: int
+
+
+Said = Ready | Unfit | Reported | ToolStarted | ToolEnded | Finished | Broke | Lot
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True):

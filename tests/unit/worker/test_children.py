@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 import uvloop
 from tests.support.children import LIMITS, alive, children_in, job, run, until
 
-from mediamill.core.errors import BadMedia, Cancelled, ToolFailed, WorkerLost
-from mediamill.worker.children import Children
+from mediamill.core.errors import BadMedia, Cancelled, TimedOut, ToolFailed, WorkerLost
+from mediamill.worker import _tree
+from mediamill.worker.children import Children, Done
 
 Reports = list[tuple[str, float | None]]
 
@@ -281,3 +284,56 @@ def ignore(stage: str, fraction: float | None) -> None:
 
 def _number_in(path: Path) -> int | None:
     return int(path.read_text()) if path.exists() and path.read_text() else None
+
+
+# --- several small jobs at one go
+
+
+async def test_small_jobs_go_together_and_are_answered_in_order(children: Children) -> None:
+    async with children.slot() as slot:
+        found = await slot.run_all([job("trivial"), job("bad"), job("bug"), job("trivial")], LIMITS)
+
+    done = [answer for answer in found if isinstance(answer, Done)]
+    assert [type(answer) for answer in found] == [Done, BadMedia, ToolFailed, Done]
+    assert len({answer.details["pid"] for answer in done}) == 1
+    assert "secret" not in str(found[2])
+
+
+async def test_a_job_that_ends_the_child_leaves_the_others_to_be_done_alone(children: Children) -> None:
+    async with children.slot() as slot:
+        with pytest.raises(WorkerLost):
+            await slot.run_all([job("trivial"), job("segfault"), job("trivial")], LIMITS)
+
+    assert (await run(children, "trivial")).details["pid"]
+
+
+async def test_jobs_together_have_their_time_together(children: Children) -> None:
+    async with children.slot() as slot:
+        with pytest.raises(TimedOut):
+            await slot.run_all([job("trivial"), job("sleep")], dataclasses.replace(LIMITS, wall_s=0.2))
+
+
+@pytest.mark.parametrize("left", ["in/a", "work/a", "work/tmp/a"])
+async def test_a_seal_is_broken_by_whatever_lies_in_a_folder(tmp_path: Path, left: str) -> None:
+    _tree.make(tmp_path)
+    seal = _tree.Seal(tmp_path / "in", tmp_path / "work")
+    made_ns = max((tmp_path / name).stat().st_ctime_ns for name in ("in", "work", "work/tmp"))
+    await until(lambda: time.time_ns() - made_ns > 100_000_000)  # old enough to go by the times alone
+    assert seal.holds()
+    assert seal.holds()
+
+    (tmp_path / left).write_bytes(b"")
+    broken = not seal.holds()
+    (tmp_path / left).unlink()
+
+    assert broken
+    assert seal.holds()
+
+
+def test_a_link_in_place_of_a_folder_breaks_the_seal(tmp_path: Path) -> None:
+    _tree.make(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "work" / "tmp").rmdir()
+    (tmp_path / "work" / "tmp").symlink_to(tmp_path / "elsewhere")
+
+    assert not _tree.Seal(tmp_path / "in", tmp_path / "work").holds()
