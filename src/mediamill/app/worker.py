@@ -78,8 +78,9 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     scratch = settings.data / "scratch" / id
     _sweep(settings.data / "scratch")
     wanted = {"cpu": settings.slots or os.cpu_count() or 1, "gpu": 1, "io": settings.io_slots}
-    children = {
-        queue: Children(
+    children: dict[str, Children] = {}
+    for queue in queues:
+        children[queue] = Children(
             slots=wanted[queue],
             folder=scratch / queue,
             warm=None if queue == "cpu" else 1,
@@ -90,9 +91,8 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             readable=_readable(),
             programs=_programs(),
             environment=_tool_environment(),
+            beside=next(iter(children.values()), None),
         )
-        for queue in queues
-    }
     take: Batcher[Take, Taken | None] = Batcher(task_table.take, width=2)
     finish: Batcher[Finish, bool] = Batcher(task_table.finish, most=MOST_AT_ONCE)
     ticks = Ticks(task_table.progress)

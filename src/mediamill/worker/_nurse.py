@@ -214,6 +214,7 @@ class Nurse:
     """Starts children through the nursery, and a nursery when there is none."""
 
     def __init__(self, setup: Setup, environment: Mapping[str, str]) -> None:
+        self.pools = 0
         self._setup = setup
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None

@@ -287,6 +287,7 @@ class Children:
     listable: folders whose entries' names, at any depth, they may see.
     programs: folders of programs that they may start besides the system's.
     preload: modules imported before children are forked, if they are there; none may start a thread.
+    beside: a pool whose fork server starts these children too; what that one was told holds for both.
     """
 
     def __init__(
@@ -305,22 +306,22 @@ class Children:
         listable: Sequence[Path] = (),
         programs: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
+        beside: Children | None = None,
     ) -> None:
         self._folder = folder.resolve()
         self._recycle = (recycle_after_tasks, recycle_above_bytes)
         self._warm = slots if warm is None else warm
         self._require_sandbox = require_sandbox
-        self._nurse = Nurse(
-            Setup(
-                engines=engines,
-                kinds=kinds,
-                preload=list(preload),
-                readable=[str(path.resolve()) for path in readable],
-                listable=[str(path.resolve()) for path in listable],
-                programs=[str(path.resolve()) for path in programs],
-            ),
-            environment or {},
+        setup = Setup(
+            engines=engines,
+            kinds=kinds,
+            preload=list(preload),
+            readable=[str(path.resolve()) for path in readable],
+            listable=[str(path.resolve()) for path in listable],
+            programs=[str(path.resolve()) for path in programs],
         )
+        self._nurse: Nurse = beside._nurse if beside else Nurse(setup, environment or {})
+        self._nurse.pools += 1
         self._slots = [Slot(n, self._folder / f"slot-{n}", self._nurse) for n in range(slots)]
         self._free: list[Slot] = []
         self._places = asyncio.Semaphore(slots)
@@ -358,7 +359,9 @@ class Children:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
         await asyncio.gather(*(slot.close() for slot in self._slots))
-        await self._nurse.close()
+        self._nurse.pools -= 1
+        if not self._nurse.pools:
+            await self._nurse.close()
 
     @asynccontextmanager
     async def slot(self, owner: str = "") -> AsyncIterator[Slot]:
