@@ -40,6 +40,9 @@ class _FromFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+_ENGINE: dict[str, Any] = {"engine": True}
+
+
 class Settings(BaseSettings):
     """All settings. Sizes in bytes, times in seconds."""
 
@@ -102,9 +105,13 @@ class Settings(BaseSettings):
     require_sandbox: bool = Field(False, description="Refuse to start where the kernel has no Landlock.")
 
     # tools
-    ffmpeg: Path | None = Field(None, description="Another ffmpeg than the one that comes with the install.")
-    soffice: Path | None = Field(None, description="The soffice in LibreOffice's program folder; unset: looked for.")
-    fonts: Path | None = Field(None, description="Folder of further fonts for documents.")
+    ffmpeg: Path | None = Field(
+        None, description="Another ffmpeg than the one that comes with the install.", json_schema_extra=_ENGINE
+    )
+    soffice: Path | None = Field(
+        None, description="The soffice in LibreOffice's program folder; unset: looked for.", json_schema_extra=_ENGINE
+    )
+    fonts: Path | None = Field(None, description="Folder of further fonts for documents.", json_schema_extra=_ENGINE)
 
     # telling
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
@@ -121,6 +128,11 @@ class Settings(BaseSettings):
         if isinstance(networks, str):
             networks = tuple(part.strip() for part in networks.split(",") if part.strip())
         super().__init__(allow_networks=networks, **values)
+
+
+def for_engines() -> list[str]:
+    """Settings that engines read from the environment, in workers and in their children. No secret is among them."""
+    return [name for name, field in Settings.model_fields.items() if field.json_schema_extra == _ENGINE]
 
 
 def load(**given: Any) -> Settings:

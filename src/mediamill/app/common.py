@@ -80,7 +80,7 @@ def lifetimes(settings: Settings) -> dict[str, float | None]:
 
 def export_tools(settings: Settings) -> None:
     """Engines find the operator's tools in the environment, in this process and in the children."""
-    for name in ("ffmpeg", "soffice", "fonts"):
+    for name in config.for_engines():
         value = getattr(settings, name)
         if value is not None:
             os.environ[f"{config.PREFIX}{name.upper()}"] = str(value)

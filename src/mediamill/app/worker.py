@@ -219,7 +219,7 @@ def _programs() -> list[Path]:
 def _tool_environment() -> dict[str, str]:
     from mediamill.engines import office as suite
 
-    names = [f"{config.PREFIX}{name}" for name in ("FFMPEG", "FONTS")]
+    names = [f"{config.PREFIX}{name.upper()}" for name in config.for_engines()]
     found = {name: os.environ[name] for name in names if name in os.environ}
     if (office := suite.folder()) is not None:  # found here: a child sees too little of the machine to look for it
         found[suite.SETTING] = str(office / "soffice")

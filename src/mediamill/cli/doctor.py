@@ -233,15 +233,13 @@ def _network(settings: Settings) -> Iterator[Check]:
 def _engines(settings: Settings) -> Iterator[Check]:
     from mediamill import engines
 
-    converters, probers = engines.scan()
-    for converter in converters:
-        missing = converter.missing()
+    converters, probers, others = engines.scan()
+    every = {c.name: c.missing() for c in converters} | {engine.name: engine.missing() for engine in others}
+    for name, missing in every.items():
         if missing is not None:
-            yield Check(name=f"engine {converter.name}", state="warn", detail=missing.reason, fix=missing.remedy)
-    on = sum(converter.missing() is None for converter in converters)
-    yield Check(
-        name="engines", state="ok" if on else "fail", detail=f"{on} of {len(converters)}, {len(probers)} probers"
-    )
+            yield Check(name=f"engine {name}", state="warn", detail=missing.reason, fix=missing.remedy)
+    on = sum(missing is None for missing in every.values())
+    yield Check(name="engines", state="ok" if on else "fail", detail=f"{on} of {len(every)}, {len(probers)} probers")
 
 
 def _kinds(settings: Settings) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from mediamill.core.media import Facts
 
@@ -109,8 +109,57 @@ class Prober(Protocol):
         """Raises BadMedia when the bytes cannot be read as `mime`."""
 
 
+class Engine:
+    """Base of what a module of `engines/` lists in PROVIDES: one backend of a port, which is a subclass of this one.
+
+    The ports stand in `core/` beside what they speak of. The module must import in a few milliseconds.
+    """
+
+    name: ClassVar[str] = ""
+    rank: ClassVar[int] = 100
+    """Of those available for a port, the lowest is asked first."""
+    licence: ClassVar[str] = ""
+    """SPDX expression of the engine and of what it carries, for capabilities."""
+
+    def missing(self) -> Missing | None:
+        """Why it cannot work on this install, or None. Asked in the server too, so it starts nothing."""
+        return None
+
+
+E = TypeVar("E", bound=Engine)
+
+
+class Remote(Protocol):
+    """HTTP services that the operator has set up. The worker makes the call and adds the key; a child has no network
+    and sees no secret."""
+
+    def __call__(
+        self,
+        service: str,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        file: tuple[str, Path, str] | None = None,
+        method: str = "POST",
+        timeout_s: float = 120.0,
+    ) -> Any:
+        """The decoded JSON answer of `path` below the service's base URL.
+
+        service: "llm", "stt", "assemblyai". file: (form field, path in scratch or among the inputs, MIME type), sent
+        as multipart with `form`; with method PUT or no form, as the bare body. Raises ToolFailed for an answer that
+        says no, SourceUnreachable (retryable) when there is none, LimitExceeded when the file is too large to send.
+        """
+
+
 class Engines(Protocol):
     """The backends of this install, as kinds see them."""
+
+    def offering(self, port: type[E]) -> Sequence[E]:
+        """Every available engine of a port, the best first."""
+
+    def lacking(self, port: type[Engine]) -> Missing | None:
+        """Why no engine of a port is available, with the remedy; None when there is one."""
 
     def converter(self, pair: Pair) -> Converter | Missing | None:
         """The best available converter; Missing when only absent tools could; None when nothing ever could."""

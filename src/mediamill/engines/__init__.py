@@ -1,4 +1,5 @@
-"""One file per backend. A module with a `CONVERTER` turns formats into others, one with a `PROBER` reads facts.
+"""One file per backend. A module with a `CONVERTER` turns formats into others, one with a `PROBER` reads facts, and
+`PROVIDES` lists a module's engines of further ports.
 
 The folder is scanned; nothing else is edited to add one. Modules import their heavy libraries inside functions.
 Everything here runs in the sandboxed child, except `pairs`, `keys` and `missing`, which every start calls.
@@ -14,19 +15,38 @@ from pathlib import Path
 
 from mediamill.core import formats
 from mediamill.core.media import Facts
-from mediamill.core.ports import Converter, Missing, Pair, Prober, Tools
+from mediamill.core.ports import Converter, E, Engine, Missing, Pair, Prober, Tools
 
 
 class Installed:
     """The backends of this install. Implements core.ports.Engines."""
 
-    def __init__(self, converters: tuple[Converter, ...], probers: tuple[Prober, ...], tools: Tools) -> None:
+    def __init__(
+        self,
+        converters: tuple[Converter, ...],
+        probers: tuple[Prober, ...],
+        tools: Tools,
+        engines: tuple[Engine, ...] = (),
+    ) -> None:
+        self._engines = engines
         self._converters = converters
         self._probers = {family: prober for prober in probers for family in prober.families()}
         self._tools = tools
         self._asked: dict[str, Missing | None] = {}
 
-    def _missing(self, converter: Converter) -> Missing | None:
+    def offering(self, port: type[E]) -> Sequence[E]:
+        found = [engine for engine in self._engines if isinstance(engine, port) and self._missing(engine) is None]
+        return sorted(found, key=lambda engine: (engine.rank, engine.name))
+
+    def lacking(self, port: type[Engine]) -> Missing | None:
+        if self.offering(port):
+            return None
+        for engine in self._engines:
+            if isinstance(engine, port) and (missing := self._missing(engine)) is not None:
+                return missing
+        return Missing(reason=f"nothing here is a {port.__name__.lower()}.", remedy="Install the whole of Mediamill.")
+
+    def _missing(self, converter: Converter | Engine) -> Missing | None:
         # Asked of each as it comes up, once: some import a large library to answer, and a child needs one or two.
         if converter.name not in self._asked:
             self._asked[converter.name] = converter.missing()
@@ -59,7 +79,8 @@ class Installed:
         return found
 
     def absent(self) -> Mapping[str, Missing]:
-        return {c.name: missing for c in self._converters if (missing := self._missing(c)) is not None}
+        every: tuple[Converter | Engine, ...] = (*self._converters, *self._engines)
+        return {one.name: missing for one in every if (missing := self._missing(one)) is not None}
 
     def probe(self, path: Path, mime: str) -> Facts:
         family = formats.family(mime)
@@ -71,10 +92,11 @@ class Installed:
 
 
 @cache
-def scan() -> tuple[tuple[Converter, ...], tuple[Prober, ...]]:
-    """Every converter and prober in this folder."""
+def scan() -> tuple[tuple[Converter, ...], tuple[Prober, ...], tuple[Engine, ...]]:
+    """Every converter, prober and other engine in this folder."""
     converters: list[Converter] = []
     probers: list[Prober] = []
+    others: list[Engine] = []
     for module in pkgutil.iter_modules(__path__):
         if module.name.startswith("_"):
             continue
@@ -83,10 +105,11 @@ def scan() -> tuple[tuple[Converter, ...], tuple[Prober, ...]]:
             converters.append(loaded.CONVERTER)
         if hasattr(loaded, "PROBER"):
             probers.append(loaded.PROBER)
-    return tuple(converters), tuple(probers)
+        others.extend(getattr(loaded, "PROVIDES", ()))
+    return tuple(converters), tuple(probers), tuple(others)
 
 
 def open(tools: Tools) -> Installed:
     """The engines of this install, bound to a process runner."""
-    converters, probers = scan()
-    return Installed(converters, probers, tools)
+    converters, probers, others = scan()
+    return Installed(converters, probers, tools, others)

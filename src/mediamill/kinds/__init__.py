@@ -17,8 +17,9 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
-from mediamill.core.errors import Unsupported
-from mediamill.core.ports import Engines, Missing, Report
+from mediamill.core.errors import ToolFailed, Unsupported
+from mediamill.core.ports import Engines, Missing, Remote, Report
+from mediamill.core.tasks import Source
 
 Queue = Literal["cpu", "gpu", "io"]
 
@@ -65,14 +66,30 @@ class Result:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Publish(Protocol):
+    """Makes files available while the work goes on; they must not change any more, and are not returned again."""
+
+    def __call__(self, outputs: Sequence[Output]) -> None: ...
+
+
+def _nowhere(outputs: Sequence[Output]) -> None:
+    """Where there is nobody to show files to."""
+
+
+def _nobody(service: str, path: str, **request: Any) -> Any:
+    raise ToolFailed(f"The service {service} cannot be reached from here.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All a kind may touch."""
+    """All a kind may touch. `inputs`: the task's own, then what its options name (`Kind.attachments`), in order."""
 
     inputs: Sequence[Input]
     scratch: Path
     engines: Engines
     report: Report
+    publish: Publish = _nowhere
+    remote: Remote = _nobody
 
 
 class Kind(Protocol[O]):
@@ -108,6 +125,10 @@ class Kind(Protocol[O]):
     def check(self, options: O, inputs: Sequence[Hint], engines: Engines) -> O:
         """The options as they will be run; raises Invalid (or a subclass) with a dotted field."""
 
+    def attachments(self, options: O) -> Sequence[Source]:
+        """Files and URLs that the options name (a logo, a subtitle file): fetched as inputs are, and handed to `run`
+        after them."""
+
     def run(self, ctx: Context, options: O) -> Result:
         """Do the work. Raises a core `Failed` for anything that goes wrong."""
 
@@ -124,6 +145,9 @@ class Base(Generic[O]):
 
     def check(self, options: O, inputs: Sequence[Hint], engines: Engines) -> O:
         return options
+
+    def attachments(self, options: O) -> Sequence[Source]:
+        return ()
 
 
 @cache

@@ -78,11 +78,12 @@ class Tasks:
         if not least <= len(new.inputs) <= most:
             raise Invalid("inputs", f"{new.kind} takes {least if least == most else f'{least} to {most}'} inputs.")
         files = await self._inputs(caller, new.inputs)
-        options = self._options(kind, new, files)
+        options, attached = self._options(kind, new, files)
+        await self._inputs(caller, attached)
         name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
         id, fresh = await self._accept(
             Accept(
-                new=replace(new, options=options),
+                new=replace(new, options=options, inputs=[*new.inputs, *attached]),
                 project_id=caller.project_id,
                 queue=kind.queue,
                 label=name[:500],
@@ -182,7 +183,10 @@ class Tasks:
         old = await self._store.get(caller.project_id, id)
         if old.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"Task {id} is {old.state}; only failed and cancelled tasks can be retried.")
-        sources = [Source(file=i.file.id if i.file else None, url=i.url) for i in old.inputs]
+        kind = self._kinds(old.kind)
+        attached = len(kind.attachments(msgspec.convert(dict(old.options), kind.options)))
+        own = old.inputs[: len(old.inputs) - attached]
+        sources = [Source(file=i.file.id if i.file else None, url=i.url) for i in own]
         if any(s.file is None and s.url is None for s in sources):
             raise Conflict(f"An input of task {id} has expired.")
         task, _ = await self.create(
@@ -221,7 +225,10 @@ class Tasks:
                 raise Invalid(f"inputs.{n}", "needs a file or a url.")
         return found
 
-    def _options(self, kind: Any, new: NewTask, files: Sequence[File | None]) -> Mapping[str, Any]:
+    def _options(
+        self, kind: Any, new: NewTask, files: Sequence[File | None]
+    ) -> tuple[Mapping[str, Any], Sequence[Source]]:
+        """The options to run with, and what they name that is to be fetched."""
         try:
             options = msgspec.convert(dict(new.options), kind.options)
         except msgspec.ValidationError as error:
@@ -240,7 +247,7 @@ class Tasks:
                 error.field = f"options.{error.field}".rstrip(".")
             raise
         result: dict[str, Any] = msgspec.to_builtins(checked)
-        return result
+        return result, kind.attachments(checked)
 
 
 class NotUploaded(Invalid):
