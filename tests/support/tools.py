@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from mediamill.core.errors import TimedOut, ToolFailed
 
@@ -19,6 +22,14 @@ class Done:
 
     stdout: bytes
     stderr_tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Implements core.ports.Piped."""
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
 
 
 @dataclass
@@ -69,6 +80,57 @@ class PlainTools:
         if child.returncode not in ok:
             raise ToolFailed(f"{name} failed with status {child.returncode}.", tail)
         return Done(stdout=out[:stdout_limit_bytes], stderr_tail=tail)
+
+    @contextmanager
+    def spawn(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        name: str,
+        stdin: bool = False,
+        stdout: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        ok: Sequence[int] = (0,),
+        timeout_s: float | None = None,
+    ) -> Iterator[Raw]:
+        words = [str(word) for word in argv]
+        self.argvs.append(words)
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+                stderr=errors,
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                bufsize=0,
+            ) as child,
+        ):
+            timer = threading.Timer(timeout_s or self.timeout_s, child.kill)
+            timer.start()
+            broken: BaseException | None = None
+            try:
+                yield Raw(child.stdin, child.stdout)
+            except (BrokenPipeError, EOFError) as error:
+                broken = error
+            except BaseException:
+                child.kill()
+                raise
+            finally:
+                timer.cancel()
+            for end in (child.stdin, child.stdout):
+                if end is not None:
+                    with suppress(BrokenPipeError):
+                        end.close()
+            status = child.wait()
+            errors.seek(0)
+            if status not in ok:
+                tail = errors.read()[-TAIL_BYTES:].decode(errors="replace")
+                raise ToolFailed(f"{name} failed with status {status}.", tail)
+            if broken is not None:
+                raise broken
 
 
 def _talk(

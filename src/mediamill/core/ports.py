@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import IO, Any, ClassVar, Protocol, TypeVar
 
 from mediamill.core.media import Facts
 
@@ -38,6 +39,16 @@ class ToolRun(Protocol):
     def stderr_tail(self) -> str: ...
 
 
+class Piped(Protocol):
+    """A running program that its starter feeds or reads. Both pipes are unbuffered; close `stdin` to say the end."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+
+
 class Tools(Protocol):
     """The one way to start a program: argv only, own process group, limits, sandboxed to the job's folders."""
 
@@ -57,6 +68,24 @@ class Tools(Protocol):
         """Run to the end. `on_line(str)` gets each stdout line as it comes (progress).
 
         Raises ToolFailed with the stderr tail (exit status not in `ok`), TimedOut, LimitExceeded.
+        """
+
+    def spawn(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        name: str,
+        stdin: bool = False,
+        stdout: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        ok: Sequence[int] = (0,),
+        timeout_s: float | None = None,
+    ) -> AbstractContextManager[Piped]:
+        """A running program with raw pipes, for frames. Leaving the block closes them, waits and judges the end.
+
+        An exception in the block kills the program; a BrokenPipeError or EOFError that its death caused is replaced by
+        the reason of that death. Raises what `run` raises.
         """
 
 
