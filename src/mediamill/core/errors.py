@@ -13,6 +13,9 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  └─ LimitReached            (retry_after_s)
 ├─ Failed                     accepted work that did not succeed; `family` is input | tool | limit | source | internal
 │  ├─ BadMedia                input: the bytes cannot be read as what they claim to be
+│  │  ├─ NoVideo · NoSound    it has no such track
+│  │  └─ RangeEmpty           the part asked for lies beyond its end
+│  │  └─ NoSound              it can be read, and there is nothing to hear in it
 │  ├─ LimitExceeded           limit: memory, CPU seconds, output or scratch bytes
 │  ├─ TimedOut                limit: wall clock
 │  ├─ ToolFailed *            tool: a program or library crashed or said no without a better name
@@ -144,6 +147,30 @@ class BadMedia(Failed):
 
     code = "bad_media"
     family = "input"
+
+
+class NoSound(BadMedia):
+    """The work needs a sound track and the input has none."""
+
+    code = "no_audio_stream"
+
+
+class NoVideo(BadMedia):
+    """The input has no pictures, and the work needs some."""
+
+    code = "no_video_stream"
+
+
+class NoSound(BadMedia):
+    """The input has no sound, and the work needs some."""
+
+    code = "no_audio_stream"
+
+
+class RangeEmpty(BadMedia):
+    """The part asked for lies beyond the end of the input."""
+
+    code = "range_empty"
 
 
 class LimitExceeded(Failed):
