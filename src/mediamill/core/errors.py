@@ -161,12 +161,6 @@ class NoVideo(BadMedia):
     code = "no_video_stream"
 
 
-class NoSound(BadMedia):
-    """The input has no sound, and the work needs some."""
-
-    code = "no_audio_stream"
-
-
 class RangeEmpty(BadMedia):
     """The part asked for lies beyond the end of the input."""
 
