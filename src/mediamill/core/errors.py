@@ -15,7 +15,6 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ BadMedia                input: the bytes cannot be read as what they claim to be
 │  │  ├─ NoVideo · NoSound    it has no such track
 │  │  └─ RangeEmpty           the part asked for lies beyond its end
-│  │  └─ NoSound              it can be read, and there is nothing to hear in it
 │  ├─ LimitExceeded           limit: memory, CPU seconds, output or scratch bytes
 │  ├─ TimedOut                limit: wall clock
 │  ├─ ToolFailed *            tool: a program or library crashed or said no without a better name

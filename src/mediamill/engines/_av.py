@@ -73,6 +73,10 @@ class Video:
     interlaced: bool = False
     transfer: Literal["pq", "hlg"] | None = None
     alpha: bool = False
+    profile: str | None = None
+    level: str | None = None
+    varying: bool = False
+    """Whether frames come at unequal distances, as from a phone in the dark or a screen recorder."""
 
     @property
     def rgb(self) -> bool:
@@ -228,7 +232,27 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
         interlaced=bool(frame and frame.interlaced_frame),
         transfer="pq" if transfer == _PQ else "hlg" if transfer == _HLG else None,
         alpha=pixel_format.startswith(_ALPHA) or "1" in (tags.get("alpha_mode"), tags.get("ALPHA_MODE")),
+        profile=stream.codec_context.profile,
+        level=_level(stream.codec_context.codec.canonical_name, stream.codec_context.level),
+        varying=bool(stream.average_rate and stream.base_rate and _differ(stream.average_rate, stream.base_rate)),
     )
+
+
+def _differ(average: Fraction, base: Fraction) -> bool:
+    return abs(average / base - 1) > Fraction(1, 200)
+
+
+def _level(codec: str, number: int | None) -> str | None:
+    """A level as its standard writes it, from the number in the header; None for codecs that have none."""
+    if number is None or number < 0:
+        return None
+    if codec == "h264" and number > 8:
+        return "1b" if number == 9 else f"{number // 10}.{number % 10}"
+    if codec == "hevc" and number >= 30:
+        return f"{number // 30}.{number % 30 // 3}"
+    if codec == "av1" and number < 24:
+        return f"{2 + number // 4}.{number % 4}"
+    return None
 
 
 _ALPHA = ("rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "yuva")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from mediamill.core.errors import Invalid, LimitExceeded, RangeEmpty
+from mediamill.core.media import Placing as Placing
+from mediamill.core.media import Position as Position
+from mediamill.core.media import anchored as anchored
 
 MAX_SIDE_PX = 8192
 LATE_S = 0.1
@@ -18,39 +20,12 @@ Size = (
 )
 """Pixels, or a percentage of the input's same side as "50%"."""
 Fit = Literal["fill", "cover", "contain"]
-Position = Literal["center", "top", "bottom", "left", "right", "top_left", "top_right", "bottom_left", "bottom_right"]
 Word = Literal["very_low", "low", "medium", "high", "very_high"]
 WORDS: tuple[Word, ...] = ("very_low", "low", "medium", "high", "very_high")
 # The type beside the words is for the command line, which makes a flag that takes a word or a number of it.
 Quality = Annotated[Word, Meta(extra_json_schema={"type": "string"})] | Annotated[int, Meta(ge=0, le=100)]
 Colour = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}$")]
 Seconds = Annotated[float, Meta(ge=0, le=1_000_000)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placing:
-    """How a picture becomes another size: scaled to one size, then laid on a canvas of the wanted one.
-
-    `left` and `top` are where the scaled picture's corner comes to lie on the canvas: above 0 there is background
-    beside it, below 0 that much of it is cut away.
-    """
-
-    width_px: int
-    height_px: int
-    scaled_width_px: int
-    scaled_height_px: int
-    left_px: int = 0
-    top_px: int = 0
-
-    @property
-    def padded(self) -> bool:
-        """Whether background shows."""
-        return self.scaled_width_px < self.width_px or self.scaled_height_px < self.height_px
-
-    @property
-    def cropped(self) -> bool:
-        """Whether some of the picture is cut away."""
-        return self.scaled_width_px > self.width_px or self.scaled_height_px > self.height_px
 
 
 def level(quality: Word | int) -> int:
@@ -137,19 +112,6 @@ def placing(
         left_px=left,
         top_px=top,
     )
-
-
-def anchored(
-    canvas: tuple[int, int], piece: tuple[int, int], position: Position, *, even: bool = False
-) -> tuple[int, int]:
-    """(left, top) of a piece on a canvas; below 0 where the piece is the larger."""
-    words = position.split("_")
-    across = 0.0 if "left" in words else 1.0 if "right" in words else 0.5
-    down = 0.0 if "top" in words else 1.0 if "bottom" in words else 0.5
-    left, top = (canvas[0] - piece[0]) * across, (canvas[1] - piece[1]) * down
-    if even:
-        return int(left / 2) * 2, int(top / 2) * 2
-    return int(left), int(top)
 
 
 def whole(side: float, *, even: bool = False) -> int:
