@@ -180,6 +180,8 @@ class Page:
     ascending: bool = False
     after: Cursor | None = None
     before: Cursor | None = None
+    skip: int = 0
+    """Rows to leave out first: for pages by number, which cost more the further they lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,10 @@ class Filter:
     text: str | None = None
     started: bool | None = None
     """Of the unfinished, only those that have (not) been started before; finished tasks are not touched by it."""
+    attempted: bool | None = None
+    """Only those that a worker has (not) had in hand yet."""
+    storing: bool | None = None
+    """Only those whose results are (not) being stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

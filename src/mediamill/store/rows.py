@@ -176,6 +176,10 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
         conditions.append(f"t.dialect = ANY({put([clean(word) for word in filter.dialects])}::text[])")
     if filter.started is not None:
         conditions.append(f"(t.finished_at IS NOT NULL OR (t.started_at IS NOT NULL) = {put(filter.started)}::boolean)")
+    if filter.attempted is not None:
+        conditions.append(f"(t.attempt > 0) = {put(filter.attempted)}::boolean")
+    if filter.storing is not None:
+        conditions.append(f"(t.state = 'running' AND coalesce(t.stage, '') = 'store') = {put(filter.storing)}::boolean")
     words: list[tuple[str, Sequence[str]]] = []
     if filter.states is not None:
         words.append(("state", [state.value for state in filter.states]))
@@ -184,7 +188,7 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
     for column, values in words[1:]:
         conditions.append(f"t.{column} = ANY({put(list(values))}::text[])")
     where = " AND ".join(conditions)
-    limit = put(page.limit + 1)
+    limit = put(page.limit + 1 + page.skip)
     if words:
         # One short index walk for each word, merged: a filter that matches little must not read the whole project.
         column, values = words[0]
@@ -207,6 +211,9 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
         text = clean(filter.text)
         pattern = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         found = f"WHERE t.id = {put(text)} OR t.label ILIKE {put(f'%{pattern}%')} OR t.kind = {put(text)}"
+    if page.skip:
+        # Here and not below, where what is left out would be joined with its files first.
+        source = f"SELECT t.* FROM ({source}) t ORDER BY {order} LIMIT {limit} OFFSET {put(page.skip)}"
     return f"SELECT {TASK} FROM ({source}) t {found} ORDER BY {order} LIMIT {limit}", put.values
 
 
