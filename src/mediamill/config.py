@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     turbofiles_requests_per_minute: int | None = Field(
         300, ge=1, description="Calls a minute and key in the TurboFiles dialect, as the hosted service allows."
     )
+    ittybit_requests_per_minute: int | None = Field(
+        None, ge=1, description="Calls a minute and key in the Ittybit dialect; unset: no limit."
+    )
     tasks_in_flight: int | None = Field(None, ge=1, description="Unfinished tasks a project may have; unset: any.")
 
     # files
@@ -77,6 +80,9 @@ class Settings(BaseSettings):
     max_fetch_bytes: int = Field(16 << 30, ge=1, description="Largest source fetched by URL.")
     file_lifetime_s: float | None = Field(None, gt=0, description="Seconds files are kept; unset: until deleted.")
     turbofiles_lifetime_s: float | None = Field(48 * 3600.0, gt=0, description="The same for TurboFiles files.")
+    ittybit_lifetime_s: float | None = Field(
+        None, gt=0, description="The same for Ittybit files; unset: until deleted."
+    )
     upload_url_s: float = Field(3600.0, gt=0, description="Seconds a signed upload URL is good for.")
     download_url_s: float = Field(86400.0, gt=0, description="Seconds a signed download URL is good for.")
     resumable_upload_s: float = Field(86400.0, gt=0, description="Seconds an unfinished resumable upload is kept.")
