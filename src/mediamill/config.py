@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     signing_secret: SecretStr | None = Field(
         None, description="Secret of signed URLs, the same on all servers; unset: one is kept in the database."
     )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Key that secrets are sealed with at rest (openssl rand -base64 32), the same on all machines; "
+        "several by commas: the first seals, all open. Unset: one is kept in the data folder.",
+    )
     requests_per_minute: int | None = Field(None, ge=1, description="Calls a minute and key; unset: no limit.")
     turbofiles_requests_per_minute: int | None = Field(
         300, ge=1, description="Calls a minute and key in the TurboFiles dialect, as the hosted service allows."

@@ -4,9 +4,11 @@ MediamillError                code, retryable; str() is safe to show a caller
 ├─ Rejected                   the request cannot be taken
 │  ├─ Invalid                 (field, reason)
 │  │  ├─ Unsupported          this pair, kind or option cannot be done at all
-│  │  └─ Unavailable          could be done, but not on this install (remedy says how)
+│  │  ├─ Unavailable          could be done, but not on this install (remedy says how)
+│  │  └─ ConnectionRequired   an s3:// URL, and no connection to open it with
 │  ├─ NotFound · Conflict · Denied
 │  │  ├─ IdempotencyMismatch  (Conflict) the key was used for another body
+│  │  ├─ Paused               (Conflict) the automation is switched off
 │  │  ├─ Unauthorized         (Denied) no or bad credentials
 │  │  └─ Expired              (Denied) a signed URL whose time or signature is off
 │  ├─ TooLarge                a size limit
@@ -20,6 +22,8 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ ToolFailed *            tool: a program or library crashed or said no without a better name
 │  ├─ SourceRefused           source: an address or an answer that is never allowed
 │  ├─ SourceUnreachable *     source: a fetch that may work later
+│  ├─ DestinationFailed       source: a bucket that would not take a result
+│  │  └─ DestinationAway *    it could not be reached, or was too busy
 │  ├─ WorkerLost *            internal: the process doing the work went away
 │  └─ Cancelled               the caller asked for it
 └─ Misconfigured              names the setting, the value's format and the doc page; stops the start
@@ -71,6 +75,15 @@ class Unavailable(Invalid):
         self.remedy = remedy
 
 
+class ConnectionRequired(Invalid):
+    """An s3:// URL needs a connection, none is named, and the project has no default."""
+
+    code = "connection_required"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(field, "is in a bucket: name a connection, or make one the project's default.")
+
+
 class NotFound(Rejected):
     """No such thing for this caller; another project's ids answer the same."""
 
@@ -92,6 +105,12 @@ class IdempotencyMismatch(Conflict):
     """The idempotency key was used before with a different body."""
 
     code = "idempotency_mismatch"
+
+
+class Paused(Conflict):
+    """The automation is switched off."""
+
+    code = "automation_paused"
 
 
 class Denied(Rejected):
@@ -204,6 +223,19 @@ class SourceUnreachable(Failed):
 
     code = "source_unreachable"
     family = "source"
+    retryable = True
+
+
+class DestinationFailed(Failed):
+    """The bucket that was to get the result refused it, or its address is one we never speak to."""
+
+    code = "destination_failed"
+    family = "source"
+
+
+class DestinationAway(DestinationFailed):
+    """The bucket that was to get the result could not be reached; it may later."""
+
     retryable = True
 
 

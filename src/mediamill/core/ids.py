@@ -11,8 +11,10 @@ RunId = NewType("RunId", str)
 FileId = NewType("FileId", str)
 ProjectId = NewType("ProjectId", str)
 KeyId = NewType("KeyId", str)
+ConnectionId = NewType("ConnectionId", str)
+AutomationId = NewType("AutomationId", str)
 
-Noun = Literal["task", "run", "file", "project", "key", "event", "upload", "attempt"]
+Noun = Literal["task", "run", "file", "project", "key", "event", "upload", "attempt", "connection", "automation"]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX: dict[Noun, str] = {
     "task": "t",
@@ -23,6 +25,8 @@ _PREFIX: dict[Noun, str] = {
     "event": "e",
     "upload": "u",
     "attempt": "a",
+    "connection": "c",
+    "automation": "o",
 }
 
 

@@ -52,6 +52,8 @@ class Source:
     file: str | None = None
     url: str | None = None
     filename: str | None = None
+    connection: str | None = None
+    """Whose credentials open an s3:// URL; the project's default is filled in when the task is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,7 @@ class Input:
 
     file: File | None
     url: str | None
+    connection: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,9 @@ t.id, t.project_id, t.run_id, t.kind, t.dialect, t.state, t.stage, t.progress, t
 t.priority, t.not_before, t.attempt, t.attempts_left, t.max_attempts, t.cancel_requested, t.error, t.details,
 t.retry_of, t.created_at, t.updated_at, t.started_at, t.finished_at,
 CASE WHEN t.inputs = '[]' THEN t.inputs ELSE (
-    SELECT jsonb_agg(jsonb_build_object('url', x.i ->> 'url', 'file', to_jsonb(f)) ORDER BY x.n)
+    SELECT jsonb_agg(
+        jsonb_build_object('url', x.i ->> 'url', 'connection', x.i ->> 'connection', 'file', to_jsonb(f)) ORDER BY x.n
+    )
     FROM jsonb_array_elements(t.inputs) WITH ORDINALITY AS x (i, n)
     LEFT JOIN files f ON f.id = x.i ->> 'file' AND {_LIVE}
 ) END AS inputs,
@@ -86,6 +88,11 @@ def _attempt(row: Row) -> Attempt:
     )
 
 
+def _input(row: Row) -> Input:
+    found = file(row["file"]) if row["file"] else None
+    return Input(file=found, url=row.get("url"), connection=row.get("connection"))
+
+
 def task(row: Row) -> Task:
     """A row selected by TASK or TASK_WITH_ATTEMPTS."""
     return Task(
@@ -108,7 +115,7 @@ def task(row: Row) -> Task:
         cancel_requested=row["cancel_requested"],
         error=_failure(row["error"]),
         details=row["details"],
-        inputs=[Input(file=file(i["file"]) if i["file"] else None, url=i.get("url")) for i in row["inputs"]],
+        inputs=[_input(i) for i in row["inputs"]],
         outputs=[Output(file=file(o["file"]) if o["file"] else None, role=o["role"]) for o in row["outputs"]],
         attempts=[_attempt(a) for a in row.get("attempts") or ()],
         retry_of=row["retry_of"],
@@ -215,6 +222,16 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
         # Here and not below, where what is left out would be joined with its files first.
         source = f"SELECT t.* FROM ({source}) t ORDER BY {order} LIMIT {limit} OFFSET {put(page.skip)}"
     return f"SELECT {TASK} FROM ({source}) t {found} ORDER BY {order} LIMIT {limit}", put.values
+
+
+def list_plain(table: str, columns: str, project_id: str, page: Page) -> tuple[str, list[Any]]:
+    """As `list_tasks`, for a table that only has a project's rows in the order they were made."""
+    put = _Arguments()
+    conditions = [f"x.project_id = {put(project_id)}"]
+    window, direction = _window(page, "x", put)
+    where = " AND ".join(conditions + window)
+    order = f"x.created_at {direction}, x.id {direction}"
+    return f"SELECT {columns} FROM {table} x WHERE {where} ORDER BY {order} LIMIT {put(page.limit + 1)}", put.values
 
 
 def list_files(project_id: str, page: Page) -> tuple[str, list[Any]]:
