@@ -24,7 +24,8 @@ from mediamill.store.batch import Batcher
 from mediamill.store.files import Files as FileTable
 from mediamill.store.keys import Keys as KeyTable
 from mediamill.store.listen import listen
-from mediamill.store.tasks import WAKE
+from mediamill.store.notices import WAKE
+from mediamill.store.runs import Runs as RunTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
@@ -48,6 +49,7 @@ async def api(
     from mediamill.service import Service
     from mediamill.service.files import Files
     from mediamill.service.keys import Keys
+    from mediamill.service.runs import Runs
     from mediamill.service.signing import Signer
     from mediamill.service.tasks import Tasks
     from mediamill.service.uploads import Uploads
@@ -84,19 +86,21 @@ async def api(
         max_bytes=settings.max_upload_bytes,
         lifetime_s=lambda dialect: lasting.get(dialect),
     )
+    tasks = Tasks(
+        store=task_table,
+        accept=accept,
+        read=read,
+        files=input_files,
+        kinds=kinds.named,
+        hint=kinds.Hint,
+        engines=here,
+        check_url=client.check_url,
+        watch=watch,
+        in_flight_limit=settings.tasks_in_flight,
+    )
     service = Service(
-        tasks=Tasks(
-            store=task_table,
-            accept=accept,
-            read=read,
-            files=input_files,
-            kinds=kinds.named,
-            hint=kinds.Hint,
-            engines=here,
-            check_url=client.check_url,
-            watch=watch,
-            in_flight_limit=settings.tasks_in_flight,
-        ),
+        tasks=tasks,
+        runs=Runs(store=RunTable(pool), check=tasks.check, watch=watch),
         files=files,
         uploads=Uploads(
             store=UploadTable(pool),

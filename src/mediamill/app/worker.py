@@ -28,9 +28,10 @@ from mediamill.core.dispatch import Finish, Take, Taken
 from mediamill.core.files import File
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
+from mediamill.store.ending import MOST_AT_ONCE
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
-from mediamill.store.tasks import CANCEL, MOST_AT_ONCE
+from mediamill.store.notices import CANCEL
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mediamill.core.files import NewFile
+from mediamill.core.runs import NewRun
 from mediamill.core.tasks import Failure, NewTask, State, Task
 
 FILE_JOB = "file:"
@@ -25,6 +26,15 @@ class Accept:
     body_hash: bytes | None = None
     scope: str = ""
     in_flight_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptRun:
+    """A checked run to write; `items` stand beside the nodes of `new`."""
+
+    new: NewRun
+    project_id: str
+    items: Sequence[Accept]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +94,8 @@ class Finish:
     """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
     lifetime_s: float | None = None
     stages: Stages = ()
+    lone: bool = False
+    """Whether the task is known to be alone in its run, so that nothing waits for it."""
 
 
 class Unwritable(ValueError):

@@ -9,7 +9,14 @@ class EventType(StrEnum):
     """One word a change; dialects have their own names for these."""
 
     TASK_CREATED = "task.created"
+    TASK_STARTED = "task.started"
+    TASK_UPDATED = "task.updated"  # a result was published early
     TASK_SUCCEEDED = "task.succeeded"
     TASK_FAILED = "task.failed"
     TASK_CANCELLED = "task.cancelled"
+    RUN_CREATED = "run.created"
+    RUN_UPDATED = "run.updated"
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_FAILED = "run.failed"
+    RUN_CANCELLED = "run.cancelled"
     FILE_READY = "file.ready"

@@ -156,6 +156,16 @@ class Task:
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    parent_id: str | None = None
+    """The task whose `next` it is, in a run of several."""
+    place: int | None = None
+    """In the order of a run of several; None for a task alone in its run."""
+    ref: str | None = None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether a condition before it was not met: it is cancelled, and its run is none the worse."""
+        return bool(self.details.get("skipped"))
 
     @property
     def result(self) -> File | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mediamill.service.files import Files
 from mediamill.service.keys import Keys
+from mediamill.service.runs import Runs
 from mediamill.service.tasks import Tasks
 from mediamill.service.uploads import Uploads
 from mediamill.service.watch import Watch
@@ -19,4 +20,5 @@ class Service:
     files: Files
     uploads: Uploads
     keys: Keys
+    runs: Runs
     watch: Watch

@@ -70,29 +70,34 @@ class Tasks:
 
         Raises Invalid with a dotted field, NotFound for an unknown input file, IdempotencyMismatch, LimitReached.
         """
+        id, fresh = await self._accept(await self.check(caller, new))
+        return await self._read(id), fresh
+
+    async def check(self, caller: Caller, new: NewTask, *, inherits: bool = False) -> Accept:
+        """A request made into a task to write; nothing is written yet. Raises as `create`.
+
+        inherits: its first input will be what another task makes.
+        """
         kind = self._kinds(new.kind)
         if (missing := kind.missing(self._engines)) is not None:
             raise Unavailable("kind", f"The kind {new.kind} is off here: {missing.reason}", missing.remedy)
         _check_numbers(new)
         least, most = kind.inputs
-        if not least <= len(new.inputs) <= most:
+        if not least <= len(new.inputs) + inherits <= most:
             raise Invalid("inputs", f"{new.kind} takes {least if least == most else f'{least} to {most}'} inputs.")
         files = await self._inputs(caller, new.inputs)
         options, attached = self._options(kind, new, files)
         await self._inputs(caller, attached)
         name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
-        id, fresh = await self._accept(
-            Accept(
-                new=replace(new, options=options, inputs=[*new.inputs, *attached]),
-                project_id=caller.project_id,
-                queue=kind.queue,
-                label=name[:500],
-                body_hash=_body_hash(new) if new.idempotency_key is not None else None,
-                scope=new.dialect,
-                in_flight_limit=self._in_flight_limit,
-            )
+        return Accept(
+            new=replace(new, options=options, inputs=[*new.inputs, *attached]),
+            project_id=caller.project_id,
+            queue=kind.queue,
+            label=name[:500],
+            body_hash=body_hash(new) if new.idempotency_key is not None else None,
+            scope=new.dialect,
+            in_flight_limit=self._in_flight_limit,
         )
-        return await self._read(id), fresh
 
     async def get(self, caller: Caller, id: str) -> Task:
         """One task with its attempts. Raises NotFound."""
@@ -296,7 +301,8 @@ def _nested(value: Any) -> int:
     return depth
 
 
-def _body_hash(new: NewTask) -> bytes:
+def body_hash(new: NewTask) -> bytes:
+    """Tells one request from another under the same idempotency key."""
     encoder = msgspec.json.Encoder(order="deterministic")
     body = {
         "kind": new.kind,

@@ -18,7 +18,7 @@ _LIVE = "f.state <> 'gone' AND (f.expires_at IS NULL OR f.expires_at > now())"
 TASK = f"""
 t.id, t.project_id, t.run_id, t.kind, t.dialect, t.state, t.stage, t.progress, t.options, t.extra, t.metadata,
 t.priority, t.not_before, t.attempt, t.attempts_left, t.max_attempts, t.cancel_requested, t.error, t.details,
-t.retry_of, t.created_at, t.updated_at, t.started_at, t.finished_at,
+t.retry_of, t.parent_id, t.place, t.ref, t.created_at, t.updated_at, t.started_at, t.finished_at,
 CASE WHEN t.inputs = '[]' THEN t.inputs ELSE (
     SELECT jsonb_agg(
         jsonb_build_object('url', x.i ->> 'url', 'connection', x.i ->> 'connection', 'file', to_jsonb(f)) ORDER BY x.n
@@ -37,18 +37,20 @@ TASK_WITH_ATTEMPTS = f"""{TASK},
 """
 
 
-def _instant(value: datetime | str | None) -> datetime | None:
+def instant(value: datetime | str | None) -> datetime | None:
+    """An instant out of a column or out of JSON."""
     # A column of its own comes as a datetime, one inside to_jsonb as ISO text.
     return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def _at(value: datetime | str) -> datetime:
-    found = _instant(value)
+    found = instant(value)
     assert found is not None
     return found
 
 
-def _failure(value: Row | None) -> Failure | None:
+def failure(value: Row | None) -> Failure | None:
+    """An `error` column."""
     return Failure(**value) if value else None
 
 
@@ -69,7 +71,7 @@ def file(row: Row) -> File:
         dialect=row["dialect"],
         created_at=_at(row["created_at"]),
         updated_at=_at(row["updated_at"]),
-        expires_at=_instant(row["expires_at"]),
+        expires_at=instant(row["expires_at"]),
     )
 
 
@@ -82,8 +84,8 @@ def _attempt(row: Row) -> Attempt:
         stage=row["stage"],
         stages=[Stage(name=name, started_at=started_at + timedelta(seconds=s)) for name, s in row["stages"]],
         started_at=started_at,
-        finished_at=_instant(row["finished_at"]),
-        error=_failure(row["error"]),
+        finished_at=instant(row["finished_at"]),
+        error=failure(row["error"]),
         log=row["log"],
     )
 
@@ -113,7 +115,7 @@ def task(row: Row) -> Task:
         attempts_left=row["attempts_left"],
         max_attempts=row["max_attempts"],
         cancel_requested=row["cancel_requested"],
-        error=_failure(row["error"]),
+        error=failure(row["error"]),
         details=row["details"],
         inputs=[_input(i) for i in row["inputs"]],
         outputs=[Output(file=file(o["file"]) if o["file"] else None, role=o["role"]) for o in row["outputs"]],
@@ -123,6 +125,9 @@ def task(row: Row) -> Task:
         updated_at=row["updated_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        parent_id=row["parent_id"],
+        place=row["place"],
+        ref=row["ref"],
     )
 
 
@@ -242,3 +247,26 @@ def list_files(project_id: str, page: Page) -> tuple[str, list[Any]]:
     where = " AND ".join(conditions + window)
     order = f"f.created_at {direction}, f.id {direction}"
     return f"SELECT f.* FROM files f WHERE {where} ORDER BY {order} LIMIT {put(page.limit + 1)}", put.values
+
+
+def list_runs(
+    project_id: str, page: Page, columns: str, states: Sequence[str] | None, created_by: str | None
+) -> tuple[str, list[Any]]:
+    """As `list_tasks`, for the runs of a project; `columns` of `r`."""
+    put = _Arguments()
+    conditions = [f"r.project_id = {put(project_id)}"]
+    if created_by is not None:
+        conditions.append(f"r.created_by = {put(clean(created_by))}")
+    window, direction = _window(page, "r", put, "state" if states is not None else None)
+    where = " AND ".join(conditions + window)
+    order = f"r.created_at {direction}, r.id {direction}"
+    limit = put(page.limit + 1)
+    source = f"SELECT r.* FROM runs r WHERE {where} ORDER BY {order} LIMIT {limit}"
+    if states is not None:  # as in list_tasks: a short index walk for each word, merged
+        bounds = [f"r.state {sign}= w.word" for sign in "><" if not any(f") {sign} (" in part for part in window)]
+        source = (
+            f"SELECT r.* FROM unnest({put(list(states))}::text[]) AS w (word) CROSS JOIN LATERAL ("
+            f"SELECT r.* FROM runs r WHERE {' AND '.join([where, *bounds])} "
+            f"ORDER BY r.state {direction}, {order} LIMIT {limit}) r"
+        )
+    return f"SELECT {columns} FROM ({source}) r ORDER BY {order} LIMIT {limit}", put.values

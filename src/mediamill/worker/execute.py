@@ -152,7 +152,8 @@ class Executor:
                 live.cancelled = True
             finish = await self._work(taken, live, queue)
             self._tick.forget(taken.fence)
-            await self._record(replace(finish, stages=live.stages) if live.stages else finish, taken)
+            finish = replace(finish, stages=live.stages, lone=taken.task.place is None)
+            await self._record(finish, taken)
         finally:
             if self._live.get(task_id) is live:
                 del self._live[task_id]

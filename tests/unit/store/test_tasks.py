@@ -152,7 +152,7 @@ async def test_finish_writes_state_files_event_and_clears_the_queue(db: Bench) -
     assert task.result is not None
     assert task.result.expires_at is not None
     assert task.details == {"engine": "e"}
-    assert await db.events(id) == ["task.created", "task.succeeded"]
+    assert await db.events(id) == ["task.created", "task.started", "task.succeeded"]
     assert await db.job_of(id) is None
 
 
@@ -186,7 +186,7 @@ async def test_task_whose_last_attempt_is_lost_fails_with_the_reason(db: Bench) 
     assert task.error is not None
     assert (task.error.code, task.attempts[0].state) == ("worker_lost", "lost")
     assert await db.job_of(id) is None
-    assert await db.events(id) == ["task.created", "task.failed"]
+    assert await db.events(id) == ["task.created", "task.started", "task.failed"]
 
 
 async def test_retry_is_put_back_with_its_delay_and_shows_no_error_yet(db: Bench) -> None:
@@ -234,7 +234,7 @@ async def test_cancel_of_a_running_task_asks_its_worker(db: Bench) -> None:
     await db.finish(taken, State.CANCELLED)
 
     assert await db.tasks.cancel(PROJECT, id) is State.CANCELLED
-    assert await db.events(id) == ["task.created", "task.cancelled"]
+    assert await db.events(id) == ["task.created", "task.started", "task.cancelled"]
 
 
 async def test_cancelled_task_whose_worker_died_ends_cancelled(db: Bench) -> None:
