@@ -32,6 +32,7 @@ class Store(Protocol):
     async def cancel(self, project_id: str, id: str) -> State: ...
     async def get(self, project_id: str, id: str) -> Task: ...
     async def list(self, project_id: str, page: Page, filter: Filter) -> TaskList: ...
+    async def count(self, project_id: str, filter: Filter, most: int) -> int: ...
 
 
 class Tasks:
@@ -175,6 +176,10 @@ class Tasks:
     async def list(self, caller: Caller, page: Page, filter: Filter) -> TaskList:
         """One page of the project's tasks."""
         return await self._store.list(caller.project_id, page, filter)
+
+    async def count(self, caller: Caller, filter: Filter, most: int) -> int:
+        """How many tasks there are, at most `most`."""
+        return await self._store.count(caller.project_id, filter, most)
 
     async def cancel(self, caller: Caller, id: str, *, wait_s: float = 2.0) -> Task:
         """Stop a task; the answer waits a moment for running work to be gone. Raises NotFound, Conflict."""

@@ -253,6 +253,12 @@ class Tasks:
         found = [rows.task(row) for row in await self._pool.fetch(sql, *arguments)]
         return TaskList(items=rows.in_order(found, page), more=len(found) > page.limit)
 
+    async def count(self, project_id: str, filter: Filter, most: int) -> int:
+        """How many tasks a list has, counted up to `most`."""
+        sql, arguments = rows.list_tasks(project_id, Page(limit=most - 1), filter)
+        found: int = await self._pool.fetchval(f"SELECT count(*) FROM ({sql}) x", *arguments)
+        return found
+
 
 async def _give_up(connection: Any, id: str, *, cancelled: bool) -> None:
     """End a task whose last attempt was lost, or whose worker died before it could stop it."""
