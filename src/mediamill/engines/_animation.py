@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,32 @@ def animated(source: Path, mime: str, target_mime: str) -> bool:
         return bool(getattr(image, "is_animated", False))
 
 
-def convert(source: Path, mime: str, target: Path, target_mime: str, wishes: Wishes, report: Report) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What is done to every frame after it was scaled and brought to sRGB, and the size and look of what comes out."""
+
+    frame: Callable[[Any], Any]
+    size: tuple[int, int]
+    see_through: bool
+
+
+def convert(
+    source: Path,
+    mime: str,
+    target: Path,
+    target_mime: str,
+    wishes: Wishes,
+    report: Report,
+    change: Change | None = None,
+) -> int:
     """Write the animation; returns the number of frames. Raises BadMedia, LimitExceeded."""
     with open_pillow(source, mime) as image:
-        return _convert(image, mime, target, target_mime, wishes, report)
+        return _convert(image, mime, target, target_mime, wishes, report, change)
 
 
-def _convert(image: Any, mime: str, target: Path, target_mime: str, wishes: Wishes, report: Report) -> int:
+def _convert(
+    image: Any, mime: str, target: Path, target_mime: str, wishes: Wishes, report: Report, change: Change | None
+) -> int:
     first = 1 if getattr(image, "default_image", False) else 0  # an APNG's still for readers that know no better
     count = image.n_frames - first
     most = _MOST_PIXELS.get(target_mime, MAX_ANIMATION_PIXELS)
@@ -57,10 +76,18 @@ def _convert(image: Any, mime: str, target: Path, target_mime: str, wishes: Wish
     check_size(size[0], size[1], count, most)
     survey = _survey(image, first, count)
     icc = image.info.get("icc_profile")
-    keeps = icc if target_mime in ("image/webp", "image/avif") or mime == target_mime == "image/png" else None
+    keeps = (
+        icc
+        if change is None and (target_mime in ("image/webp", "image/avif") or mime == target_mime == "image/png")
+        else None
+    )
     frames = _frames(image, first, count, turned, size)
     if icc and not keeps:
         frames = (to_srgb(frame, icc) for frame in frames)
+    if change is not None:
+        check_size(*change.size, count, most)
+        survey = replace(survey, see_through=survey.see_through or change.see_through)
+        frames = map(change.frame, frames)
     if target_mime == "image/gif":
         frames = (paletted(frame) for frame in frames)
     start = next(frames)
