@@ -38,6 +38,17 @@ class File:
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
+    media_id: str | None = None
+    """The media it belongs to: an original and what was made of it."""
+    task_id: str | None = None
+    """The task that made it, or that is to fetch it."""
+    made_by: str | None = None
+    """The kind of that task."""
+    folder: str | None = None
+    ref: str | None = None
+    original: bool = False
+    metadata: Mapping[str, Any] | None = None
+    created_by: str | None = None
 
     @property
     def ready(self) -> bool:

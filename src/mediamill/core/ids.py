@@ -14,12 +14,13 @@ KeyId = NewType("KeyId", str)
 ConnectionId = NewType("ConnectionId", str)
 AutomationId = NewType("AutomationId", str)
 
-Noun = Literal["task", "run", "file", "project", "key", "event", "upload", "attempt", "connection", "automation"]
+Noun = Literal["task", "run", "file", "media", "project", "key", "event", "upload", "attempt", "connection", "automation"]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX: dict[Noun, str] = {
     "task": "t",
     "run": "r",
     "file": "f",
+    "media": "m",
     "project": "p",
     "key": "k",
     "event": "e",
