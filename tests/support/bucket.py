@@ -31,6 +31,8 @@ class Bucket:
     url: str
     endpoint: str
     folder: Path
+    direct: str
+    """The endpoint without what we put before it in this process: for measuring; ranges are answered wrongly."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -63,7 +65,7 @@ def running() -> Iterator[Bucket]:
     threading.Thread(target=front.serve_forever, daemon=True).start()
     try:
         until(lambda: _answers(f"http://127.0.0.1:{port}"), what="the bucket")
-        yield Bucket("s3://mill/files", f"http://127.0.0.1:{front.server_address[1]}", folder)
+        yield Bucket("s3://mill/files", f"http://127.0.0.1:{front.server_address[1]}", folder, f"http://127.0.0.1:{port}")
     finally:
         front.shutdown()
         front.server_close()

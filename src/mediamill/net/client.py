@@ -23,6 +23,8 @@ from mediamill.net.values import Answer, Fetched, Limits, Resolver
 if TYPE_CHECKING:
     import httpcore
 
+    from mediamill.net.tunnel import Tunnel
+
 USER_AGENT = f"mediamill/{__version__}"
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -128,6 +130,22 @@ class Client:
                 )
         except TimeoutError as error:
             raise SourceUnreachable(f"The address gave no answer within {timeout_s:g} s.") from error
+
+    async def check_host(self, url: str) -> None:
+        """Resolve and judge the host of a URL. Raises SourceRefused, SourceUnreachable; a connection judges anew."""
+        try:
+            async with asyncio.timeout(self._limits.connect_timeout_s):
+                await self._guard.addresses(_parse(url).host)
+        except TimeoutError as error:
+            raise SourceUnreachable("The host could not be resolved in time.") from error
+
+    def tunnel(self) -> Tunnel:
+        """A guarded way out for a library that makes its own connections."""
+        from mediamill.net.tunnel import Tunnel
+
+        return Tunnel(
+            self._guard, connect_timeout_s=self._limits.connect_timeout_s, silent_s=self._limits.read_timeout_s
+        )
 
     async def close(self) -> None:
         """Let go of the resolver's threads. Exchanges under way are not ended; cancel their tasks for that."""
