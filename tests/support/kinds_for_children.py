@@ -73,6 +73,27 @@ def copy(ctx: Context, given: Given) -> Result:
     return Result(outputs=[Output(path=target, mime="text/plain", filename=source.filename)], details={"ok": True})
 
 
+def show(ctx: Context, given: Given) -> Result:
+    for name in ("one", "two"):
+        path = ctx.scratch / name
+        path.write_text(name)
+        ctx.publish([Output(path=path, mime="text/plain", filename=f"{name}.txt", role="early")])
+    return Result(outputs=[])
+
+
+def ask(ctx: Context, given: Given) -> Result:
+    sent = ctx.scratch / "sent"
+    sent.write_bytes(b"words")
+    said = ctx.remote("echo", "/path", form={"a": "b"}, file=("file", sent, "text/plain"))
+    again = ctx.remote("echo", "/path", json={"n": 1})
+    return Result(outputs=[], details={"said": said, "again": again})
+
+
+def ask_with_anothers_file(ctx: Context, given: Given) -> Result:
+    ctx.remote("echo", "/path", file=("file", Path("/etc/passwd"), "text/plain"))
+    return Result(outputs=[])
+
+
 def progress(ctx: Context, given: Given) -> Result:
     for stage in ("fetch", "work", "encode"):
         for step in range(given.count):

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,30 @@ def net_of(settings: Settings) -> Any:
     return net.Client(allow_networks=settings.allow_networks, limits=limits)
 
 
+def net_for_services() -> Any:
+    """The client for services that the operator has set up: wherever they are, and however long they think."""
+    everywhere = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+    return net.Client(allow_networks=everywhere, limits=net.Limits(read_timeout_s=3600.0))
+
+
+def services_of(settings: Settings) -> dict[str, Any]:
+    """Each service with a base URL: the settings NAME_base_url and NAME_api_key, found by their names."""
+    from mediamill.worker.services import Service
+
+    found = {}
+    for setting in Settings.model_fields:
+        name, _, rest = setting.rpartition("_base_url")
+        if name and not rest and (base_url := getattr(settings, setting)):
+            key = getattr(settings, f"{name}_api_key", None)
+            headers = {} if key is None else {"authorization": _credential(name, key.get_secret_value())}
+            found[name] = Service(base_url=str(base_url), headers=headers)
+    return found
+
+
+def _credential(service: str, key: str) -> str:
+    return key if service == "assemblyai" else f"Bearer {key}"  # which takes its key bare
+
+
 def lifetimes(settings: Settings) -> dict[str, float | None]:
     """How long files are kept, by the dialect they were made in."""
     own = {
@@ -95,6 +120,9 @@ class _NoTools:
     """The server starts no program: it only asks what could be started."""
 
     def run(self, argv: Sequence[str | Path], *, name: str, **_: Any) -> ToolRun:
+        raise ToolFailed(f"{name} runs in workers only.")
+
+    def spawn(self, argv: Sequence[str | Path], *, name: str, **_: Any) -> Any:
         raise ToolFailed(f"{name} runs in workers only.")
 
 

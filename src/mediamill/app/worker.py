@@ -19,15 +19,20 @@ from mediamill.app.common import (
     database,
     export_tools,
     lifetimes,
+    net_for_services,
     net_of,
     run,
+    services_of,
 )
+from mediamill.app.deliver import QUEUE as WEBHOOKS
+from mediamill.app.deliver import Postroom, deliver
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Finish, Take, Taken
 from mediamill.core.files import File
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
+from mediamill.store.deliveries import WOKEN, Deliveries
 from mediamill.store.ending import MOST_AT_ONCE
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
@@ -46,7 +51,8 @@ def work(*, queues: Sequence[str] | None = None, slots: int | None = None, data:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with database(settings) as dsn:
         run(pools.migrate(dsn))
-        run(_work(settings, dsn, queues or ("cpu", "io")))
+        tasks = [queue for queue in queues or ("cpu", "io") if queue != WEBHOOKS]
+        run(_work(settings, dsn, tasks) if tasks else deliver(settings, dsn))
     return 0
 
 
@@ -70,11 +76,12 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from mediamill.worker.dispatch import Dispatcher
     from mediamill.worker.execute import Executor, Rules
     from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
+    from mediamill.worker.services import Services
 
     pool = await pools.open_pool(dsn, least=1, most=6)
     loose = await pools.open_pool(dsn, least=1, most=6, synced=False)
     id = new_worker_id()
-    blobs, client = blobs_of(settings), net_of(settings)
+    blobs, client, services_client = blobs_of(settings), net_of(settings), net_for_services()
     task_table, file_table, upkeep = TaskTable(pool, loose), FileTable(pool), Upkeep(pool)
     scratch = settings.data / "scratch" / id
     _sweep(settings.data / "scratch")
@@ -113,6 +120,8 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         files=file_of,
         probed=file_table.probed,
         unused=file_table.unused,
+        show=task_table.publish,
+        call=Services(services_client, services_of(settings)),
         coalesce=lambda flush: Batcher(flush, most=_LOT, width=settings.io_slots),
         scratch=scratch,
         rules=Rules(
@@ -149,7 +158,20 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     async def listening(on_queue: Callable[[str], None], on_cancel: Callable[[str], None]) -> None:
         from mediamill.queue import CHANNEL
 
-        await listen(dsn, {CHANNEL: on_queue, CANCEL: on_cancel}, lambda: on_queue(""))
+        await listen(
+            dsn, {CHANNEL: on_queue, CANCEL: on_cancel, WOKEN: lambda _: postroom.want()}, lambda: on_queue("")
+        )
+
+    deliveries, postroom = Deliveries(pool), Postroom(settings)
+
+    async def look_for_deliveries() -> None:
+        # Those that a worker before us left; what is written from now on is told.
+        if await deliveries.waiting():
+            postroom.want()
+
+    async def forget_deliveries() -> None:
+        while await deliveries.prune(settings.webhook_log_days):
+            continue
 
     async def seen(busy: int) -> None:
         await upkeep.seen(
@@ -176,13 +198,18 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             chores.expire_uploads(UploadTable(pool), blobs),
             chores.remove_orphans(file_table, blobs),
             upkeep.prune,
+            look_for_deliveries,
+            forget_deliveries,
         ],
         drain_s=settings.drain_s,
     )
     try:
+        await look_for_deliveries()
         await Worker(parts).run()
     finally:
+        await postroom.close()
         await client.close()
+        await services_client.close()
         await loose.close()
         await pool.close()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -266,6 +266,9 @@ class _NoTools:
     def run(self, argv: Sequence[str | Path], **_: Any) -> ToolRun:
         raise ToolFailed(f"{argv[0]} was not started: this only looks.")
 
+    def spawn(self, argv: Sequence[str | Path], **_: Any) -> Any:
+        raise ToolFailed(f"{argv[0]} was not started: this only looks.")
+
 
 def _output(argv: list[str]) -> str | None:
     """What a program of the install prints, or None when it does not run."""

@@ -108,6 +108,20 @@ class Client:
         Raises SourceRefused for an address or URL never allowed, SourceUnreachable when there is no answer,
         Invalid for a header that HTTP does not allow.
         """
+        return await self.ask("POST", url, body=body, length=len(body), headers=headers, timeout_s=timeout_s)
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        body: bytes | AsyncIterator[bytes] = b"",
+        length: int | None = None,
+        max_bytes: int = _ANSWER_BYTES,
+    ) -> Answer:
+        """As `post`, with any method, a body of `length` bytes and an answer of `max_bytes` at most, cut there."""
         for name in headers:
             if name.lower() in _OURS:
                 raise Invalid(f"headers.{name}", "is set by Mediamill")
@@ -115,17 +129,17 @@ class Client:
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._exchange("POST", _parse(url), headers, body=body) as response,
+                self._exchange(method, _parse(url), headers, body=body, length=length) as response,
             ):
                 head = bytearray()
                 async for chunk in response.aiter_stream():
                     head += chunk
-                    if len(head) >= _ANSWER_BYTES:
+                    if len(head) >= max_bytes:
                         break
                 return Answer(
                     status=response.status,
                     headers={_text(name).lower(): _text(value) for name, value in response.headers},
-                    body=bytes(head[:_ANSWER_BYTES]),
+                    body=bytes(head[:max_bytes]),
                     took_s=time.monotonic() - started,
                 )
         except TimeoutError as error:
@@ -153,7 +167,12 @@ class Client:
 
     @asynccontextmanager
     async def _exchange(
-        self, method: str, target: urls.Target, headers: Mapping[str, str], body: bytes = b""
+        self,
+        method: str,
+        target: urls.Target,
+        headers: Mapping[str, str],
+        body: bytes | AsyncIterator[bytes] = b"",
+        length: int | None = None,
     ) -> AsyncIterator[httpcore.Response]:
         """One request on a fresh connection and the head of its answer; every failure under its name in our tree."""
         import httpcore
@@ -165,7 +184,7 @@ class Client:
         request = httpcore.Request(
             method,
             url,
-            headers=self._headers(target, headers, len(body) if method == "POST" else None),
+            headers=self._headers(target, headers, length),
             content=body,
             extensions={
                 "timeout": {

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,7 +20,9 @@ from mediamill.core.errors import Misconfigured, WorkerLost
 from mediamill.worker import _tree
 from mediamill.worker.child import as_environment
 from mediamill.worker.messages import (
+    Answered,
     Broke,
+    Call,
     Ended,
     Finished,
     Fork,
@@ -32,6 +34,7 @@ from mediamill.worker.messages import (
     Reported,
     Said,
     Setup,
+    Shown,
     Started,
     ToolEnded,
     ToolStarted,
@@ -46,6 +49,15 @@ _THROTTLE_S = 0.01
 """Pause after a full read of a child's stderr, so that one that floods it does not take the event loop."""
 
 OnReport = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ears:
+    """Who hears what a child says while it works. None: nobody, and what it asks for is refused."""
+
+    report: OnReport
+    shown: Callable[[Shown], None] | None = None
+    call: Callable[[Call], Awaitable[Answered]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,8 @@ class Child(asyncio.Protocol):
         self._frames = Frames()
         self._said = msgspec.msgpack.Decoder(Said)
         self._answer: asyncio.Future[Finished | Broke | Lot | Gone] | None = None
-        self._on_report: OnReport | None = None
+        self._ears: Ears | None = None
+        self._calls: set[asyncio.Task[None]] = set()
         self._stderr = stderr
         self._tail = bytearray()
         loop.add_reader(stderr, self._listen)
@@ -99,19 +112,21 @@ class Child(asyncio.Protocol):
             lost.stderr_tail = self.take_tail()
             raise lost
 
-    async def do(self, job: Job | Sequence[Job], on_report: OnReport) -> Finished | Broke | Lot | Gone:
+    async def do(self, job: Job | Sequence[Job], ears: Ears) -> Finished | Broke | Lot | Gone:
         """Have a job, or several small ones, done. A child that ends first answers with Gone, when nothing of it is
         left."""
         if self.gone.done():
             return self.gone.result()
         assert self._transport is not None
-        self.stage, self._on_report = "", on_report
+        self.stage, self._ears = "", ears
         self._answer = self._loop.create_future()
         try:
             self._transport.write(frame(job))
             return await self._answer
         finally:
-            self._answer = self._on_report = None
+            self._answer = self._ears = None
+            for call in self._calls:
+                call.cancel()
 
     def kill(self) -> None:
         """End it now; `gone` tells when it and all below it have ended."""
@@ -168,8 +183,15 @@ class Child(asyncio.Protocol):
         match said:
             case Reported():
                 self.stage = said.stage
-                if self._on_report is not None:
-                    self._on_report(said.stage, said.fraction)
+                if self._ears is not None:
+                    self._ears.report(said.stage, said.fraction)
+            case Shown():
+                if self._ears is not None and self._ears.shown is not None:
+                    self._ears.shown(said)
+            case Call():
+                task = self._loop.create_task(self._serve(said))
+                self._calls.add(task)
+                task.add_done_callback(self._calls.discard)
             case Finished() | Broke() | Lot():
                 self.resident_bytes = said.resident_bytes
                 self._settle(said)
@@ -184,6 +206,13 @@ class Child(asyncio.Protocol):
             case Unfit():
                 if not self._ready.done():
                     self._ready.set_result(said.reason)
+
+    async def _serve(self, call: Call) -> None:
+        answer = Answered(None, "ToolFailed", f"The service {call.service} is not set up here.")
+        if self._ears is not None and self._ears.call is not None:
+            answer = await self._ears.call(call)
+        if self._transport is not None and not self.killed:
+            self._transport.write(frame(answer))
 
     def _settle(self, answer: Finished | Broke | Lot | Gone) -> None:
         if self._answer is not None and not self._answer.done():

@@ -31,7 +31,9 @@ from mediamill.core.errors import BadMedia, Failed, Invalid, LimitExceeded, Medi
 from mediamill.core.ports import Engines, Report
 from mediamill.kinds import Context, Input, Kind, Output
 from mediamill.worker.messages import (
+    Answered,
     Broke,
+    Call,
     Finished,
     Frames,
     Job,
@@ -41,6 +43,7 @@ from mediamill.worker.messages import (
     Ready,
     Reported,
     Setup,
+    Shown,
     ToolEnded,
     ToolStarted,
     Unfit,
@@ -92,6 +95,8 @@ class Child:
         kinds: Callable[[str], Kind[Any]],
     ) -> None:
         self._connection = connection
+        self._frames = Frames()
+        self._folder = folder
         self._in = folder / "in"
         self._work = folder / "work"
         self._tools = _Tools()
@@ -101,7 +106,7 @@ class Child:
 
     def serve(self) -> None:
         """Until the worker hangs up."""
-        frames = Frames()
+        frames = self._frames
         jobs = msgspec.msgpack.Decoder(Job | list[Job])
         self._connection.sendall(frame(Ready(resident_bytes=self._memory()[0])))
         while chunk := self._connection.recv(1 << 16):
@@ -155,13 +160,51 @@ class Child:
         if job.probe:
             progress("probe")
             input_facts = [self._facts(given.path, given.mime) for given in inputs]
-        result = kind.run(Context(inputs=inputs, scratch=self._work, engines=self._engines, report=progress), options)
+        context = Context(
+            inputs=inputs,
+            scratch=self._work,
+            engines=self._engines,
+            report=progress,
+            publish=self._publish,
+            remote=self._remote,
+        )
+        result = kind.run(context, options)
         return Finished(
             outputs=[self._made(output) for output in result.outputs],
             details=dict(result.details),
             input_facts=input_facts,
             resident_bytes=self._memory()[0],
         )
+
+    def _publish(self, outputs: Sequence[Output]) -> None:
+        """Implements kinds.Publish."""
+        self._connection.sendall(frame(Shown([self._made(output) for output in outputs])))
+
+    def _remote(
+        self,
+        service: str,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        file: tuple[str, Path, str] | None = None,
+        method: str = "POST",
+        timeout_s: float = 120.0,
+    ) -> Any:
+        """Implements core.ports.Remote: the worker makes the call; until it answers it says nothing else to us."""
+        sent = None
+        if file is not None:
+            field, where, mime = file
+            sent = field, os.path.relpath(os.path.abspath(where), self._folder), mime
+        asked = Call(service, method, path, json, dict(form) if form is not None else None, sent, timeout_s)
+        self._connection.sendall(frame(asked))
+        while chunk := self._connection.recv(1 << 16):
+            for body in self._frames.feed(chunk):
+                answer = msgspec.msgpack.decode(body, type=Answered)
+                if answer.error:
+                    raise getattr(errors, answer.error)(answer.message)
+                return answer.value
+        raise ToolFailed("The worker went away.")
 
     def _made(self, output: Output) -> Made:
         path = Path(os.path.abspath(output.path))

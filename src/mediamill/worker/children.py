@@ -13,7 +13,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ from mediamill import sandbox
 from mediamill.core import errors
 from mediamill.core.errors import BadMedia, Cancelled, Failed, LimitExceeded, Misconfigured, TimedOut, WorkerLost
 from mediamill.worker import _tree
-from mediamill.worker._nurse import Child, Gone, Nurse
-from mediamill.worker.messages import Broke, Finished, Job, Lot, Made, Setup
+from mediamill.worker._nurse import Child, Ears, Gone, Nurse
+from mediamill.worker.messages import Answered, Broke, Call, Finished, Job, Lot, Made, Setup
 from mediamill.worker.tool import GRACE_S, Limits
 
 __all__ = ["Children", "Done", "Job", "Limits", "OutputFile", "Slot"]
@@ -78,10 +78,22 @@ class Slot:
         self.tasks = 0
         self.tidied = True
 
-    async def run(self, job: Job, on_report: Callable[[str, float | None], None]) -> Done:
+    async def run(
+        self,
+        job: Job,
+        on_report: Callable[[str, float | None], None],
+        *,
+        on_shown: Callable[[list[OutputFile]], None] | None = None,
+        on_call: Callable[[Call, BinaryIO | None], Awaitable[Answered]] | None = None,
+    ) -> Done:
         """Do a job. Raises the core Failed that it ended with: TimedOut after `wall_s`, WorkerLost when the child
         died, LimitExceeded when a limit ended it, Cancelled after `kill`. Cancelling the caller kills the child."""
-        said, child = await self._have_done(job, job.limits, on_report)
+        ears = Ears(
+            report=on_report,
+            shown=None if on_shown is None else lambda said: on_shown([self._output(made) for made in said.outputs]),
+            call=None if on_call is None else functools.partial(self._called, on_call),
+        )
+        said, child = await self._have_done(job, job.limits, ears)
         if isinstance(said, Broke):
             raise _as_error(said, child.take_tail())
         if isinstance(said, Finished):
@@ -91,7 +103,7 @@ class Slot:
     async def run_all(self, jobs: Sequence[Job], limits: Limits) -> list[Done | Failed]:
         """Do several small jobs without inputs, in `limits` together; what each gave or ended with, in order. Raises as
         `run` does when they have no answers, whichever of them is to blame."""
-        said, _ = await self._have_done(jobs, limits, lambda stage, fraction: None)
+        said, _ = await self._have_done(jobs, limits, Ears(report=lambda stage, fraction: None))
         if not isinstance(said, Lot) or len(said.answers) != len(jobs):
             raise WorkerLost("The process doing the work answered another question.")
         return [
@@ -99,8 +111,19 @@ class Slot:
             for answer in said.answers
         ]
 
+    async def _called(self, on_call: Callable[[Call, BinaryIO | None], Awaitable[Answered]], call: Call) -> Answered:
+        """Hand a child's question on, with the file it names if that is one of its own."""
+        if call.file is None:
+            return await on_call(call, None)
+        try:
+            descriptor = _open_below(self.folder, Path(call.file[1]))
+        except OSError:
+            return Answered(None, "ToolFailed", "The process doing the work named a file that is not its own.")
+        with os.fdopen(descriptor, "rb") as file:
+            return await on_call(call, file)
+
     async def _have_done(
-        self, asked: Job | Sequence[Job], limits: Limits, on_report: Callable[[str, float | None], None]
+        self, asked: Job | Sequence[Job], limits: Limits, ears: Ears
     ) -> tuple[Finished | Broke | Lot, Child]:
         if self._verdict is None:
             child = await self._living()
@@ -111,7 +134,7 @@ class Slot:
         self._timer = loop.call_later(limits.wall_s, self._out_of_time, child, limits)
         said: Finished | Broke | Lot | Gone | None = None
         try:
-            said = await child.do(asked, on_report)
+            said = await child.do(asked, ears)
         finally:
             self._timer.cancel()
             self._limits = None

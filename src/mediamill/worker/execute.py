@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import structlog
 
@@ -23,6 +23,7 @@ from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import Failure, State, backoff_s
 from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
+from mediamill.worker.messages import Answered, Call
 
 log = structlog.get_logger()
 
@@ -114,12 +115,15 @@ class Executor:
         files: Callable[[str], Awaitable[File | None]],
         probed: Callable[[str, Mapping[str, Any], int], Awaitable[None]],
         unused: Callable[[Sequence[str]], Awaitable[Sequence[str]]],
+        show: Callable[[str, uuid.UUID, Sequence[tuple[str, NewFile]]], Awaitable[bool]],
+        call: Callable[[Call, BinaryIO | None], Awaitable[Answered]],
         coalesce: Coalesce,
         scratch: Path,
         rules: Rules,
     ) -> None:
-        """unused: those of some blob keys that no file refers to. coalesce: makes of a call for many a call for one,
-        which goes together with those that wait at the same time."""
+        """unused: those of some blob keys that no file refers to. show: publishes outputs of running work; False when
+        the fence is lost. call: asks an operator's service for a child. coalesce: makes of a call for many a call for
+        one, which goes together with those that wait at the same time."""
         self._worker = worker
         self._take = take
         self._finish = finish
@@ -131,6 +135,8 @@ class Executor:
         self._files = files
         self._probed = probed
         self._unused = unused
+        self._show = show
+        self._call = call
         self._scratch = scratch
         self._rules = rules
         self._live: dict[str, Live] = {}
@@ -361,6 +367,7 @@ class Executor:
                 return await self._store(taken, files, together)
         async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
+            early = _Early(self, taken)
             try:
                 if live.cancelled or live.leaving:
                     raise Cancelled("The task was cancelled.")
@@ -374,9 +381,12 @@ class Executor:
                         probe=any(not f.facts and formats.family(f.mime) in formats.PROBED for f in files),
                     ),
                     lambda stage, fraction: self._moved(taken, live, stage, fraction or 0.0),
+                    on_shown=early,
+                    on_call=self._call,
                 )
             finally:
                 live.stop = None
+                await early.settled()
             if done.outputs:
                 live.entered("store")
             return await self._store(taken, files, done)
@@ -428,6 +438,12 @@ class Executor:
             lifetime_s=self._rules.lifetime_s.get(task.dialect),
         )
 
+    async def publish(self, taken: Taken, outputs: Sequence[OutputFile]) -> None:
+        """Store what a child shows while it works, and make it known."""
+        made = [(output.role, await self._keep(taken, output)) for output in outputs]
+        if not await self._show(taken.task.id, taken.fence, made):
+            await self._blobs.delete([file.blob_key for _, file in made if file.blob_key])
+
     async def _keep(self, taken: Taken, output: OutputFile) -> NewFile:
         task = taken.task
         with output.open() as file:
@@ -444,3 +460,29 @@ class Executor:
             public=bool(task.extra.get("public", False)),
             dialect=task.dialect,
         )
+
+
+class _Early:
+    """Publishes what a child shows, one lot after the other."""
+
+    def __init__(self, executor: Executor, taken: Taken) -> None:
+        self._executor = executor
+        self._taken = taken
+        self._last: asyncio.Task[None] | None = None
+
+    def __call__(self, outputs: list[OutputFile]) -> None:
+        self._last = asyncio.create_task(self._publish(outputs, self._last))
+
+    async def settled(self) -> None:
+        """Wait until all that was shown is stored: the slot's files go when it is given back."""
+        if self._last is not None:
+            await asyncio.wait([self._last])
+
+    async def _publish(self, outputs: list[OutputFile], before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        try:
+            await self._executor.publish(self._taken, outputs)
+        except Exception:
+            # Early is extra: the end of the work publishes what counts.
+            log.exception("not shown early", task=self._taken.task.id)

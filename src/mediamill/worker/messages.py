@@ -98,7 +98,33 @@ class Lot(Message, frozen=True, array_like=True, tag="lot"):
     resident_bytes: int
 
 
-Said = Ready | Unfit | Reported | ToolStarted | ToolEnded | Finished | Broke | Lot
+class Shown(Message, frozen=True, array_like=True, tag="shown"):
+    """Outputs that are complete while the work goes on; the child does not touch them any more."""
+
+    outputs: list[Made]
+
+
+class Call(Message, frozen=True, array_like=True, tag="call"):
+    """Ask a service that the operator has set up. `file`: (form field, path below the slot's folder, MIME type)."""
+
+    service: str
+    method: str
+    path: str
+    json: Any
+    form: dict[str, str] | None
+    file: tuple[str, str, str] | None
+    timeout_s: float
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """To the child: what the service said, or the name of a class in core.errors and a message."""
+
+    value: Any
+    error: str
+    message: str
+
+
+Said = Ready | Unfit | Reported | ToolStarted | ToolEnded | Finished | Broke | Lot | Shown | Call
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True):

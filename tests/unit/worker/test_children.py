@@ -7,14 +7,16 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 import uvloop
 from tests.support.children import LIMITS, alive, children_in, job, run, until
 
-from mediamill.core.errors import BadMedia, Cancelled, TimedOut, ToolFailed, WorkerLost
+from mediamill.core.errors import BadMedia, Cancelled, SourceUnreachable, TimedOut, ToolFailed, WorkerLost
 from mediamill.worker import _tree
-from mediamill.worker.children import Children, Done
+from mediamill.worker.children import Children, Done, OutputFile
+from mediamill.worker.messages import Answered, Call
 
 Reports = list[tuple[str, float | None]]
 
@@ -337,3 +339,55 @@ def test_a_link_in_place_of_a_folder_breaks_the_seal(tmp_path: Path) -> None:
     (tmp_path / "work" / "tmp").symlink_to(tmp_path / "elsewhere")
 
     assert not _tree.Seal(tmp_path / "in", tmp_path / "work").holds()
+
+
+# --- what a child shows and asks for while it works
+
+
+async def test_files_are_shown_while_the_work_goes_on(children: Children) -> None:
+    shown: list[tuple[str, str, bytes]] = []
+
+    def see(outputs: list[OutputFile]) -> None:
+        shown.extend((output.role, output.filename, output.path.read_bytes()) for output in outputs)
+
+    async with children.slot() as slot:
+        await slot.run(job("show"), ignore, on_shown=see)
+
+    assert shown == [("early", "one.txt", b"one"), ("early", "two.txt", b"two")]
+
+
+async def test_a_child_asks_a_service_through_the_worker(children: Children) -> None:
+    asked: list[tuple[str, str, Any, bytes | None]] = []
+
+    async def answer(call: Call, file: BinaryIO | None) -> Answered:
+        asked.append((call.service, call.path, call.json or call.form, file.read() if file else None))
+        return Answered({"number": len(asked)}, "", "")
+
+    async with children.slot() as slot:
+        done = await slot.run(job("ask"), ignore, on_call=answer)
+
+    assert asked == [("echo", "/path", {"a": "b"}, b"words"), ("echo", "/path", {"n": 1}, None)]
+    assert done.details == {"said": {"number": 1}, "again": {"number": 2}}
+
+
+async def test_a_service_that_fails_fails_the_work_with_its_words(children: Children) -> None:
+    async def answer(call: Call, file: BinaryIO | None) -> Answered:
+        return Answered(None, "SourceUnreachable", "It answered 503.")
+
+    async with children.slot() as slot:
+        with pytest.raises(SourceUnreachable, match="503"):
+            await slot.run(job("ask"), ignore, on_call=answer)
+
+
+async def test_a_file_that_is_not_the_childs_own_is_never_sent(children: Children) -> None:
+    async def answer(call: Call, file: BinaryIO | None) -> Answered:
+        raise AssertionError("asked")
+
+    async with children.slot() as slot:
+        with pytest.raises(ToolFailed, match="not its own"):
+            await slot.run(job("ask_with_anothers_file"), ignore, on_call=answer)
+
+
+async def test_without_anybody_to_ask_the_work_fails(children: Children) -> None:
+    with pytest.raises(ToolFailed, match="not set up"):
+        await run(children, "ask")
