@@ -1,0 +1,42 @@
+"""Ids as this dialect writes them: `task_` and what follows the one letter of ours. Nothing is stored for it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from mediamill.core.errors import NotFound
+
+PREFIXES = {
+    "task": ("task", "t"),
+    "run": ("run", "r"),
+    "job": ("job", "r"),
+    "file": ("file", "f"),
+    "media": ("med", "m"),
+    "key": ("key", "k"),
+    "event": ("evt", "e"),
+    "endpoint": ("we", "h"),
+    "connection": ("con", "c"),
+    "automation": ("auto", "s"),
+}
+"""Of each noun, the word here and the letter of ours."""
+_REST = re.compile(r"[a-z0-9]{1,63}", re.ASCII)
+
+
+def write(noun: str, id: str) -> str:
+    """Our id as it is shown."""
+    return f"{PREFIXES[noun][0]}_{id[1:]}"
+
+
+def read(noun: str, id: str) -> str:
+    """Our id of one that was shown. Raises NotFound for what cannot be one."""
+    word, letter = PREFIXES[noun]
+    head, _, rest = id.partition("_")
+    if head != word or not _REST.fullmatch(rest):
+        raise NotFound(noun, id)
+    return letter + rest
+
+
+def project(id: str) -> str:
+    """A project as it is shown: opaque, and always the same."""
+    return f"proj_{hashlib.sha256(id.encode()).hexdigest()[:16]}"

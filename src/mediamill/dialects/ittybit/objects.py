@@ -1,0 +1,162 @@
+"""The parts that all profiles share: instants, addresses of bytes, and what is known of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from mediamill.core import formats
+from mediamill.core.files import File, safe_name
+from mediamill.core.tasks import Failure, Task
+from mediamill.dialects import Links
+from mediamill.dialects.ittybit import ids
+
+NAME = "ittybit"
+CDN = "/ittybit/cdn"
+DELIVERY = "/ittybit/delivery"
+Json = dict[str, Any]
+_UNKNOWN = "application/octet-stream"
+
+
+def seconds(at: datetime | None) -> int | None:
+    """An instant in profile `current`."""
+    return int(at.timestamp()) if at is not None else None
+
+
+def millis(at: datetime | None) -> int | None:
+    """An instant of a job."""
+    return int(at.timestamp() * 1000) if at is not None else None
+
+
+def iso(at: datetime) -> str:
+    """An instant in the two older profiles."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def updated_at(task: Task) -> datetime:
+    """Never before the end: the two are noted one after the other."""
+    return max(task.updated_at, task.finished_at or task.updated_at)
+
+
+def file_url(links: Links, file: File) -> str:
+    """Where a file's bytes are read without a key."""
+    noun, id = ("task", file.task_id) if file.task_id else ("file", file.id)
+    name = quote(file.filename, safe="")
+    return f"{links.origin}{CDN}/{ids.project(file.project_id)}/{ids.write(noun, id)}/{name}"
+
+
+def url_name(url: str) -> str:
+    """The last segment of a URL's path, as a file name."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        path = ""
+    return safe_name(unquote(path.rstrip("/").rsplit("/", 1)[-1]))
+
+
+def source_url_name(url: str | None, file: File | None) -> str | None:
+    """What an input is called: as its URL says, else as its file."""
+    if url:
+        return url_name(url)
+    return file.filename if file else None
+
+
+def blank() -> Json:
+    """What is not known yet."""
+    names = ("filesize", "mimetype", "width", "height", "duration", "bitrate", "framerate", "codecs")
+    return dict.fromkeys(names)
+
+
+def facts_of(file: File) -> Json:
+    """What is known of a file's bytes; None where it does not apply."""
+    found = blank()
+    found["filesize"] = file.size_bytes if file.ready else None
+    found["mimetype"] = file.mime
+    family = formats.family(file.mime)
+    facts = file.facts
+    if family not in ("image", "audio", "video"):
+        return found | _timed(facts, file.size_bytes) if "duration_s" in facts else found
+    found["width"], found["height"] = _whole(facts.get("width_px")), _whole(facts.get("height_px"))
+    if family != "image" or (facts.get("frames") or 1) > 1:
+        found |= _timed(facts, file.size_bytes)
+    if family == "audio":
+        found |= {"width": None, "height": None, "framerate": None}
+    if facts:
+        found["codecs"] = codecs(file)
+    return found
+
+
+def _timed(facts: Mapping[str, Any], size: int) -> Json:
+    duration, bitrate = facts.get("duration_s"), facts.get("bitrate_bps")
+    if bitrate is None and duration:
+        bitrate = size * 8 / duration
+    return {"duration": duration, "bitrate": _whole(bitrate), "framerate": facts.get("frame_rate")}
+
+
+def _whole(value: Any) -> int | None:
+    return round(value) if isinstance(value, int | float) else None
+
+
+def codecs(file: File) -> Json | None:
+    """The codecs inside; None for a file that holds none."""
+    facts, family = file.facts, formats.family(file.mime)
+    video = facts.get("video_codec")
+    if family == "image":
+        video = formats.by_mime(file.mime).names[0]
+    sound = facts.get("audio_codec")
+    if video is None and sound is None:
+        return None
+    shown: Json = {"video": None, "audio": None}
+    if video is not None and family != "audio":
+        level = facts.get("video_level")
+        shown["video"] = {
+            "name": video,
+            "profile": facts.get("video_profile"),
+            "level": str(level) if level is not None else None,
+        }
+    if sound is not None:
+        shown["audio"] = {
+            "name": sound,
+            "sample_rate": _whole(facts.get("sample_rate_hz")),
+            "channels": _whole(facts.get("channels")),
+            "bitrate": _whole(facts.get("audio_bitrate_bps")),
+        }
+    return shown
+
+
+def media_kind(file: File) -> str | None:
+    """video, image or audio; None for anything else."""
+    family = formats.family(file.mime)
+    return family if family in ("video", "image", "audio") else None
+
+
+_KINDS = {
+    "source_unreachable": "input_unreachable",
+    "source_refused": "input_unreachable",
+    "source_too_large": "input_too_large",
+    "too_large": "input_too_large",
+    "bad_media": "input_unsupported",
+    "no_video_stream": "no_video_stream",
+    "no_audio_stream": "no_audio_stream",
+    "range_empty": "range_empty",
+    "timed_out": "timeout",
+    "unavailable": "kind_unavailable",
+    "kind_unavailable": "kind_unavailable",
+    "destination_failed": "destination_failed",
+}
+_BY_FAMILY = {"input": "input_unsupported", "source": "input_unreachable", "tool": "encode_failed"}
+
+
+def failure(error: Failure | None) -> Json | None:
+    """Why a task failed."""
+    if error is None:
+        return None
+    kind = _KINDS.get(error.code) or _BY_FAMILY.get(error.family, "internal_error")
+    return {"kind": kind, "message": error.message or "The task failed."}
+
+
+def container(file: File) -> str | None:
+    """The short name of a file's format."""
+    return formats.by_mime(file.mime).names[0] if formats.family(file.mime) else None

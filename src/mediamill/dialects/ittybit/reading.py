@@ -1,0 +1,162 @@
+"""Bodies of requests as what the service takes. What is wrong is refused by the name the caller used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mediamill.core.errors import Invalid, MediamillError, NotFound
+from mediamill.core.files import safe_name
+from mediamill.core.tasks import NewTask, Source
+from mediamill.dialects.ittybit import ids
+from mediamill.dialects.ittybit.call import Call
+from mediamill.dialects.ittybit.errors import Fault, invalid, refused
+from mediamill.dialects.ittybit.objects import NAME
+from mediamill.dialects.ittybit.query import mapping, text
+from mediamill.dialects.ittybit.words import folded, kind_of
+
+LONGEST_URL = 8192
+_SCHEMES = ("http://", "https://", "s3://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A task as a caller writes it, by itself or in a workflow. `source`: None where it names no input of its own."""
+
+    kind: str
+    source: Source | None
+    options: Mapping[str, Any]
+    given: Mapping[str, Any]
+    """The options in the caller's own words."""
+    metadata: Mapping[str, Any] | None
+    extra: Mapping[str, Any]
+    ref: str | None
+    connection_id: str | None
+    destination: str | None
+    webhook_url: str | None
+
+
+def read_item(body: Mapping[str, Any], where: str = "") -> Item:
+    """A task item. `where` stands before the names in messages. Raises a 400 Fault."""
+    kind = kind_of(body.get("kind"), f"{where}kind")
+    options = folded(body, kind, where)
+    given = dict(options)
+    if kind == "conditions" and "conditions" not in options and "conditions" in body:
+        options["conditions"] = given["conditions"] = body["conditions"]
+    source = read_source(body, where)
+    if kind in ("ingest", "upload"):
+        inner = options.pop("url", None)
+        if source is None and inner is not None:
+            source = Source(url=_url(inner, f"{where}options.url"))
+    connection = text(body, "connection_id", where=where)
+    if "connection_id" in options:
+        inner_connection = text(options, "connection_id", where=f"{where}options.")
+        connection = connection or inner_connection
+        options.pop("connection_id")
+    destination = text(body, "destination", where=where, most=LONGEST_URL)
+    if destination is None and isinstance(body.get("output"), str):
+        destination = text(body, "output", where=where, most=LONGEST_URL)
+    if "destination" in options:
+        inner_destination = text(options, "destination", where=f"{where}options.", most=LONGEST_URL)
+        destination = destination or inner_destination
+        options.pop("destination")
+    name = text(body, "filename", where=where, most=255)
+    if kind == "ingest" and "filename" in options:
+        name = name or text(options, "filename", where=f"{where}options.", most=255)
+        options.pop("filename")
+    if destination is not None and not destination.lower().startswith("s3://"):
+        raise invalid(f"{where}destination must be an s3:// URL.")
+    webhook = text(body, "webhook_url", where=where, most=LONGEST_URL)
+    if webhook is not None and not webhook.lower().startswith(("http://", "https://")):
+        raise invalid(f"{where}webhook_url must be an https:// URL.")
+    extra: dict[str, Any] = {"options": given}
+    ref = text(body, "ref", where=where, most=255)
+    for key, value in (("filename", safe_name(name) if name else None), ("folder", folder(body, where)), ("ref", ref)):
+        if value is not None:
+            extra[key] = value
+    return Item(
+        kind=kind,
+        source=source,
+        options=options,
+        given=given,
+        metadata=mapping(body, "metadata", where=where),
+        extra=extra,
+        ref=ref,
+        connection_id=connection,
+        destination=destination,
+        webhook_url=webhook,
+    )
+
+
+def new_task(item: Item, *, profile: str, idempotency_key: str | None = None) -> NewTask:
+    """The item as the service takes it."""
+    return NewTask(
+        kind=item.kind,
+        inputs=[item.source] if item.source else [],
+        options=item.options,
+        dialect=NAME,
+        extra={**item.extra, "profile": profile},
+        metadata=item.metadata,
+        idempotency_key=idempotency_key,
+    )
+
+
+def read_source(body: Mapping[str, Any], where: str = "") -> Source | None:
+    """The input that url, file_id or input name; None where none of them is there. Raises a Fault."""
+    given = [name for name in ("url", "file_id", "input") if body.get(name) is not None]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise invalid(f"{where}{given[0]} and {where}{given[1]} must not be given together.")
+    [name] = given
+    value = body[name]
+    if name == "file_id":
+        if not isinstance(value, str):
+            raise invalid(f"{where}file_id must be a string.")
+        return Source(file=ids.read("file", value))
+    if name == "input" and isinstance(value, dict):
+        name, value = "input.url", value.get("url")
+        if value is None:
+            raise Fault(400, "url_required", f"{where}input.url is missing.")
+    return Source(url=_url(value, f"{where}{name}"))
+
+
+def _url(value: Any, name: str) -> str:
+    if isinstance(value, str) and value == "":
+        raise Fault(400, "url_required", f"{name} must not be empty.")
+    if not isinstance(value, str) or len(value) > LONGEST_URL or not value.lower().startswith(_SCHEMES):
+        raise invalid(f"{name} must be an http://, https:// or s3:// URL.")
+    return value
+
+
+def folder(body: Mapping[str, Any], where: str = "") -> str | None:
+    """The folder a file is to be found in, without slashes at its ends. Raises a 400 Fault."""
+    found = text(body, "folder", where=where, most=512)
+    if found is None:
+        return None
+    parts = [part for part in found.split("/") if part]
+    if not parts or any(part in (".", "..") or not part.isprintable() or "\\" in part for part in parts):
+        raise invalid(f"{where}folder must be names joined by slashes.")
+    return "/".join(parts)
+
+
+def told(error: MediamillError, item: Mapping[str, Any]) -> MediamillError:
+    """What the service refused of a task, in the caller's words."""
+    if isinstance(error, NotFound) and error.noun == "file":
+        return Fault(404, "file_not_found", f"file_id: there is no file {item.get('file_id')!r}.")
+    if isinstance(error, Invalid) and not isinstance(error, Fault):
+        field = error.field.rsplit("options.", 1)[-1]
+        options = item.get("options")
+        value = options.get("format") if isinstance(options, dict) else None
+        if field == "format" and isinstance(item.get("format") if value is None else value, str):
+            return Fault(400, "format_unsupported", f"format: {error.reason}")
+        if error.field.startswith("inputs") and error.field.count(".") == 0:
+            return Fault(400, "url_required", "One of url, file_id and input is required.")
+    return refused(error)
+
+
+def key_of(call: Call) -> str | None:
+    """The idempotency key, bound to the path it was sent to."""
+    key = call.headers.get("idempotency-key")
+    return f"{call.path} {key}" if key is not None else None
