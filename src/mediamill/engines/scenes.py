@@ -1,0 +1,311 @@
+"""Scene cuts by how much hue, saturation and brightness change from picture to picture; silences by loudness.
+
+Pictures come 320 pixels wide from FFmpeg over a pipe. A cut is a change that is large, and large beside those around
+it: motion changes many pictures a little, a flash changes two and then all is as before. FFmpeg's own detector looks
+at brightness alone and misses cuts that keep it; measured in docs/how-to/understanding.md.
+Source of the measure: PySceneDetect's content and adaptive detectors (BSD-3-Clause), written anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mediamill.core.errors import BadMedia, ToolFailed
+from mediamill.core.ports import Missing, Report, Tools
+from mediamill.core.scenes import Cut, SceneFinder, Silence, SilenceFinder
+from mediamill.engines import _av, _ffmpeg
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WIDTH_PX = 320
+MOST_FPS = 30.0
+LEAST_CHANGE = 13.0
+"""Mean change of hue, saturation and value, each 0 to 255: PySceneDetect's adaptive detector asks for 15, on a hue of
+half that range."""
+TIMES_AROUND = 3.0
+"""How many times the mean change of the pictures around it a cut must be."""
+AROUND = 4
+"""Pictures on each side that are "around"."""
+APART_S = 0.5
+FLASH_S = 0.35
+"""A change that is undone within this time is a flash or a damaged picture."""
+DARK = 14.0
+"""Mean value below which a picture counts as black."""
+LOOK_S = 15.0
+"""How much of both sides is compared for Cut.change."""
+SILENT_DB = -40
+SILENT_S = 0.6
+_BINS = (8, 3, 4)
+"""Of hue, saturation and value, for the look of a picture."""
+
+
+class Scenes(SceneFinder):
+    """See the module."""
+
+    name: ClassVar[str] = "hsv-scenes"
+    licence: ClassVar[str] = "Apache-2.0"
+
+    def missing(self) -> Missing | None:
+        return _ffmpeg.missing()
+
+    def cuts(self, source: Path, mime: str, *, tools: Tools, report: Report) -> Sequence[Cut]:
+        found = _av.read(source, mime)
+        video = found.video
+        if video is None:
+            raise BadMedia("The file has no video track, only sound.")
+        fps = min(float(video.frame_rate or 25), MOST_FPS)
+        watch = _Watch(fps)
+        for number, planes in enumerate(_pictures(source, mime, video, fps, tools)):
+            watch.see(planes)
+            if found.duration_s and number % 8 == 0:
+                report("work", min(1.0, number / fps / found.duration_s))
+        report("work", 1.0)
+        return watch.cuts()
+
+
+class Silences(SilenceFinder):
+    """See the module."""
+
+    name: ClassVar[str] = "silencedetect"
+    licence: ClassVar[str] = "GPL-3.0-or-later"
+
+    def missing(self) -> Missing | None:
+        return _ffmpeg.missing()
+
+    def silences(self, source: Path, mime: str, *, tools: Tools, report: Report) -> Sequence[Silence]:
+        found = _av.read(source, mime)
+        if found.sound is None:
+            raise BadMedia("The file has no sound track.")
+        tell = _Silences(found.duration_s, report)
+        argv: list[str | Path] = [
+            *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-v", "error", "-nostats"),
+            *_ffmpeg.input_args(source, mime),
+            *("-map", f"0:{found.sound.index}", "-af"),
+            # Mono and 8 kHz first: the detector's work is by the sample.
+            f"aresample=8000,aformat=channel_layouts=mono,silencedetect=noise={SILENT_DB}dB:d={SILENT_S},"
+            "ametadata=mode=print:file=pipe\\\\:1",
+            *("-f", "null", "-"),
+        ]
+        try:
+            tools.run(argv, name="ffmpeg", on_line=tell)
+        except ToolFailed as error:
+            raise _ffmpeg.named(error, mime, "sound") from error
+        return tell.found()
+
+
+class _Silences:
+    """Reads silences from what the filter ametadata prints: each block of samples with its time and its marks."""
+
+    _TIME = re.compile(r"pts_time:(-?[\d.]+)")
+    _MARK = re.compile(r"lavfi\.silence_(start|end)=(-?[\d.]+)")
+
+    def __init__(self, duration_s: float | None, report: Report) -> None:
+        self._duration_s = duration_s
+        self._report = report
+        self._reached = 0.0
+        self._start_s: float | None = None
+        self._made: list[Silence] = []
+        self._last_s = 0.0
+
+    def __call__(self, line: str) -> None:
+        if (time := self._TIME.search(line)) is not None:
+            self._last_s = float(time[1])
+            if self._duration_s and self._last_s / self._duration_s > self._reached + 0.01:
+                self._reached = min(1.0, self._last_s / self._duration_s)
+                self._report("work", self._reached)
+        elif (mark := self._MARK.match(line)) is not None:
+            if mark[1] == "start":
+                self._start_s = max(0.0, float(mark[2]))
+            elif self._start_s is not None:
+                self._made.append(Silence(start_s=self._start_s, end_s=max(self._start_s, float(mark[2]))))
+                self._start_s = None
+
+    def found(self) -> list[Silence]:
+        if self._start_s is not None:
+            end_s = max(self._start_s, self._duration_s or self._last_s)
+            self._made.append(Silence(start_s=self._start_s, end_s=end_s))
+            self._start_s = None
+        return self._made
+
+
+def _pictures(source: Path, mime: str, video: _av.Video, fps: float, tools: Tools) -> Iterator[NDArray[np.uint8]]:
+    """Each picture as (3, height, width): green, blue, red, at an even pace from the start of the file."""
+    import numpy as np
+
+    height = max(2, min(1024, round(video.height_px * WIDTH_PX / video.width_px)))
+    filters = f"fps=fps={fps:.6f}:start_time=0,scale={WIDTH_PX}:{height}:flags=fast_bilinear,setsar=1"
+    argv: list[str | Path] = [
+        *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-v", "error"),
+        *_ffmpeg.input_args(source, mime),
+        *("-map", f"0:{video.index}", "-vf", filters, "-f", "rawvideo", "-pix_fmt", "gbrp", "pipe:1"),
+    ]
+    size = 3 * WIDTH_PX * height
+    try:
+        with tools.spawn(argv, name="ffmpeg", stdout=True) as piped:
+            assert piped.stdout is not None
+            block = bytearray(size)
+            while _filled(piped.stdout, block):
+                yield np.frombuffer(bytes(block), np.uint8).reshape(3, height, WIDTH_PX)
+    except ToolFailed as error:
+        raise _ffmpeg.named(error, mime) from error
+
+
+def _filled(stream: Any, block: bytearray) -> bool:
+    """Fill the block from a raw pipe; False at its end."""
+    view, at = memoryview(block), 0
+    while at < len(block):
+        count = stream.readinto(view[at:])
+        if not count:
+            return False
+        at += count
+    return True
+
+
+class _Watch:
+    """Sees every picture once, in order, and keeps a few numbers of each."""
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._before: tuple[NDArray[Any], ...] | None = None
+        self._changes: list[float] = []
+        self._values: list[float] = []
+        self._small: list[NDArray[Any]] = []
+        self._looks: list[NDArray[Any]] = []
+        self._seen = 0
+
+    def see(self, planes: NDArray[np.uint8]) -> None:
+        """planes: (3, height, width) green, blue, red."""
+        import numpy as np
+
+        now = hsv(planes)
+        if self._before is None:
+            self._changes.append(0.0)
+        else:
+            hue = np.abs(now[0] - self._before[0])
+            np.minimum(hue, 256 - hue, out=hue)  # hue is a circle
+            # A hue means little where there is little colour.
+            vivid = np.minimum(now[1], self._before[1])
+            change = 2 * float((hue * vivid).mean()) / 255
+            change += float(np.abs(now[1] - self._before[1]).mean()) + float(np.abs(now[2] - self._before[2]).mean())
+            self._changes.append(change / 3)
+        self._values.append(float(now[2].mean()))
+        self._small.append(_small(planes))
+        if self._seen % max(1, round(self._fps)) == 0:
+            self._looks.append(_look(now))
+        self._before = now
+        self._seen += 1
+
+    def cuts(self) -> list[Cut]:
+        """The cuts among what was seen."""
+        apart = max(1, round(APART_S * self._fps))
+        found: list[int] = []
+        for at in sorted({*self._hard(), *self._through_black()}):
+            if at < 1 or at >= self._seen - 1:
+                continue
+            if found and at - found[-1] < apart:
+                if self._changes[at] > self._changes[found[-1]]:
+                    found[-1] = at
+                continue
+            found.append(at)
+        return [Cut(at_s=round(at / self._fps, 3), change=self._changed(at, found)) for at in found]
+
+    def _hard(self) -> Iterator[int]:
+        """Pictures that differ from the one before, and do so far more than those around them."""
+        flash = max(1, round(FLASH_S * self._fps))
+        for at, change in enumerate(self._changes):
+            if change < LEAST_CHANGE or at == 0:
+                continue
+            near = [*self._changes[max(1, at - AROUND) : at], *self._changes[at + 1 : at + 1 + AROUND]]
+            near.sort()
+            # A flash among the neighbours must not hide the cut: the largest of them does not count.
+            calm = sum(near[:-1]) / len(near[:-1]) if len(near) > 1 else 0.0
+            if change < TIMES_AROUND * max(calm, 1.0) or self._undone(at, flash):
+                continue
+            yield at
+
+    def _undone(self, at: int, within: int) -> bool:
+        """Whether the picture before this change is back soon after it, or this change itself takes one back."""
+        change = self._differ(at - 1, at)
+        after = any(
+            self._differ(at - 1, later) < 0.35 * change for later in range(at + 1, min(self._seen, at + 1 + within))
+        )
+        return after or any(
+            self._differ(earlier, at) < 0.35 * change for earlier in range(max(0, at - 1 - within), at - 1)
+        )
+
+    def _differ(self, one: int, other: int) -> float:
+        import numpy as np
+
+        return float(np.abs(self._small[one] - self._small[other]).mean())
+
+    def _through_black(self) -> Iterator[int]:
+        """The middles of black stretches between pictures; one at either end is no cut."""
+        began: int | None = None
+        for at, value in enumerate(self._values):
+            if value < DARK and began is None:
+                began = at
+            elif value >= DARK and began is not None:
+                if began > 0 and at - began >= 2:
+                    yield (began + at) // 2
+                began = None
+
+    def _changed(self, at: int, cuts: Sequence[int]) -> float:
+        """How different the looks of both sides are, as far as the next cuts but one or LOOK_S."""
+        import numpy as np
+
+        second = at / self._fps
+        whole = LOOK_S
+        before = self._looks[max(0, int(second - whole)) : max(1, round(second))]
+        after = self._looks[min(len(self._looks) - 1, round(second + 0.5)) : int(second + whole) + 1]
+        shared = np.minimum(np.mean(before, axis=0), np.mean(after, axis=0)).sum()
+        return round(float(1 - shared), 4)
+
+
+def hsv(planes: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Hue, saturation and value of (3, height, width) green, blue, red: int16 in [0, 255], hue a circle of 256."""
+    import numpy as np
+
+    green, blue, red = (plane.astype(np.int16) for plane in planes)
+    most = np.maximum(np.maximum(red, green), blue)
+    span = most - np.minimum(np.minimum(red, green), blue)
+    of = np.maximum(span, 1).astype(np.float32)
+    hue = np.where(
+        most == red,
+        (green - blue) / of,
+        np.where(most == green, 2 + (blue - red) / of, 4 + (red - green) / of),
+    )
+    turned = np.floor(hue * np.float32(256 / 6)).astype(np.int16) & 255
+    saturation = (span * np.float32(255) / np.maximum(most, 1)).astype(np.int16)
+    return turned, saturation, most
+
+
+def _small(planes: NDArray[np.uint8]) -> NDArray[Any]:
+    """A thumbnail of some hundred numbers, to compare pictures far apart."""
+    import numpy as np
+
+    height, width = planes.shape[1:]
+    rows, columns = min(9, height), min(16, width)
+    cut = planes[:, : height // rows * rows, : width // columns * columns]
+    blocks = cut.reshape(3, rows, height // rows, columns, width // columns)
+    made: NDArray[Any] = blocks.mean(axis=(2, 4), dtype=np.float32)
+    return made
+
+
+def _look(now: tuple[NDArray[Any], ...]) -> NDArray[Any]:
+    """The shares of colours in a picture, coarsely; all greys are one hue."""
+    import numpy as np
+
+    hues, saturations, values = _BINS
+    saturation = now[1] * saturations // 256
+    hue = np.where(saturation == 0, 0, now[0] * hues // 256)
+    cell = (hue * saturations + saturation) * values + now[2] * values // 256
+    made: NDArray[Any] = np.bincount(cell.ravel(), minlength=hues * saturations * values) / cell.size
+    return made
+
+
+PROVIDES = (Scenes(), Silences())
