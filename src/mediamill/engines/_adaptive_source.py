@@ -1,0 +1,102 @@
+"""What packaging must know of a source beyond its tracks: whether its picture can be handed on as it is, and in which
+languages it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from mediamill.engines import _av, _ffmpeg_args
+
+COPIED_FROM = frozenset({"video/mp4", "video/quicktime", "video/x-matroska", "video/3gpp"})
+"""Containers whose key frames are marked truly and whose times are whole; recovery points are none."""
+MOST_COPIED_BPS = 25_000_000
+MOST_COPIED_PX = 1920 * 1088
+SYNC_S = 0.02
+
+_PROFILES = ("baseline", "main", "high")
+_TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
+# ISO 639-2 to the shorter code that RFC 5646 asks for; a code not here is handed on as it is.
+# fmt: off
+_SHORT = {
+    "ara": "ar", "bul": "bg", "cat": "ca", "ces": "cs", "cze": "cs", "chi": "zh", "zho": "zh", "dan": "da",
+    "deu": "de", "ger": "de", "ell": "el", "gre": "el", "eng": "en", "est": "et", "eus": "eu", "baq": "eu",
+    "fas": "fa", "per": "fa", "fin": "fi", "fra": "fr", "fre": "fr", "gle": "ga", "glg": "gl", "heb": "he",
+    "hin": "hi", "hrv": "hr", "hun": "hu", "ind": "id", "isl": "is", "ice": "is", "ita": "it", "jpn": "ja",
+    "kor": "ko", "lav": "lv", "lit": "lt", "msa": "ms", "may": "ms", "nld": "nl", "dut": "nl", "nor": "no",
+    "pol": "pl", "por": "pt", "ron": "ro", "rum": "ro", "rus": "ru", "slk": "sk", "slo": "sk", "slv": "sl",
+    "spa": "es", "srp": "sr", "swe": "sv", "tam": "ta", "tel": "te", "tha": "th", "tur": "tr", "ukr": "uk",
+    "urd": "ur", "vie": "vi",
+}
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What a track says of itself."""
+
+    language: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A source's tracks, and what only its header tells."""
+
+    tracks: _av.Source
+    words: Mapping[int, Words] = field(default_factory=dict)
+    profile: str = ""
+    starts_s: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def texts(self) -> tuple[_av.Text, ...]:
+        """The subtitle tracks that hold words, not pictures of them."""
+        return tuple(text for text in self.tracks.texts if text.codec in _TEXTS)
+
+    def copies(self, mime: str) -> bool:
+        """Whether players can be given the picture track as it is, as far as the header tells."""
+        video = self.tracks.video
+        if video is None or mime not in COPIED_FROM or video.codec != "h264" or video.pixel_format != "yuv420p":
+            return False
+        if video.rotation_deg or not video.square or video.interlaced or video.transfer is not None:
+            return False
+        if not any(word in self.profile.lower() for word in _PROFILES) or "10" in self.profile:
+            return False
+        begin = self.starts_s.get(video.index, 0.0)
+        together = all(abs(self.starts_s.get(sound.index, 0.0) - begin) <= SYNC_S for sound in self.tracks.sounds)
+        small = video.width_px * video.height_px <= MOST_COPIED_PX
+        return together and small and (self.tracks.bitrate_bps or 0) <= MOST_COPIED_BPS
+
+
+def read(path: Path, mime: str) -> Source:
+    """Raises BadMedia."""
+    tracks = _av.read(path, mime)
+    words: dict[int, Words] = {}
+    starts: dict[int, float] = {}
+    profile = ""
+    with _av.opened(path, mime) as container:
+        for stream in container.streams:
+            language = (stream.metadata.get("language") or "").lower()
+            words[stream.index] = Words(
+                language=None if language in ("", "und", "mis", "zxx") else _SHORT.get(language, language),
+                title=stream.metadata.get("title") or _named(stream.metadata.get("handler_name")),
+            )
+            if stream.start_time is not None and stream.time_base is not None:
+                starts[stream.index] = float(stream.start_time * stream.time_base)
+            if tracks.video is not None and stream.index == tracks.video.index:
+                profile = str(getattr(stream, "profile", "") or "")
+    return Source(tracks=tracks, words=words, profile=profile, starts_s=starts)
+
+
+def _named(handler: str | None) -> str | None:
+    """A track's name as QuickTime stores it, unless it only says what kind of track it is."""
+    if not handler or handler.endswith(("Handler", "handler")) or "Media Handler" in handler:
+        return None
+    return handler
+
+
+def rate(video: _av.Video) -> Fraction:
+    """The constant rate that a ladder is made at: the source's, at most 60 frames a second."""
+    return min(_ffmpeg_args.frame_rate(video.frame_rate or 25), Fraction(60))
