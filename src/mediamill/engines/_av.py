@@ -50,10 +50,14 @@ PROTOCOLS = "file,pipe"
 MAX_PIXELS = 100_000_000  # a frame of 8K is 33 million; a 12,000-pixel-square bomb in a cover picture is 144 million
 MAX_PACKETS = 2_000_000  # how far a file without a duration is read to find one: six hours at 90 packets a second
 
+REORDERED = 32
+"""How many packets may come before one that is shown first; codecs allow 16."""
+
 _GUESSED = frozenset({"aac", "mp3"})
 """Without an index: a declared duration may be a guess from the first packets' bit rate."""
 _INDEXED = ("mov", "matroska", "avi", "wav", "flac", "aiff")
 _PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273 table 3
+_MATRICES: dict[int, Literal["bt709", "bt601", "bt2020"]] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}  # table 4
 _FREE = frozenset({"pcm", "flac", "alac", "ape", "wavpack", "tta", "wmalossless", "mlp", "truehd"})
 
 
@@ -77,6 +81,8 @@ class Video:
     level: str | None = None
     varying: bool = False
     """Whether frames come at unequal distances, as from a phone in the dark or a screen recorder."""
+    matrix: Literal["bt709", "bt601", "bt2020"] | None = None
+    """How colours are coded, where the film says so."""
 
     @property
     def rgb(self) -> bool:
@@ -234,6 +240,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
         alpha=pixel_format.startswith(_ALPHA) or "1" in (tags.get("alpha_mode"), tags.get("ALPHA_MODE")),
         profile=stream.codec_context.profile,
         level=_level(stream.codec_context.codec.canonical_name, stream.codec_context.level),
+        matrix=_MATRICES.get(stream.codec_context.colorspace),
         varying=bool(stream.average_rate and stream.base_rate and _differ(stream.average_rate, stream.base_rate)),
     )
 
@@ -309,3 +316,20 @@ def _measured(path: Path, mime: str) -> float | None:
             if count > MAX_PACKETS:
                 break
     return last - first if first is not None and last is not None and last > first else None
+
+
+def frame_times(path: Path, mime: str, *, from_s: float, most: int) -> list[float]:
+    """When the first pictures from an instant on are shown, in seconds and in order; packets only, nothing decoded."""
+    times: list[float] = []
+    with opened(path, mime) as container:
+        stream = next(s for s in container.streams.video if not _is_cover(s))
+        first_s = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.time_base is None:
+                continue
+            at_s = float(packet.pts * packet.time_base) - first_s
+            if at_s >= from_s:
+                times.append(at_s)
+            if len(times) > most + REORDERED:
+                break
+    return sorted(times)[:most]

@@ -1,0 +1,227 @@
+"""Films made by FFmpeg in one go: decode, turn, scale, lay over, encode; or only moved when nothing has to change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
+from mediamill.core.errors import BadMedia, NoVideo, RangeEmpty, ToolFailed
+from mediamill.core.ports import Missing, Tools
+from mediamill.engines import _av, _ffmpeg, _video_codec, _video_graph, _video_sprites, _video_text
+from mediamill.engines._ffmpeg_args import decoder
+from mediamill.engines._ffmpeg_sound import FORGOTTEN
+from mediamill.engines.subtitles import Cue
+
+TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
+FIRST_LOOK = 0.02
+"""How much of the whole is reading the headers and drawing the layers."""
+
+
+class Ffmpeg(FilmMaker):
+    """See the module."""
+
+    name = "ffmpeg"
+    licence = "GPL-3.0-or-later"
+    codecs = frozenset(codec for codecs in CODECS.values() for codec in codecs)
+
+    def missing(self) -> Missing | None:
+        return _ffmpeg.missing()
+
+    def make(self, film: Film) -> Mapping[str, Any]:
+        source = _av.read(film.source, film.source_mime)
+        video = source.video
+        if video is None:
+            raise NoVideo("The input has no pictures, only sound.")
+        length_s = _length(film, source)
+        cues = _video_text.cues_of(film, length_s)
+        movable = not film.touched and _video_codec.fits(
+            film.codec, film.container, video, film.source_mime, keep_hdr=film.keep_hdr
+        )
+        if movable:
+            try:
+                return _move(film, source, video, cues, length_s)
+            except (BadMedia, ToolFailed):
+                pass  # the container does not take it after all: a track without times, a header that is wrong
+        return _encode(film, source, video, cues, length_s)
+
+
+PROVIDES = (Ffmpeg(),)
+
+
+def _length(film: Film, source: _av.Source) -> float | None:
+    """Seconds that will be written, as far as known. Raises RangeEmpty."""
+    ends = [end for end in (film.end_s, source.duration_s) if end is not None]
+    length_s = min(ends) - film.start_s if ends else None
+    if film.frames is not None:
+        taken_s = _stretch(film, source)
+        length_s = taken_s if length_s is None else min(length_s, taken_s)
+    if length_s is not None and length_s <= 0 and film.spanned:
+        raise RangeEmpty(f"The part asked for begins at {film.start_s:g} s, where the input is over.")
+    return length_s
+
+
+def _stretch(film: Film, source: _av.Source) -> float:
+    """How long the first frames from the start on take, so that the sound ends with them."""
+    wanted = film.frames or 1
+    if film.fps is not None:
+        return wanted / film.fps
+    video = source.video
+    rate = float(video.frame_rate) if video and video.frame_rate else 25.0
+    if video is None or not video.varying:
+        return wanted / rate
+    times = _av.frame_times(film.source, film.source_mime, from_s=film.start_s, most=wanted + 1)
+    return times[wanted] - times[0] if len(times) > wanted else wanted / rate
+
+
+def _move(film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], length_s: float | None) -> dict[str, Any]:
+    """Move the tracks into the container."""
+    sounds, kept = _video_codec.sound_args(film.container, source.sounds if film.sound else (), copy=True)
+    track = _track(film, cues, number=1)
+    args = [
+        *_ffmpeg.input_args(film.source, film.source_mime),
+        *track.inputs,
+        *("-map", f"0:{video.index}", "-c:v", "copy", *_video_codec.tag(film.codec, film.container)),
+        *sounds,
+        *track.outputs(source, film),
+    ]
+    _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
+    return {"remuxed": True} if kept else {"picture_kept": True}
+
+
+def _encode(
+    film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], length_s: float | None
+) -> dict[str, Any]:
+    encoder = _encoder(film.codec, film.tools)
+    known = _ffmpeg.filters(film.tools) if video.transfer else frozenset()
+    tone_mapped = video.transfer is not None and not film.keep_hdr and {"zscale", "tonemap"} <= known
+    deep = video.transfer if film.keep_hdr else None
+    placing = _video_graph.even(film.placing, video)
+    size = placing.width_px, placing.height_px
+    sprites = _video_sprites.draw(film, size, deep)
+    env = _words(film, cues, size, deep)
+    film.report("encode", FIRST_LOOK)
+    track = _track(film, [] if film.burn_in else cues, number=1 + len(sprites))
+    sounds, _ = _video_codec.sound_args(film.container, source.sounds if film.sound else (), copy=not film.spanned)
+    graph = _video_graph.graph(film, video, [sprite for sprite, _ in sprites], tone_mapped=tone_mapped)
+    args = [
+        *_ffmpeg.input_args(
+            film.source,
+            film.source_mime,
+            start_s=film.start_s,
+            duration_s=length_s if film.spanned else None,
+            decoder=decoder(video),
+        ),
+        *_video_sprites.inputs(sprites),
+        *track.inputs,
+        *("-filter_complex", graph, "-map", "[out]"),
+        *_video_codec.encoder_args(film.codec, encoder, film.quality, film.bitrate_bps),
+        *_video_codec.tag(film.codec, film.container),
+        *_times(film, video),
+        *_colours(deep),
+        *(("-frames:v", str(film.frames)) if film.frames is not None else ()),
+        *sounds,
+        *track.outputs(source, film),
+    ]
+    written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0), env=env)
+    if film.spanned and not written_s:
+        raise RangeEmpty("There is no picture in the part that was asked for.")
+    return {"encoder": encoder, **({"tone_mapped": True} if tone_mapped else {})}
+
+
+def _times(film: Film, video: _av.Video) -> list[str]:
+    """Frames that come at unequal distances keep their times; else the encoder would put them on its own grid."""
+    if video.varying and _video_graph.rate(film, video) is None:
+        return ["-fps_mode", "vfr", "-enc_time_base:v", "1:90000"]
+    return []
+
+
+def _colours(deep: str | None) -> list[str]:
+    if deep is None:
+        return []
+    curve = "smpte2084" if deep == "pq" else "arib-std-b67"
+    return ["-color_primaries", "bt2020", "-color_trc", curve, "-colorspace", "bt2020nc", "-color_range", "tv"]
+
+
+def _words(film: Film, cues: list[Cue], size: tuple[int, int], deep: str | None) -> dict[str, str]:
+    """What libass needs to draw the subtitles, and where its fonts are."""
+    if not film.burn_in:
+        return {}
+    _video_text.write_script(cues, film.scratch / _video_graph.SUBTITLES, size, deep)
+    return {"FONTCONFIG_FILE": str(_video_text.write_fontconfig(film.scratch).absolute())}
+
+
+class _Track:
+    """The subtitle tracks of the film made: the given one first, then the source's own."""
+
+    def __init__(self, path: Path | None, number: int) -> None:
+        self._given = path is not None
+        self._number = number
+        self.inputs: list[str] = []
+        if path is not None:
+            self.inputs = ["-protocol_whitelist", "file", "-format_whitelist", "srt", "-f", "srt"]
+            self.inputs += ["-i", _ffmpeg.url(path)]
+
+    def outputs(self, source: _av.Source, film: Film) -> list[str]:
+        """The last of the output options: subtitles, tags, the container, the file."""
+        muxer = _video_codec.MUXERS[film.container]
+        maps = [f"{self._number}:s:0"] if self._given else []
+        maps += [f"0:{text.index}" for text in source.texts if text.codec in TEXTS]
+        args = [word for one in maps for word in ("-map", one)]
+        args += ["-c:s", muxer.text] if maps else ["-sn"]
+        if self._given:
+            args += ["-disposition:s:0", "default"]
+        return [
+            *args,
+            *("-dn", "-map_metadata", "0", "-map_chapters", "0", "-max_muxing_queue_size", "4096"),
+            *FORGOTTEN,
+            *muxer.flags,
+            *("-f", muxer.name, _ffmpeg.url(film.target)),
+        ]
+
+
+def _track(film: Film, cues: list[Cue], *, number: int) -> _Track:
+    path = _video_text.write_track(cues, film.scratch / "track.srt") if cues else None
+    return _Track(path, number)
+
+
+_encoders: dict[Path, frozenset[str]] = {}
+
+
+def _encoder(codec: Codec, tools: Tools) -> str:
+    """The best encoder this ffmpeg has; its list is asked for once a process. Raises ToolFailed."""
+    program = _ffmpeg.binary()
+    if program not in _encoders:
+        listing = tools.run([program, "-hide_banner", "-encoders"], name="ffmpeg").stdout.decode(errors="replace")
+        _encoders[program] = frozenset(parts[1] for line in listing.splitlines() if len(parts := line.split()) > 2)
+    for encoder in _video_codec.ENCODERS[codec]:
+        if encoder in _encoders[program]:
+            return encoder
+    raise ToolFailed(f"The ffmpeg of this install has no encoder for {codec}.")
+
+
+def _run(
+    film: Film,
+    args: Sequence[str],
+    length_s: float | None,
+    *,
+    span: tuple[float, float],
+    env: Mapping[str, str] | None = None,
+) -> float:
+    """Run ffmpeg; the seconds written, by its own count."""
+    progress = _ffmpeg.Progress(film.report, length_s, span)
+    argv: list[str | Path] = [
+        *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
+        *("-progress", "pipe:1", "-stats_period", "0.25", "-nostats"),
+        *args,
+    ]
+    try:
+        done = film.tools.run(argv, name="ffmpeg", on_line=progress, cwd=film.scratch, env=env)
+    except ToolFailed as error:
+        raise _ffmpeg.named(error, film.source_mime, "film") from error
+    if "Output file is empty" in done.stderr_tail:
+        if film.spanned:
+            raise RangeEmpty("There is no picture in the part that was asked for.")
+        raise BadMedia("There is no picture in the input that can be read.")
+    return progress.out_s
