@@ -1,1 +1,1 @@
-"""What the rooms that answer HTTP share, and none of them words by itself: forms, cursors, what this install can do."""
+"""What the rooms that answer HTTP share: forms, cursors, the bytes of files, what this install can do."""
