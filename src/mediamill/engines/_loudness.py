@@ -1,0 +1,99 @@
+"""Loudness by EBU R 128 (ITU-R BS.1770): measured by ffmpeg's `ebur128`, reached by one gain, and by a limiter where
+that gain would push peaks too high. What is between the quiet and the loud stays as it was but for those peaks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mediamill.core.sound import TRUE_PEAK_DBTP
+
+SILENT_LUFS = -69.0
+"""What the measurement says of silence, and of sounds shorter than its window of 0.4 s, is -70."""
+MEASURE = "ebur128=peak=sample:framelog=verbose"
+"""`verbose` keeps the line a tenth of a second out of the log; ffmpeg 5.1 knows no `quiet` here."""
+
+_BETWEEN_DB = 3.0
+"""How far a true peak may stand above the highest sample, but for made-up signals."""
+_CEILING_DBTP = TRUE_PEAK_DBTP - 0.3  # going back to the sound's own rate moves peaks a little
+_OVERSAMPLED_HZ = 192000
+_NEAR_LU = 0.1
+_ROUNDS = 4
+_LOUDNESS = re.compile(r"Integrated loudness:\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS")
+_PEAK = re.compile(r"Sample peak:\s+Peak:\s+(-?[\d.]+|-?inf|nan) dBFS")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Integrated loudness and highest sample."""
+
+    lufs: float
+    peak_dbfs: float
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing that a gain could make louder."""
+        return not self.lufs > SILENT_LUFS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The filters that bring a sound to a loudness, and what is said of it."""
+
+    filters: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+def summary(log: str) -> Measured:
+    """The measurement out of ffmpeg's log; silence when it holds none."""
+    loudness, peaks = _LOUDNESS.findall(log), _PEAK.findall(log)
+    lufs, peak = (float(found[-1]) if found else -70.0 for found in (loudness, peaks))
+    return Measured(lufs if lufs == lufs else -70.0, peak if peak == peak else -70.0)
+
+
+def gain(db: float) -> str:
+    """A linear gain."""
+    return f"volume={db:.3f}dB:precision=float"
+
+
+def limiter(rate_hz: int) -> tuple[str, ...]:
+    """No true peak above the ceiling: peaks between samples show at four times the rate."""
+    limit = 10 ** (_CEILING_DBTP / 20)
+    return (
+        f"aresample={_OVERSAMPLED_HZ}",
+        f"alimiter=limit={limit:.4f}:attack=5:release=50:level=false:latency=true",
+        f"aresample={rate_hz}",
+    )
+
+
+def needs_limiter(found: Measured, target_lufs: float) -> bool:
+    """Whether the gain alone could push a true peak above the ceiling."""
+    return found.peak_dbfs + target_lufs - found.lufs > _CEILING_DBTP - _BETWEEN_DB
+
+
+def plan(
+    found: Measured, target_lufs: float, rate_hz: int, measure: Callable[[tuple[str, ...], int], Measured]
+) -> Plan:
+    """How to reach the target from what was found; `measure` tells what filters would make of the sound, and gets
+    the number of the round, from 0."""
+    facts: dict[str, Any] = {"target_lufs": target_lufs}
+    if found.silent:
+        return Plan(filters=(), facts={**facts, "silent": True})
+    facts["measured_lufs"] = round(found.lufs, 1)
+    gain_db = target_lufs - found.lufs
+    if not needs_limiter(found, target_lufs):
+        return Plan(filters=(gain(gain_db),), facts={**facts, "gain_db": round(gain_db, 2), "limited": False})
+    best: tuple[float, float, float] | None = None  # how far off, gain, loudness
+    for number in range(_ROUNDS):
+        reached = measure((gain(gain_db), *limiter(rate_hz)), number)
+        off = target_lufs - reached.lufs
+        if best is None or abs(off) < abs(best[0]):
+            best = off, gain_db, reached.lufs
+        if abs(off) <= _NEAR_LU:
+            break
+        gain_db += off
+    assert best is not None
+    facts |= {"gain_db": round(best[1], 2), "limited": True, "expected_lufs": round(best[2], 1)}
+    return Plan(filters=(gain(best[1]), *limiter(rate_hz)), facts=facts)

@@ -1,0 +1,230 @@
+"""Sounds made by FFmpeg: a span of a file's sound, in the wished format, at a wished loudness, tags and cover kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mediamill.core.errors import BadMedia, NoSound, RangeEmpty, ToolFailed
+from mediamill.core.ports import Missing
+from mediamill.core.sound import SoundEdit, SoundEditor
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_sound, _loudness
+
+_ALAC = _ffmpeg_sound.Codec(encoder="alac", channels=8, names=frozenset({"alac"}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Format:
+    """A format: the file's type, the kbit/s a stereo pair gets at each step of quality (none: lossless), and the
+    seconds that five minutes of stereo take to encode, of which progress is made."""
+
+    mime: str
+    target: _ffmpeg_sound.Target
+    kbps: tuple[int, ...] = ()
+    cost: float
+
+
+def _format(mime: str, cost: float, *kbps: int, target: _ffmpeg_sound.Target | None = None) -> _Format:
+    return _Format(mime=mime, target=target or _ffmpeg_sound.TARGETS[mime], kbps=kbps, cost=cost)
+
+
+FORMATS: Mapping[str, _Format] = {
+    "mp3": _format("audio/mpeg", 3.9, 96, 128, 192, 256, 320),
+    "aac": _format("audio/aac", 6.8, 64, 96, 128, 192, 256),
+    "m4a": _format("audio/mp4", 6.8, 64, 96, 128, 192, 256),
+    "wav": _format("audio/wav", 0.2),
+    "ogg": _format("audio/ogg", 13.8, 80, 112, 160, 224, 320),
+    "flac": _format("audio/flac", 1.1),
+    "alac": _format(
+        "audio/mp4",
+        1.5,
+        target=_ffmpeg_sound.Target(muxer="ipod", codec=_ALAC, flags=("-movflags", "+faststart"), cover=True),
+    ),
+    "opus": _format("audio/opus", 3.5, 48, 80, 128, 160, 224),
+}
+_MEASURE_COST, _LIMIT_COST = 0.65, 3.5
+
+
+class FfmpegSound(SoundEditor):
+    """See the module."""
+
+    name = "ffmpeg-sound"
+    licence = "GPL-3.0-or-later"
+
+    def missing(self) -> Missing | None:
+        return _ffmpeg.missing()
+
+    def sources(self) -> frozenset[str]:
+        return frozenset(_av.DEMUXERS) - {"image/gif"}
+
+    def codecs(self) -> Mapping[str, str]:
+        return {name: known.mime for name, known in FORMATS.items()}
+
+    def ignored(self, codec: str) -> frozenset[str]:
+        return frozenset() if FORMATS[codec].kbps else frozenset({"quality", "bitrate"})
+
+    def edit(self, work: SoundEdit) -> Mapping[str, Any]:
+        source = _av.read(work.source, work.source_mime)
+        track = source.sound
+        if track is None:
+            raise NoSound("The file has no sound track.")
+        if work.start_s > 0 and source.duration_s is not None and work.start_s >= source.duration_s:
+            raise RangeEmpty(f"The start, {work.start_s:g} s, lies beyond the end at {source.duration_s:g} s.")
+        return _Job(work, source, track).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: SoundEdit
+    source: _av.Source
+    track: _av.Sound
+
+    @property
+    def _format(self) -> _Format:
+        return FORMATS[self.work.codec]
+
+    @property
+    def _seconds(self) -> float | None:
+        """How long what is made will be, as far as known."""
+        ends = [end for end in (self.work.end_s, self.source.duration_s) if end is not None]
+        return max(min(ends) - self.work.start_s, _ffmpeg.SHORTEST_S) if ends else None
+
+    def run(self) -> Mapping[str, Any]:
+        codec, ready, facts = self._codec(), 0.0, {}
+        if self._may_copy():
+            try:
+                self._encode(["-c:a", "copy"], (0.0, 1.0))
+                return {"remuxed": True}
+            except (BadMedia, ToolFailed):
+                pass  # the container does not take the track after all: encode it
+        if self.work.loudness_lufs is not None:
+            codec, loudness, ready = self._levelled(codec, self.work.loudness_lufs)
+            facts = {"loudness": loudness}
+        self._encode(codec, (ready, 1.0))
+        return facts
+
+    def _may_copy(self) -> bool:
+        asked = (self.work.level, self.work.bitrate_bps, self.work.loudness_lufs, self.work.end_s)
+        whole = self.work.start_s == 0 and all(value is None for value in asked)
+        return whole and self.track.codec in self._format.target.codec.names
+
+    def _codec(self) -> list[str]:
+        """Encoder, bit rate, sample format and rate, and perhaps a filter for channels."""
+        known = self._format
+        codec = known.target.codec
+        settings: dict[str, Any] = {}
+        if known.kbps and self.work.bitrate_bps is not None:
+            settings["bitrate"] = round(self.work.bitrate_bps / 1000)
+        elif known.kbps:
+            channels = min(self.track.channels, codec.channels)
+            step = known.kbps[2 if self.work.level is None else self.work.level]
+            settings["bitrate"] = round(step * max(1.0, channels / 2))
+        args = _ffmpeg_sound.encode(codec, self.track, settings)
+        if codec is _ALAC:
+            at = args.index("-b:a")
+            args[at : at + 2] = ["-sample_fmt:a", "s16p" if self.track.bits == 16 else "s32p"]
+        return args
+
+    def _levelled(self, codec: list[str], target_lufs: float) -> tuple[list[str], Mapping[str, Any], float]:
+        """The codec's arguments with the filters for a loudness; what is said of it; how far the work is then."""
+        args, before = _unfiltered(codec)
+        rate_hz = int(args[args.index("-ar") + 1]) if "-ar" in args else self.track.sample_rate_hz
+        before = [*before, f"aresample={rate_hz}"]
+        cost = self._format.cost
+        # Whether the limiter will be needed is not known yet: what is shown lies between both cases.
+        alone = _MEASURE_COST / (_MEASURE_COST + cost)
+        limited = _MEASURE_COST / (_MEASURE_COST + 2 * _LIMIT_COST + max(cost, _LIMIT_COST))
+        ready = (alone + limited) / 2
+        found = self._measured(before, (0.0, ready))
+        each = (1 - ready) * _LIMIT_COST / (2 * _LIMIT_COST + max(cost, _LIMIT_COST))
+        rounds = 0
+
+        def measure(filters: tuple[str, ...], number: int) -> _loudness.Measured:
+            nonlocal rounds
+            rounds = min(2, number + 1)  # mostly the second is right; those after it show no progress
+            return self._measured([*before, *filters], (ready + each * min(2, number), ready + each * rounds))
+
+        made = _loudness.plan(found, target_lufs, rate_hz, measure)
+        return [*args, "-filter:a", ",".join([*before, *made.filters])], made.facts, ready + each * rounds
+
+    def _measured(self, filters: Sequence[str], span: tuple[float, float]) -> _loudness.Measured:
+        log = self._ffmpeg(
+            [
+                *self._input(),
+                *("-map", f"0:{self.track.index}", "-vn", "-sn", "-dn"),
+                *("-af", ",".join([*filters, _loudness.MEASURE]), "-f", "null", "-"),
+            ],
+            span,
+            level="info",
+        )
+        return _loudness.summary(log)
+
+    def _encode(self, codec: Sequence[str], span: tuple[float, float]) -> None:
+        target = self._format.target
+        args = self._input()
+        tags = f"0:s:{self.track.index}" if self.source.demuxer == "ogg" else "0"  # Ogg keeps its tags on the track
+        maps = ["-map", f"0:{self.track.index}"]
+        cover = self.source.cover
+        if cover and cover.codec in ("mjpeg", "png") and target.cover and self.source.video is None:
+            # From a look of its own at the file: a picture at second 0 is not in a span that starts later.
+            args += _ffmpeg.input_args(self.work.source, self.work.source_mime)
+            maps += ["-map", f"1:{cover.index}", "-c:v", "copy", "-disposition:v:0", "attached_pic"]
+        log = self._ffmpeg(
+            [
+                *args,
+                *maps,
+                *codec,
+                *("-map_metadata", tags, "-sn", "-dn"),
+                *_ffmpeg_sound.FORGOTTEN,
+                *target.flags,
+                *("-f", target.muxer, _ffmpeg.url(self.work.target)),
+            ],
+            span,
+        )
+        if "Output file is empty" in log or not self.work.target.is_file():
+            if self._cut:
+                raise RangeEmpty("There is no sound in the part that was asked for.")
+            raise BadMedia("There is no sound in the file.")
+
+    @property
+    def _cut(self) -> bool:
+        return self.work.start_s > 0 or self.work.end_s is not None
+
+    def _input(self) -> list[str]:
+        end_s = self.work.end_s
+        return _ffmpeg.input_args(
+            self.work.source,
+            self.work.source_mime,
+            start_s=self.work.start_s,
+            duration_s=None if end_s is None else end_s - self.work.start_s,
+        )
+
+    def _ffmpeg(self, args: Sequence[str], span: tuple[float, float], *, level: str = "warning") -> str:
+        """Run ffmpeg with progress in a span of this work's own; the end of its log."""
+        begin, end = self.work.span
+        progress = _ffmpeg.Progress(
+            self.work.report, self._seconds, (begin + (end - begin) * span[0], begin + (end - begin) * span[1])
+        )
+        argv: list[str | Path] = [
+            *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", level),
+            *("-progress", "pipe:1", "-stats_period", "0.5", "-nostats"),
+            *args,
+        ]
+        try:
+            done = self.work.tools.run(argv, name="ffmpeg", on_line=progress, cwd=self.work.scratch)
+        except ToolFailed as error:
+            raise _ffmpeg.named(error, self.work.source_mime, "sound") from error
+        return done.stderr_tail
+
+
+def _unfiltered(codec: list[str]) -> tuple[list[str], list[str]]:
+    """A codec's arguments without their filter, and that filter: there can be one chain only."""
+    if "-filter:a" not in codec:
+        return codec, []
+    at = codec.index("-filter:a")
+    return [*codec[:at], *codec[at + 2 :]], [codec[at + 1]]
+
+
+PROVIDES = (FfmpegSound(),)
