@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     )
     fetch_total_s: float = Field(3600.0, gt=0, description="Longest fetch of one source.")
 
+    # webhooks
+    webhook_timeout_s: float = Field(5.0, gt=0, le=25, description="Time a webhook's receiver has to answer.")
+    webhook_log_days: float = Field(30.0, gt=0, description="Days the log of deliveries that ended is kept.")
+
     # work
     slots: int | None = Field(None, ge=1, description="Tasks of the cpu queue at once; unset: one a core.")
     io_slots: int = Field(4, ge=1, description="Light tasks of the io queue at once.")

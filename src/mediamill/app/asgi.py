@@ -21,6 +21,8 @@ from mediamill.core.files import File
 from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
+from mediamill.store.deliveries import Deliveries
+from mediamill.store.endpoints import Endpoints as EndpointTable
 from mediamill.store.files import Files as FileTable
 from mediamill.store.keys import Keys as KeyTable
 from mediamill.store.listen import listen
@@ -47,6 +49,7 @@ async def api(
     from mediamill.front import Front
     from mediamill.metrics import Metrics
     from mediamill.service import Service
+    from mediamill.service.endpoints import Endpoints
     from mediamill.service.files import Files
     from mediamill.service.keys import Keys
     from mediamill.service.runs import Runs
@@ -100,6 +103,14 @@ async def api(
     )
     service = Service(
         tasks=tasks,
+        endpoints=Endpoints(
+            store=EndpointTable(pool),
+            deliveries=Deliveries(pool),
+            tasks=task_table,
+            runs=RunTable(pool),
+            check_url=client.check_url,
+            watch=watch,
+        ),
         runs=Runs(store=RunTable(pool), check=tasks.check, watch=watch),
         files=files,
         uploads=Uploads(

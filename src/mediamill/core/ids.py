@@ -14,7 +14,20 @@ KeyId = NewType("KeyId", str)
 ConnectionId = NewType("ConnectionId", str)
 AutomationId = NewType("AutomationId", str)
 
-Noun = Literal["task", "run", "file", "media", "project", "key", "event", "upload", "attempt", "connection", "automation"]
+Noun = Literal[
+    "task",
+    "run",
+    "file",
+    "media",
+    "project",
+    "key",
+    "event",
+    "upload",
+    "attempt",
+    "endpoint",
+    "connection",
+    "automation",
+]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX: dict[Noun, str] = {
     "task": "t",
@@ -26,6 +39,7 @@ _PREFIX: dict[Noun, str] = {
     "event": "e",
     "upload": "u",
     "attempt": "a",
+    "endpoint": "w",
     "connection": "c",
     "automation": "o",
 }

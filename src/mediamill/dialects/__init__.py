@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mediamill.config import Settings
 from mediamill.core.errors import MediamillError
 from mediamill.core.files import File
 from mediamill.core.ports import Engines
+from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
+from mediamill.core.webhooks import Event
 from mediamill.service import Service
 from mediamill.service.signing import Signer
 
@@ -98,6 +101,12 @@ class Dialect:
     write_task: Callable[[Task, Links], Any]
     """The task as JSON in this dialect; None when it cannot be worded."""
     write_error: Callable[[MediamillError], Answer]
+    write_event: Callable[[Event, Task | Run | None, Links], Any] | None = None
+    """What a webhook says of an event, as JSON; the subject is the task or the run. None when it cannot be worded.
+    A dialect without this has its webhooks worded by the native one."""
+    sign_event: Callable[[Sequence[bytes], str, datetime, bytes], Mapping[str, str]] | None = None
+    """The headers that vouch for a webhook: of (secrets, newest first; event id; instant; body). Without this they are
+    those of Standard Webhooks."""
     document: str = "/openapi.json"
     """Where below the prefix its OpenAPI document is read."""
     keeps_claims: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mediamill.service.endpoints import Endpoints
 from mediamill.service.files import Files
 from mediamill.service.keys import Keys
 from mediamill.service.runs import Runs
@@ -21,4 +22,5 @@ class Service:
     uploads: Uploads
     keys: Keys
     runs: Runs
+    endpoints: Endpoints
     watch: Watch

@@ -2,6 +2,7 @@
 
 from mediamill.dialects import Dialect
 from mediamill.dialects.mill.errors import write_error
+from mediamill.dialects.mill.events import write_event
 from mediamill.dialects.mill.routes import build
 from mediamill.dialects.mill.wire import write_task
 
@@ -12,4 +13,5 @@ DIALECT = Dialect(
     claims=lambda path, headers: False,
     write_task=write_task,
     write_error=write_error,
+    write_event=write_event,
 )

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import wire
+from mediamill.dialects.mill import events, wire
 from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
 from mediamill.web.capabilities import Capabilities
 
@@ -53,6 +53,10 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "createUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "continueUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "createKey": {"application/json": {"$ref": "#/components/schemas/KeyIn"}},
+    "createEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointIn"}},
+    "changeEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointChange"}},
+    "rotateEndpoint": {"application/json": {"$ref": "#/components/schemas/RotateIn"}},
+    "replayEvents": {"application/json": {"$ref": "#/components/schemas/ReplayIn"}},
 }
 
 
@@ -95,6 +99,7 @@ _STRUCTS = (
     wire.Ready,
     wire.Health,
     wire.Version,
+    *events.SHAPES,
     Capabilities,
     Problem,
 )

@@ -26,8 +26,10 @@ from mediamill.dialects.mill import openapi, wire
 from mediamill.dialects.mill.errors import problem, write_error
 from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, filter_of, page_of, read_body, secret_of
+from mediamill.dialects.mill.runs import router as runs_router
 from mediamill.dialects.mill.shell import with_allow, with_head
 from mediamill.dialects.mill.uploads import router as uploads_router
+from mediamill.dialects.mill.webhooks import router as webhooks_router
 from mediamill.web.capabilities import Capabilities, read_capabilities
 from mediamill.web.cursors import write_cursor
 from mediamill.web.forms import file_part
@@ -410,6 +412,8 @@ def build(site: Site) -> App:
             version,
             ready,
             describe,
+            runs_router(site),
+            webhooks_router(site),
             uploads_router(site, problems(403, 404, 409, 410, 412, 413, 415, 460), _worded, _http),
         ],
         dependencies={"caller": Provide(caller)},

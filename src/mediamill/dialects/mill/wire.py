@@ -152,6 +152,8 @@ class TaskOut(msgspec.Struct, kw_only=True):
     max_attempts: int
     attempts: list[AttemptOut]
     retry_of: str | None
+    parent_id: str | None
+    ref: str | None
     cancel_requested: bool
     created_at: datetime
     updated_at: datetime
@@ -238,7 +240,7 @@ def write_file(file: files.File, links: Links) -> FileOut:
     )
 
 
-def _failure(error: tasks.Failure | None) -> ErrorOut | None:
+def write_failure(error: tasks.Failure | None) -> ErrorOut | None:
     if error is None:
         return None
     return ErrorOut(code=error.code, family=error.family, stage=error.stage, message=error.message)
@@ -253,7 +255,7 @@ def _attempt(attempt: tasks.Attempt) -> AttemptOut:
         stages=[StageOut(name=stage.name, started_at=stage.started_at) for stage in attempt.stages],
         started_at=attempt.started_at,
         finished_at=attempt.finished_at,
-        error=_failure(attempt.error),
+        error=write_failure(attempt.error),
         log=attempt.log,
     )
 
@@ -278,11 +280,13 @@ def write_task(task: tasks.Task, links: Links) -> TaskOut:
         inputs=[InputOut(file=write_file(i.file, links) if i.file else None, url=i.url) for i in task.inputs],
         outputs=[OutputOut(role=o.role, file=write_file(o.file, links) if o.file else None) for o in task.outputs],
         details=dict(task.details),
-        error=_failure(task.error),
+        error=write_failure(task.error),
         attempt=task.attempt,
         max_attempts=task.max_attempts,
         attempts=[_attempt(attempt) for attempt in task.attempts],
         retry_of=task.retry_of,
+        parent_id=task.parent_id,
+        ref=task.ref,
         cancel_requested=task.cancel_requested,
         created_at=task.created_at,
         updated_at=task.updated_at,

@@ -1,0 +1,161 @@
+"""Webhooks in a process of their own: posting a thousand a second must not slow the tasks down, nor an API.
+
+A worker starts one when there is first something to deliver, and keeps it; `mediamill worker --queues webhooks` is one
+by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import structlog
+
+from mediamill import config
+from mediamill.app.common import SUPERVISED, net_of
+from mediamill.config import Settings
+from mediamill.core.runs import Run
+from mediamill.core.tasks import Task
+from mediamill.core.webhooks import Done, Due
+from mediamill.store import pool as pools
+from mediamill.store.batch import Batcher
+from mediamill.store.deliveries import WOKEN, Deliveries
+from mediamill.store.listen import listen
+from mediamill.store.tasks import Tasks
+from mediamill.store.upkeep import Upkeep
+
+QUEUE = "webhooks"
+"""What to call it among the queues of `mediamill worker`."""
+
+log = structlog.get_logger()
+_PAUSE_S = 1.0
+
+
+async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None:
+    """Deliver webhooks until a signal."""
+    from mediamill.webhooks.dispatch import Dispatcher
+    from mediamill.webhooks.post import Postman
+
+    pool = await pools.open_pool(dsn, least=1, most=4)
+    loose = await pools.open_pool(dsn, least=1, most=4, synced=False)
+    client = net_of(settings)
+    store, log_store = Deliveries(pool), Deliveries(loose)
+    end: Batcher[Done, None] = Batcher(log_store.end)
+    dispatcher = Dispatcher(
+        store=store,
+        words=await wording(settings, Tasks(pool), Upkeep(pool)),
+        postman=Postman(client, timeout_s=settings.webhook_timeout_s),
+        end=end,
+    )
+    listener = asyncio.create_task(listen(dsn, {WOKEN: lambda _: dispatcher.notice()}, dispatcher.notice))
+    work = asyncio.create_task(dispatcher.run())
+    if signals:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    log.info("delivering webhooks")
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        await dispatcher.stop()
+    finally:
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+        await client.close()
+        await loose.close()
+        await pool.close()
+
+
+async def wording(settings: Settings, tasks: Tasks, upkeep: Upkeep) -> Callable[[Sequence[Due]], Any]:
+    """A function from claimed deliveries to their messages, each in the words of its dialect."""
+    from mediamill.dialects import Links
+    from mediamill.dialects import load as load_dialects
+    from mediamill.service.signing import Signer
+    from mediamill.webhooks.post import Message
+
+    dialects = {dialect.name: dialect for dialect in load_dialects()}
+    given = settings.signing_secret
+    secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
+    signer = Signer(secret)
+    scheme, host = "https" if settings.tls_cert else "http", settings.host
+    here = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+    def links(origin: str | None, prefix: str) -> Links:
+        base = (settings.public_url or origin or here).rstrip("/")
+        return Links(
+            origin=base,
+            base=base + prefix,
+            signer=signer,
+            upload_s=settings.upload_url_s,
+            download_s=settings.download_url_s,
+        )
+
+    def message(due: Due, subject: Task | Run | None) -> Message | None:
+        native = dialects["mill"]
+        if due.endpoint_id is None:
+            if not isinstance(subject, Task):
+                return None
+            dialect = dialects.get(subject.dialect, native)
+            said = dialect.write_task(subject, links(subject.extra.get("webhook_origin"), dialect.prefix))
+        else:
+            dialect = dialects.get(due.dialect or "", native)
+            if dialect.write_event is None:
+                dialect = replace(dialect, prefix=native.prefix, write_event=native.write_event)
+            assert dialect.write_event is not None, "the native dialect words events"
+            said = dialect.write_event(due.event, subject, links(due.origin, dialect.prefix))
+        return None if said is None else Message(body=msgspec.json.encode(said), sign=dialect.sign_event)
+
+    async def words(batch: Sequence[Due]) -> list[Message | None]:
+        wanted = sorted({due.event.task_id for due in batch if due.event.task_id is not None})
+        found: dict[str, Task | None] = dict(zip(wanted, await tasks.get_many(wanted), strict=True)) if wanted else {}
+        return [message(due, found.get(due.event.task_id) if due.event.task_id else None) for due in batch]
+
+    return words
+
+
+class Postroom:
+    """The process that a worker keeps for this, from the first time there is something to deliver."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keeper: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    def want(self) -> None:
+        """There is something to deliver; never blocks."""
+        if self._keeper is None:
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def close(self) -> None:
+        """End it in good order; by force when it takes too long."""
+        if self._keeper is None:
+            return
+        self._keeper.cancel()
+        await asyncio.gather(self._keeper, return_exceptions=True)
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout=self._settings.webhook_timeout_s + 5)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def _keep(self) -> None:
+        environment = {**os.environ, f"{config.PREFIX}DATA": str(self._settings.data), SUPERVISED: str(os.getpid())}
+        while True:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "mediamill.cli", "worker", "--queues", QUEUE, env=environment,
+                start_new_session=True,
+            )  # fmt: skip
+            status = await self._process.wait()
+            log.error("webhook process ended; starting another", status=status)
+            await asyncio.sleep(_PAUSE_S)

@@ -1,0 +1,133 @@
+"""A webhook receiver on loopback, in the test's own loop: it keeps what it was sent and answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any
+
+from mediamill import net
+
+LOOPBACK = ip_network("127.0.0.0/8")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request as it came. Header names are lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        """The event's."""
+        return self.headers["webhook-id"]
+
+    @property
+    def json(self) -> Any:
+        """The body, read."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to answer."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+Answers = Callable[[Post], Awaitable[Reply]]
+
+
+class Receiver:
+    """Where it listens, what it got so far, and how it answers from now on."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.port = 0
+        self._answers: Answers = _well
+        self._came = asyncio.Condition()
+        self._server: asyncio.Server | None = None
+
+    def url(self, path: str = "/hook") -> str:
+        """An address here."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def answer(self, status: int = 200, headers: Mapping[str, str] | None = None, body: bytes = b"") -> None:
+        """Answer so from now on."""
+
+        async def same(_: Post) -> Reply:
+            return Reply(status, headers or {}, body)
+
+        self._answers = same
+
+    def answer_with(self, answers: Answers) -> None:
+        """Answer each post as the function says."""
+        self._answers = answers
+
+    async def got(self, count: int, *, timeout_s: float = 15.0) -> list[Post]:
+        """The posts so far, once there are so many."""
+        async with asyncio.timeout(timeout_s), self._came:
+            await self._came.wait_for(lambda: len(self.posts) >= count)
+        return list(self.posts)
+
+    async def start(self) -> None:
+        """Listen; where it listened before, if it did."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Be down."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            rows = (line.partition(":") for line in head[1:] if line)
+            headers = {name.lower(): value.strip() for name, _, value in rows}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            post = Post(head[0].split(" ")[1], headers, body)
+            async with self._came:
+                self.posts.append(post)
+                self._came.notify_all()
+            reply = await self._answers(post)
+            lines = [f"HTTP/1.1 {reply.status} It is so", f"content-length: {len(reply.body)}", "connection: close"]
+            lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+            writer.write("\r\n".join([*lines, "", ""]).encode() + reply.body)
+            await writer.drain()
+        writer.close()
+
+
+async def _well(_: Post) -> Reply:
+    return Reply()
+
+
+@contextlib.asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver that answers 200 until told otherwise."""
+    receiver = Receiver()
+    await receiver.start()
+    try:
+        yield receiver
+    finally:
+        await receiver.stop()
+
+
+@contextlib.asynccontextmanager
+async def way_out(**given: Any) -> AsyncIterator[net.Client]:
+    """The guarded client, with loopback opened as an operator may."""
+    client = net.Client(**{"allow_networks": [LOOPBACK], **given})
+    try:
+        yield client
+    finally:
+        await client.close()
