@@ -73,6 +73,11 @@ def needs_limiter(found: Measured, target_lufs: float) -> bool:
     return found.peak_dbfs + target_lufs - found.lufs > _CEILING_DBTP - _BETWEEN_DB
 
 
+def corrected(filters: tuple[str, ...], db: float) -> tuple[str, ...]:
+    """The same filters with so much more gain."""
+    return (gain(db), *filters)
+
+
 def plan(
     found: Measured, target_lufs: float, rate_hz: int, measure: Callable[[tuple[str, ...], int], Measured]
 ) -> Plan:
@@ -86,6 +91,7 @@ def plan(
     if not needs_limiter(found, target_lufs):
         return Plan(filters=(gain(gain_db),), facts={**facts, "gain_db": round(gain_db, 2), "limited": False})
     best: tuple[float, float, float] | None = None  # how far off, gain, loudness
+    before: tuple[float, float] | None = None
     for number in range(_ROUNDS):
         reached = measure((gain(gain_db), *limiter(rate_hz)), number)
         off = target_lufs - reached.lufs
@@ -93,7 +99,10 @@ def plan(
             best = off, gain_db, reached.lufs
         if abs(off) <= _NEAR_LU:
             break
-        gain_db += off
+        # The harder the limiter works, the less a decibel of gain adds: go by what the last one did.
+        slope = 1.0 if before is None else max(0.2, (reached.lufs - before[1]) / (gain_db - before[0]))
+        before = gain_db, reached.lufs
+        gain_db += off / slope
     assert best is not None
     facts |= {"gain_db": round(best[1], 2), "limited": True, "expected_lufs": round(best[2], 1)}
     return Plan(filters=(gain(best[1]), *limiter(rate_hz)), facts=facts)

@@ -45,6 +45,7 @@ FORMATS: Mapping[str, _Format] = {
     "opus": _format("audio/opus", 3.5, 48, 80, 128, 160, 224),
 }
 _MEASURE_COST, _LIMIT_COST = 0.65, 3.5
+_FAR_LU = 0.25
 
 
 class FfmpegSound(SoundEditor):
@@ -92,7 +93,6 @@ class _Job:
         return max(min(ends) - self.work.start_s, _ffmpeg.SHORTEST_S) if ends else None
 
     def run(self) -> Mapping[str, Any]:
-        codec, ready, facts = self._codec(), 0.0, {}
         if self._may_copy():
             try:
                 self._encode(["-c:a", "copy"], (0.0, 1.0))
@@ -100,10 +100,9 @@ class _Job:
             except (BadMedia, ToolFailed):
                 pass  # the container does not take the track after all: encode it
         if self.work.loudness_lufs is not None:
-            codec, loudness, ready = self._levelled(codec, self.work.loudness_lufs)
-            facts = {"loudness": loudness}
-        self._encode(codec, (ready, 1.0))
-        return facts
+            return {"loudness": self._level(self.work.loudness_lufs)}
+        self._encode(self._codec(), (0.0, 1.0))
+        return {}
 
     def _may_copy(self) -> bool:
         asked = (self.work.level, self.work.bitrate_bps, self.work.loudness_lufs, self.work.end_s)
@@ -127,39 +126,49 @@ class _Job:
             args[at : at + 2] = ["-sample_fmt:a", "s16p" if self.track.bits == 16 else "s32p"]
         return args
 
-    def _levelled(self, codec: list[str], target_lufs: float) -> tuple[list[str], Mapping[str, Any], float]:
-        """The codec's arguments with the filters for a loudness; what is said of it; how far the work is then."""
-        args, before = _unfiltered(codec)
+    def _level(self, target_lufs: float) -> Mapping[str, Any]:
+        """Write the target at a loudness; what is said of it."""
+        args, before = _unfiltered(self._codec())
         rate_hz = int(args[args.index("-ar") + 1]) if "-ar" in args else self.track.sample_rate_hz
         before = [*before, f"aresample={rate_hz}"]
+        lossy = bool(self._format.kbps)
         cost = self._format.cost
+        end = cost / (cost + _MEASURE_COST) if lossy else 1.0  # then a lossy result is listened to
         # Whether the limiter will be needed is not known yet: what is shown lies between both cases.
-        alone = _MEASURE_COST / (_MEASURE_COST + cost)
-        limited = _MEASURE_COST / (_MEASURE_COST + 2 * _LIMIT_COST + max(cost, _LIMIT_COST))
-        ready = (alone + limited) / 2
-        found = self._measured(before, (0.0, ready))
-        each = (1 - ready) * _LIMIT_COST / (2 * _LIMIT_COST + max(cost, _LIMIT_COST))
+        both = 2 * _LIMIT_COST + max(cost, _LIMIT_COST)
+        ready = end * (_MEASURE_COST / (_MEASURE_COST + cost) + _MEASURE_COST / (_MEASURE_COST + both)) / 2
+        each = (end - ready) * _LIMIT_COST / both
         rounds = 0
 
         def measure(filters: tuple[str, ...], number: int) -> _loudness.Measured:
             nonlocal rounds
             rounds = min(2, number + 1)  # mostly the second is right; those after it show no progress
-            return self._measured([*before, *filters], (ready + each * min(2, number), ready + each * rounds))
+            span = ready + each * min(2, number), ready + each * rounds
+            return self._measured(self._sound(), [*before, *filters], span)
 
-        made = _loudness.plan(found, target_lufs, rate_hz, measure)
-        return [*args, "-filter:a", ",".join([*before, *made.filters])], made.facts, ready + each * rounds
+        found = self._measured(self._sound(), before, (0.0, ready))
+        plan = _loudness.plan(found, target_lufs, rate_hz, measure)
+        filters = plan.filters
+        self._encode([*args, "-filter:a", ",".join([*before, *filters])], (ready + each * rounds, end))
+        if not lossy or found.silent:
+            return plan.facts
+        made = self._measured(self._made(), [], (end, 1.0))
+        if abs(target_lufs - made.lufs) > _FAR_LU:
+            # Noise loses more in a lossy codec than music does. Once more, by as much louder.
+            filters = _loudness.corrected(filters, target_lufs - made.lufs)
+            self._encode([*args, "-filter:a", ",".join([*before, *filters])], (1.0, 1.0))
+            made = self._measured(self._made(), [], (1.0, 1.0))
+        return {**plan.facts, "result_lufs": round(made.lufs, 1)}
 
-    def _measured(self, filters: Sequence[str], span: tuple[float, float]) -> _loudness.Measured:
-        log = self._ffmpeg(
-            [
-                *self._input(),
-                *("-map", f"0:{self.track.index}", "-vn", "-sn", "-dn"),
-                *("-af", ",".join([*filters, _loudness.MEASURE]), "-f", "null", "-"),
-            ],
-            span,
-            level="info",
-        )
-        return _loudness.summary(log)
+    def _measured(self, source: Sequence[str], filters: Sequence[str], span: tuple[float, float]) -> _loudness.Measured:
+        listened = ",".join([*filters, _loudness.MEASURE])
+        return _loudness.summary(self._ffmpeg([*source, "-af", listened, "-f", "null", "-"], span, level="info"))
+
+    def _sound(self) -> list[str]:
+        return [*self._input(), "-map", f"0:{self.track.index}", "-vn", "-sn", "-dn"]
+
+    def _made(self) -> list[str]:
+        return [*_ffmpeg.input_args(self.work.target, self._format.mime), "-map", "0:a:0", "-vn", "-sn", "-dn"]
 
     def _encode(self, codec: Sequence[str], span: tuple[float, float]) -> None:
         target = self._format.target
