@@ -29,6 +29,7 @@ def command(name: str) -> click.Command:
     import msgspec
 
     from mediamill import kinds
+    from mediamill.core import formats
 
     kind = kinds.load()[name]
     flags = _schema.flags(msgspec.json.schema(kind.options))
@@ -57,9 +58,12 @@ def command(name: str) -> click.Command:
     ) -> None:
         options = _schema.gather(flags, given)
         if "format" in kind.options.__struct_fields__ and "format" not in options:
-            if output is None or not (suffix := Path(output).suffix):
+            said = next(flag for flag in flags if flag.path == ("format",))
+            word = Path(output or "").suffix[1:].lower()
+            if word and (said.required or word in said.schema.get("enum", [word]) or formats.find(word)):
+                options["format"] = word
+            elif said.required:
                 raise click.UsageError("Give --format, or -o with a name that ends in the format.")
-            options["format"] = suffix[1:].lower()
         try:
             msgspec.convert(options, kind.options)
         except msgspec.ValidationError as error:
