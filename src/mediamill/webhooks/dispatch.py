@@ -127,7 +127,7 @@ class Dispatcher:
             self._busy[due.lane] += 1
             task = asyncio.get_running_loop().create_task(self._deliver(due, message))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
         return True
 
     async def _worded(self, claimed: Sequence[Due]) -> list[Message | None]:
@@ -202,7 +202,12 @@ class Dispatcher:
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]
-        if waited or len(self._running) <= 1:
+        if waited:
+            self._news.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not self._running:
             self._news.set()
 
     def _now(self) -> datetime | None:
