@@ -26,6 +26,8 @@ from mediamill.store.endpoints import Endpoints as EndpointTable
 from mediamill.store.files import Files as FileTable
 from mediamill.store.keys import Keys as KeyTable
 from mediamill.store.listen import listen
+from mediamill.store.media import MediaTable
+from mediamill.store.replies import Replies
 from mediamill.store.notices import WAKE
 from mediamill.store.runs import Runs as RunTable
 from mediamill.store.tasks import Tasks as TaskTable
@@ -52,6 +54,7 @@ async def api(
     from mediamill.service.endpoints import Endpoints
     from mediamill.service.files import Files
     from mediamill.service.keys import Keys
+    from mediamill.service.media import MediaVerbs
     from mediamill.service.runs import Runs
     from mediamill.service.signing import Signer
     from mediamill.service.tasks import Tasks
@@ -113,6 +116,15 @@ async def api(
         ),
         runs=Runs(store=RunTable(pool), check=tasks.check, watch=watch),
         files=files,
+        media=MediaVerbs(
+            store=MediaTable(pool),
+            replies=Replies(pool),
+            blobs=blobs,
+            files=files,
+            tasks=tasks,
+            max_bytes=settings.max_upload_bytes,
+            lifetime_s=lambda dialect: lasting.get(dialect),
+        ),
         uploads=Uploads(
             store=UploadTable(pool),
             blobs=blobs,

@@ -94,6 +94,8 @@ class Finish:
     """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
     lifetime_s: float | None = None
     stages: Stages = ()
+    media: Mapping[str, Any] | None = None
+    """Where the result belongs, for dialects that keep files in media; see `store.media.join`."""
     lone: bool = False
     """Whether the task is known to be alone in its run, so that nothing waits for it."""
 

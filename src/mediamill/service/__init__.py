@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mediamill.service.endpoints import Endpoints
 from mediamill.service.files import Files
 from mediamill.service.keys import Keys
+from mediamill.service.media import MediaVerbs
 from mediamill.service.runs import Runs
 from mediamill.service.tasks import Tasks
 from mediamill.service.uploads import Uploads
@@ -19,6 +20,7 @@ class Service:
 
     tasks: Tasks
     files: Files
+    media: MediaVerbs
     uploads: Uploads
     keys: Keys
     runs: Runs

@@ -11,7 +11,7 @@ from mediamill.core.dispatch import Finish
 from mediamill.core.files import NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.tasks import State
-from mediamill.store import branches
+from mediamill.store import branches, media
 from mediamill.store.files import insert_files
 from mediamill.store.notices import WAKE
 from mediamill.store.text import clean, dumps
@@ -141,6 +141,8 @@ async def end_with_files(connection: Any, ordered: Sequence[Finish]) -> set[str]
             for r in again
         ],
     )
+    placed = {row["id"]: by_id[row["id"]].media or {} for row in done if row["state"] == State.SUCCEEDED}
+    await media.join(connection, {id: wanted for id, wanted in placed.items() if by_id[id].media is not None})
     await branches.follow(connection, [row for row in done if row["place"] is not None])
     return set(ended)
 

@@ -432,6 +432,7 @@ class Executor:
             fence=taken.fence,
             job_id=taken.job_id,
             state=State.SUCCEEDED,
+            media=task.extra.get("media"),
             details=done.details,
             outputs=outputs,
             input_facts={file.id: facts for file, facts in zip(files, done.input_facts, strict=False) if facts},

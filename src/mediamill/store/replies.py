@@ -1,0 +1,58 @@
+"""What was answered to a POST with an Idempotency-Key, so that a repeat is answered alike and does nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from mediamill.core.errors import Conflict, IdempotencyMismatch
+
+_CLAIM = """
+INSERT INTO replies (project_id, scope, key, body_hash) VALUES ($1, $2, $3, $4)
+ON CONFLICT (project_id, scope, key) DO UPDATE SET claimed_at = clock_timestamp(), body_hash = EXCLUDED.body_hash,
+    status = 0, body = NULL
+WHERE replies.claimed_at < now() - interval '24 hours'
+   OR (replies.status = 0 AND replies.claimed_at < now() - interval '2 minutes' AND replies.body_hash = $4)
+RETURNING true
+"""
+_OLD = """
+DELETE FROM replies WHERE (project_id, scope, key) IN (
+    SELECT project_id, scope, key FROM replies WHERE claimed_at < now() - interval '24 hours'
+    ORDER BY claimed_at LIMIT 20 FOR UPDATE SKIP LOCKED
+)
+"""
+_FIND = "SELECT body_hash, status, body FROM replies WHERE project_id = $1 AND scope = $2 AND key = $3"
+_KEEP = "UPDATE replies SET status = $4, body = $5 WHERE project_id = $1 AND scope = $2 AND key = $3"
+_RELEASE = "DELETE FROM replies WHERE project_id = $1 AND scope = $2 AND key = $3 AND status = 0"
+
+
+class Replies:
+    """The table of replies. Each is remembered for a day."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+
+    async def claim(self, project_id: str, scope: str, key: str, body_hash: bytes) -> bytes | None:
+        """The body that was answered before; None when this request is the first, and is to `keep` or `release`.
+
+        Raises IdempotencyMismatch for another body, Conflict while the first request is still at work.
+        """
+        if await self._pool.fetchval(_CLAIM, project_id, scope, key, body_hash):
+            await self._pool.execute(_OLD)
+            return None
+        row = await self._pool.fetchrow(_FIND, project_id, scope, key)
+        if row is None or (row["status"] == 0 and row["body_hash"] == body_hash):
+            raise Conflict("A request with this idempotency key is still at work.")
+        if row["body_hash"] != body_hash:
+            raise IdempotencyMismatch("This idempotency key was used before with another request.")
+        found: bytes = row["body"]
+        return found
+
+    async def keep(self, project_id: str, scope: str, key: str, status: int, body: bytes) -> None:
+        """Remember what was answered."""
+        await self._pool.execute(_KEEP, project_id, scope, key, status, body)
+
+    async def release(self, project_id: str, scope: str, key: str) -> None:
+        """Forget the claim: the request came to nothing, and may be sent again."""
+        await self._pool.execute(_RELEASE, project_id, scope, key)
