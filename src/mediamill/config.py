@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -127,6 +127,29 @@ class Settings(BaseSettings):
         None, description="The soffice in LibreOffice's program folder; unset: looked for.", json_schema_extra=_ENGINE
     )
     fonts: Path | None = Field(None, description="Folder of further fonts for documents.", json_schema_extra=_ENGINE)
+
+    # speech
+    stt_engine: Literal["auto", "openai", "assemblyai", "whisper", "pocketsphinx"] = Field(
+        "auto",
+        description="What transcribes. auto: openai when MEDIAMILL_STT_BASE_URL is set, else whisper when "
+        "MEDIAMILL_STT_MODEL is a folder of weights, else pocketsphinx.",
+        json_schema_extra=_ENGINE,
+    )
+    stt_model: str | None = Field(
+        None,
+        description="Folder of faster-whisper weights; with MEDIAMILL_STT_BASE_URL, the name of the service's model.",
+        json_schema_extra=_ENGINE,
+    )
+    stt_base_url: str | None = Field(
+        None,
+        description="Base URL of an OpenAI-compatible service that transcribes, like https://api.openai.com/v1.",
+        json_schema_extra=_ENGINE,
+    )
+    stt_api_key: SecretStr | None = Field(None, description="Key of that service.")
+    assemblyai_base_url: str = Field(
+        "https://api.assemblyai.com", description="Base URL of AssemblyAI, for MEDIAMILL_STT_ENGINE=assemblyai."
+    )
+    assemblyai_api_key: SecretStr | None = Field(None, description="Key of AssemblyAI.")
 
     # telling
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")

@@ -1,0 +1,55 @@
+"""Words made into turns: a new one at a pause, and where one would run on too long."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mediamill.core.ports import Missing
+from mediamill.core.speech import Turn, Word
+
+ENGINE = "MEDIAMILL_STT_ENGINE"
+"""The setting that chooses among the transcribers; "auto" or unset: the best that is there."""
+
+_PAUSE_S = 0.4
+_LONGEST_S = 15.0
+
+
+def unchosen(name: str) -> Missing | None:
+    """Why an engine stands back when the operator has chosen another."""
+    chosen = os.environ.get(ENGINE) or "auto"
+    if chosen in ("auto", name):
+        return None
+    return Missing(reason=f"{ENGINE} chooses {chosen}.", remedy=f"Set {ENGINE} to {name} or auto.")
+
+
+def turns(words: Sequence[Word]) -> list[Turn]:
+    """The words in turns of whole utterances."""
+    made: list[Turn] = []
+    held: list[Word] = []
+    for word in words:
+        if held and word.start_s - held[-1].end_s >= _PAUSE_S:
+            made += _parted(held)
+            held = []
+        held.append(word)
+    return made + _parted(held)
+
+
+def _parted(words: Sequence[Word]) -> list[Turn]:
+    if not words:
+        return []
+    if words[-1].end_s - words[0].start_s > _LONGEST_S and len(words) > 1:
+        # At the longest pause away from the edges, or in the middle where nobody pauses.
+        low, high = len(words) // 4, max(len(words) // 4 + 1, len(words) * 3 // 4)
+        at = max(range(max(1, low), max(2, high)), key=lambda at: words[at].start_s - words[at - 1].end_s)
+        return _parted(words[:at]) + _parted(words[at:])
+    sure = [word.confidence for word in words if word.confidence is not None]
+    return [
+        Turn(
+            start_s=words[0].start_s,
+            end_s=words[-1].end_s,
+            text=" ".join(word.text for word in words),
+            words=tuple(words),
+            confidence=sum(sure) / len(sure) if sure else None,
+        )
+    ]
