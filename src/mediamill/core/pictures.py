@@ -6,40 +6,19 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from mediamill.core.media import Placing, Position
 from mediamill.core.ports import Engine, Report, Tools
 
-Anchor = Literal["center", "top", "bottom", "left", "right", "top_left", "top_right", "bottom_left", "bottom_right"]
 Colour = tuple[int, int, int]
 """(red, green, blue), 0-255."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Canvas:
-    """The picture to make: the source, upright, is scaled to one size and its corner laid at (left, top) of another.
-
-    Negative places cut that much away. `background` is what shows beside it, None for nothing (see-through).
-    """
-
-    width_px: int
-    height_px: int
-    scaled_width_px: int
-    scaled_height_px: int
-    left_px: int = 0
-    top_px: int = 0
-    background: Colour | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Whether the scaled picture is the whole of it."""
-        return (self.scaled_width_px, self.scaled_height_px) == (self.width_px, self.height_px)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where something is laid over a picture, in its pixels: by distances from the edges (left and top win over right
-    and bottom), else by `anchor`. Sizes given alone keep the ratio; for text, `width_px` is where lines break."""
+    and bottom), else by `position`. Sizes given alone keep the ratio; for text, `width_px` is where lines break."""
 
     width_px: int | None = None
     height_px: int | None = None
@@ -47,7 +26,7 @@ class Place:
     top_px: float | None = None
     right_px: float | None = None
     bottom_px: float | None = None
-    anchor: Anchor = "center"
+    position: Position = "center"
     opacity: float = 1.0
 
 
@@ -62,10 +41,10 @@ class PictureOver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextOver:
-    """Text laid over a picture, in any script. `font` is a family's name; unknown ones become Noto Sans."""
+    """Text laid over a picture, in any script. `font` is a family's name; none and unknown ones become Noto Sans."""
 
     text: str
-    font: str
+    font: str | None
     size_px: float
     colour: Colour
     place: Place
@@ -78,14 +57,17 @@ Over = PictureOver | TextOver
 class PictureEdit:
     """One picture to make. `at_s` picks the moment of a film; a picture ignores it.
 
-    level: 0, very low, to 4, very high quality. flat: what lies behind see-through parts where the target has none.
+    placing: the size of the whole, and where the source, upright, lies in it. background: what shows beside it, None
+    for nothing (see-through). level: 0, very low, to 4, very high quality. flat: what lies behind see-through parts
+    where the target has none.
     """
 
     source: Path
     source_mime: str
     target: Path
     target_mime: str
-    canvas: Canvas
+    placing: Placing
+    background: Colour | None
     over: Sequence[Over] = ()
     level: int = 2
     flat: Colour = (255, 255, 255)

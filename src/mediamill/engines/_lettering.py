@@ -19,7 +19,7 @@ _SETTING = "FONTCONFIG_FILE"
 
 
 def lettered(
-    text: str, *, font: str, size_px: float, colour: tuple[int, int, int], width_px: int | None, scratch: Path
+    text: str, *, font: str | None, size_px: float, colour: tuple[int, int, int], width_px: int | None, scratch: Path
 ) -> Any:
     """The text as a Pillow picture in RGBA, cut to the ink; None for text that leaves no mark.
 
@@ -48,9 +48,9 @@ _JOINERS = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u
 """Invisible letters that shaping needs; Python does not call them printable."""
 
 
-def _family(font: str) -> str:
+def _family(font: str | None) -> str:
     """A family's name as Pango reads it: a list, of which the last is what every unknown one becomes."""
-    name = "".join(letter for letter in font if letter.isalnum() or letter in " -_")[:100].strip()
+    name = "".join(letter for letter in font or "" if letter.isalnum() or letter in " -_")[:100].strip()
     return f"{name}, {FAMILY}" if name and name != FAMILY else FAMILY
 
 

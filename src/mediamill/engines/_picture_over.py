@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mediamill.core.pictures import Canvas, Place, TextOver
+from mediamill.core.media import Placing, anchored
+from mediamill.core.pictures import Colour, Place, TextOver
 from mediamill.engines._lettering import lettered
 from mediamill.engines._picture import check_size, eight_bit, has_alpha
 
@@ -33,7 +34,8 @@ def laid(picture: Any, place: Place, on: tuple[int, int]) -> Laid:
         picture = picture.convert("RGBa").resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0).convert("RGBA")
     if place.opacity < 1:
         picture.putalpha(picture.getchannel("A").point([round(value * place.opacity) for value in range(256)]))
-    return Laid(picture=picture, left_px=_left(place, size, on), top_px=_top(place, size, on))
+    left, top = _corner(place, size, on)
+    return Laid(picture=picture, left_px=left, top_px=top)
 
 
 def text(over: TextOver, on: tuple[int, int], scratch: Path) -> Laid | None:
@@ -60,27 +62,29 @@ def _size(natural: tuple[int, int], place: Place) -> tuple[int, int]:
     return natural
 
 
-def _left(place: Place, size: tuple[int, int], on: tuple[int, int]) -> int:
+def _corner(place: Place, size: tuple[int, int], on: tuple[int, int]) -> tuple[int, int]:
+    left, top = (float(value) for value in anchored(on, size, place.position))
     if place.left_px is not None:
-        return round(place.left_px)
-    if place.right_px is not None:
-        return round(on[0] - size[0] - place.right_px)
-    return round((on[0] - size[0]) * (0.0 if "left" in place.anchor else 1.0 if "right" in place.anchor else 0.5))
-
-
-def _top(place: Place, size: tuple[int, int], on: tuple[int, int]) -> int:
+        left = place.left_px
+    elif place.right_px is not None:
+        left = on[0] - size[0] - place.right_px
     if place.top_px is not None:
-        return round(place.top_px)
-    if place.bottom_px is not None:
-        return round(on[1] - size[1] - place.bottom_px)
-    return round((on[1] - size[1]) * (0.0 if "top" in place.anchor else 1.0 if "bottom" in place.anchor else 0.5))
+        top = place.top_px
+    elif place.bottom_px is not None:
+        top = on[1] - size[1] - place.bottom_px
+    return round(left), round(top)
 
 
-def composed(picture: Any, canvas: Canvas, over: Sequence[Laid]) -> Any:
+def plain(placing: Placing) -> bool:
+    """Whether the scaled picture is the whole of what is made."""
+    return not (placing.padded or placing.cropped)
+
+
+def composed(picture: Any, placing: Placing, background: Colour | None, over: Sequence[Laid]) -> Any:
     """The scaled picture on its canvas, with everything laid over it in order; as it was when there is nothing."""
-    if canvas.plain and not over:
+    if plain(placing) and not over:
         return picture
-    picture = _on_canvas(eight_bit(picture), canvas)
+    picture = _placed(eight_bit(picture), placing, background)
     if not over:
         return picture
     clear = has_alpha(picture)
@@ -90,26 +94,26 @@ def composed(picture: Any, canvas: Canvas, over: Sequence[Laid]) -> Any:
     return picture if clear else picture.convert("RGB")
 
 
-def _on_canvas(picture: Any, canvas: Canvas) -> Any:
+def _placed(picture: Any, placing: Placing, background: Colour | None) -> Any:
     from PIL import Image
 
-    if canvas.plain:
+    if plain(placing):
         return picture
-    left, top = canvas.left_px, canvas.top_px
-    width, height = canvas.width_px, canvas.height_px
+    left, top = placing.left_px, placing.top_px
+    width, height = placing.width_px, placing.height_px
     beside = picture.width < width or picture.height < height
     if not beside:
         return picture.crop((-left, -top, width - left, height - top))
-    if canvas.background is not None and not has_alpha(picture):
-        ground = Image.new("RGB", (width, height), canvas.background)
+    if background is not None and not has_alpha(picture):
+        ground = Image.new("RGB", (width, height), background)
         ground.paste(picture.convert("RGB"), (left, top))
         return ground
-    if canvas.background is None:
+    if background is None:
         ground = Image.new("RGBA", (width, height))
         ground.paste(picture.convert("RGBA"), (left, top))
         return ground
     # A colour behind the whole of it: bars of black beside a picture that stays see-through would look like a fault.
-    ground = Image.new("RGBA", (width, height), (*canvas.background, 255))
+    ground = Image.new("RGBA", (width, height), (*background, 255))
     _paste(ground, Laid(picture=picture.convert("RGBA"), left_px=left, top_px=top))
     return ground.convert("RGB")
 

@@ -11,7 +11,7 @@ from mediamill.core.ports import Conversion, Missing
 from mediamill.engines import _animation, _ffmpeg, _film_frame, _heic_write, _picture_convert, heif, jxl, svg
 from mediamill.engines._colour import to_srgb
 from mediamill.engines._picture import Resize, Still, Wishes, reading
-from mediamill.engines._picture_over import Laid, composed, laid, text
+from mediamill.engines._picture_over import Laid, composed, laid, plain, text
 from mediamill.engines._picture_read import PILLOW_FORMATS, read
 from mediamill.engines._picture_write import in_srgb, write
 
@@ -43,19 +43,19 @@ class PictureStudio(PictureEditor):
 
     def edit(self, work: PictureEdit) -> Mapping[str, Any]:
         work.report("work", 0.05)
-        canvas = work.canvas
-        resize = Resize(width=canvas.scaled_width_px, height=canvas.scaled_height_px)
+        placing = work.placing
+        resize = Resize(width=placing.scaled_width_px, height=placing.scaled_height_px)
         source, mime = _raster(work, resize)
         work.report("work", 0.4)
         with reading():
-            size = canvas.width_px, canvas.height_px
+            size = placing.width_px, placing.height_px
             over = [each for each in (_laid(one, size, work, n) for n, one in enumerate(work.over)) if each]
             wanted = wishes(work.target_mime, work.level, work.flat)
             if _animation.animated(source, mime, work.target_mime):
                 return {"frames": _moving(work, source, mime, over, resize, wanted)}
             still = _srgb(read(source, mime, resize, work.target_mime))
-            if not canvas.plain or over:
-                still = Still(pixels=composed(still.pillow(), canvas, over))
+            if over or not plain(placing):
+                still = Still(pixels=composed(still.pillow(), placing, work.background, over))
             work.report("encode", 0.6)
             if work.target_mime == _heic_write.MIME:
                 _heic_write.write(still.pillow(), work.target, wanted, scratch=work.scratch, tools=work.tools)
@@ -81,7 +81,7 @@ def wishes(target_mime: str, level: int, flat: tuple[int, int, int]) -> Wishes:
 
 def _raster(work: PictureEdit, resize: Resize) -> tuple[Path, str]:
     """The source as a file that Pillow and libvips read; drawings and films already at the wished size."""
-    size = work.canvas.scaled_width_px, work.canvas.scaled_height_px
+    size = work.placing.scaled_width_px, work.placing.scaled_height_px
     if work.source_mime in _film_frame.FILMS:
         frame = _film_frame.frame(
             work.source, work.source_mime, work.at_s, size, scratch=work.scratch, tools=work.tools
@@ -133,11 +133,11 @@ def _srgb(still: Still) -> Still:
 def _moving(work: PictureEdit, source: Path, mime: str, over: Sequence[Laid], resize: Resize, wanted: Wishes) -> int:
     from dataclasses import replace
 
-    canvas = work.canvas
+    placing, background = work.placing, work.background
     change = _animation.Change(
-        frame=lambda picture: composed(picture, canvas, over),
-        size=(canvas.width_px, canvas.height_px),
-        see_through=not canvas.plain and canvas.background is None,
+        frame=lambda picture: composed(picture, placing, background, over),
+        size=(placing.width_px, placing.height_px),
+        see_through=placing.padded and background is None,
     )
     wanted = replace(wanted, resize=resize)
     return _animation.convert(source, mime, work.target, work.target_mime, wanted, work.report, change)

@@ -11,7 +11,6 @@ from msgspec import Meta
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, Invalid, LimitExceeded, NoVideo, Unavailable, Unsupported
 from mediamill.core.pictures import (
-    Canvas,
     Colour,
     Over,
     PictureEdit,
@@ -24,9 +23,10 @@ from mediamill.core.pictures import (
 )
 from mediamill.core.ports import Engines, Missing
 from mediamill.core.tasks import Source
-from mediamill.kinds import Base, Context, Hint, Input, Output, Result
+from mediamill.kinds import Base, Context, Hint, Input, Output, Result, _layers
 from mediamill.kinds import Options as BaseOptions
 from mediamill.kinds import _sizes as sizes
+from mediamill.kinds._layers import Layers, TextLayer
 
 FORMATS = ("jpeg", "png", "webp", "avif", "gif", "heic")
 _CLEAR = frozenset({"image/png", "image/webp", "image/avif", "image/gif"})
@@ -36,39 +36,6 @@ _MAX_SHEET_PX = 100_000_000
 _MAX_CELLS = 10_000
 _CELLS = 100
 _CELL_PX = 160
-
-Distance = Annotated[float, Meta(ge=-sizes.MAX_SIDE_PX, le=sizes.MAX_SIDE_PX)]
-
-
-class Layer(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"
-):
-    """Something drawn over the picture. Left and top go before right and bottom, and these before the position."""
-
-    width: sizes.Size | None = None
-    height: sizes.Size | None = None
-    top: Annotated[Distance, Meta(description="Pixels from the upper edge.")] | None = None
-    left: Annotated[Distance, Meta(description="Pixels from the left edge.")] | None = None
-    right: Annotated[Distance, Meta(description="Pixels from the right edge.")] | None = None
-    bottom: Annotated[Distance, Meta(description="Pixels from the lower edge.")] | None = None
-    position: sizes.Position = "center"
-    opacity: Annotated[float, Meta(ge=0, le=1, description="0, not to be seen, to 1.")] = 1.0
-
-
-class ImageLayer(Layer, frozen=True, kw_only=True, tag="image"):
-    """A picture: by address, or one that the server has."""
-
-    url: Annotated[str, Meta(min_length=1, max_length=4096, description="Address of the picture.")] | None = None
-    file: Annotated[str, Meta(min_length=1, max_length=100, description="Id of a stored file.")] | None = None
-
-
-class TextLayer(Layer, frozen=True, kw_only=True, tag="text"):
-    """Text in any script; it breaks at `width`."""
-
-    text: Annotated[str, Meta(min_length=1, max_length=5000, description="What it says.")]
-    font: Annotated[str, Meta(min_length=1, max_length=100, description="Family of the font.")] = "Noto Sans"
-    font_size: Annotated[float, Meta(ge=1, le=2000, description="Size of the letters in pixels.")] = 48.0
-    color: Annotated[sizes.Colour, Meta(description="Colour of the letters.")] = "#FFFFFF"
 
 
 class Sprite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -114,9 +81,7 @@ class Options(BaseOptions, frozen=True, kw_only=True):
         | None
     ) = None
     start: Annotated[sizes.Seconds, Meta(description="Which moment of a film, in seconds.")] | None = None
-    layers: (
-        Annotated[list[ImageLayer | TextLayer], Meta(max_length=50, description="Drawn over it, in this order.")] | None
-    ) = None
+    layers: Annotated[Layers, Meta(description="Pictures and text to lay over it, the last on top.")] = ()
     sprite: Annotated[Sprite, Meta(description="A sheet of small pictures of a film, with a WebVTT file.")] | None = (
         None
     )
@@ -137,11 +102,7 @@ class Image(Base[Options]):
             _target(options.format, engines)
         for field in ("width", "height"):
             sizes.check_size(field, getattr(options, field))
-        for number, layer in enumerate(options.layers or ()):
-            for field in ("width", "height"):
-                sizes.check_size(f"layers.{number}.{field}", getattr(layer, field))
-            if isinstance(layer, ImageLayer) and (layer.url is None) == (layer.file is None):
-                raise Invalid(f"layers.{number}.url", "give a url or a file, one of them.")
+        _layers.check(options.layers)
         if options.sprite is not None:
             _check_sprite(options)
             if options.format is not None and formats.canonical(options.format) == "image/heic":
@@ -151,9 +112,7 @@ class Image(Base[Options]):
         return options
 
     def attachments(self, options: Options) -> Sequence[Source]:
-        return [
-            Source(url=layer.url, file=layer.file) for layer in options.layers or () if isinstance(layer, ImageLayer)
-        ]
+        return _layers.sources(options.layers)
 
     def run(self, ctx: Context, options: Options) -> Result:
         source, *attached = ctx.inputs
@@ -171,16 +130,6 @@ class Image(Base[Options]):
             (facts.width_px, facts.height_px), options.width, options.height, fit=options.fit, position=options.position
         )
         background = _colour(options.background)
-        clear = target_mime in _CLEAR
-        canvas = Canvas(
-            width_px=placing.width_px,
-            height_px=placing.height_px,
-            scaled_width_px=placing.scaled_width_px,
-            scaled_height_px=placing.scaled_height_px,
-            left_px=placing.left_px,
-            top_px=placing.top_px,
-            background=background or (None if clear else (0, 0, 0)),
-        )
         target = ctx.scratch / ("result" + formats.suffix(target_mime))
         details = editor.edit(
             PictureEdit(
@@ -188,7 +137,8 @@ class Image(Base[Options]):
                 source_mime=source.mime,
                 target=target,
                 target_mime=target_mime,
-                canvas=canvas,
+                placing=placing,
+                background=background or (None if target_mime in _CLEAR else (0, 0, 0)),
                 over=_over(options, attached, (placing.width_px, placing.height_px), editor),
                 level=sizes.level(options.quality),
                 flat=background or (255, 255, 255),
@@ -242,33 +192,37 @@ def _colour(background: str | None) -> Colour | None:
 
 
 def _over(options: Options, attached: Sequence[Input], on: tuple[int, int], editor: PictureEditor) -> list[Over]:
+    """The layers in pixels of the picture they lie on; the times a layer of a film has mean nothing here."""
     made: list[Over] = []
     files = iter(attached)
-    for layer in options.layers or ():
+    wide, high = on
+    for number, layer in enumerate(options.layers):
         place = Place(
-            width_px=_pixels(layer.width, on[0]),
-            height_px=_pixels(layer.height, on[1]),
-            left_px=layer.left,
-            top_px=layer.top,
-            right_px=layer.right,
-            bottom_px=layer.bottom,
-            anchor=layer.position,
+            width_px=_layers.side(layer.width, wide),
+            height_px=_layers.side(layer.height, high),
+            left_px=_layers.pixels(layer.left, wide),
+            top_px=_layers.pixels(layer.top, high),
+            right_px=_layers.pixels(layer.right, wide),
+            bottom_px=_layers.pixels(layer.bottom, high),
+            position=layer.position,
             opacity=layer.opacity,
         )
         if isinstance(layer, TextLayer):
-            colour = _colour(layer.color) or (255, 255, 255)
-            made.append(TextOver(text=layer.text, font=layer.font, size_px=layer.font_size, colour=colour, place=place))
+            made.append(
+                TextOver(
+                    text=layer.text,
+                    font=layer.font,
+                    size_px=layer.font_size or max(8, round(high / 20)),
+                    colour=_colour(layer.color) or (255, 255, 255),
+                    place=place,
+                )
+            )
             continue
         file = next(files)
         if file.mime not in editor.sources() or _is_film(file):
-            raise BadMedia(f"A layer must be a picture, this one is {file.mime}.")
+            raise BadMedia(f"Layer {number + 1} is no picture, it is {file.mime}.")
         made.append(PictureOver(path=file.path, mime=file.mime, place=place))
     return made
-
-
-def _pixels(size: int | str | None, of_px: int) -> int | None:
-    """A layer's side; percentages are of the picture it lies on."""
-    return None if size is None else sizes.placing((of_px, 1), size, 1).width_px
 
 
 def _check_sprite(options: Options) -> None:
@@ -277,7 +231,7 @@ def _check_sprite(options: Options) -> None:
     if sprite.interval is not None and sprite.count is not None:
         raise Invalid("sprite.count", "give an interval or a count, not both.")
     for field in ("width", "height", "layers"):
-        if getattr(options, field) is not None:
+        if getattr(options, field) not in (None, ()):
             raise Invalid(field, "has no meaning with a sprite.")
 
 
