@@ -34,7 +34,8 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """A file that holds one track. `init_bytes`: how much of its beginning players must have read."""
+    """A file that holds one track. `init_bytes`: how much of its beginning players must have read; `skipped`: ticks
+    at its start that are not shown, an encoder's delay."""
 
     path: Path
     init_bytes: int
@@ -45,6 +46,7 @@ class Track:
     height_px: int = 0
     channels: int = 0
     sample_rate_hz: int = 0
+    skipped: int = 0
     fragments: tuple[Fragment, ...] = ()
 
     def seconds(self, ticks: int) -> float:
@@ -164,6 +166,7 @@ def _read(file: BinaryIO, path: Path) -> Track:
         height_px=int(head.get("height", 0)),
         channels=int(head.get("channels", 0)),
         sample_rate_hz=int(head.get("rate", 0)),
+        skipped=int(head.get("skipped", 0)),
         fragments=tuple(fragments),
     )
 
@@ -185,6 +188,12 @@ def _head(moov: bytes) -> tuple[dict[str, int | str], tuple[int, int]]:
         found["codec"] = f"mp4a.40.{_audio_object(moov[start + 4 : stop])}"
     else:
         raise KeyError(name)
+    try:
+        at, _ = _within(moov, b"moov", b"trak", b"edts", b"elst")
+        [begin] = struct.unpack_from(">q" if moov[at] == 1 else ">i", moov, at + (16 if moov[at] == 1 else 12))
+        found["skipped"] = max(0, begin)
+    except KeyError:
+        pass  # without an edit list everything is shown
     at, _ = _within(moov, b"moov", b"mvex", b"trex")
     duration, size = struct.unpack_from(">II", moov, at + 12)
     return found, (duration, size)

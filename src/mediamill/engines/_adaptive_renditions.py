@@ -70,7 +70,8 @@ class Renditions:
 
     @property
     def duration_s(self) -> float:
-        return max(rendition.duration_s for rendition in (*self.pictures, *self.sounds))
+        every = (*self.pictures, *self.sounds)
+        return max(rendition.duration_s - rendition.track.seconds(rendition.track.skipped) for rendition in every)
 
     @property
     def target_s(self) -> int:

@@ -45,7 +45,14 @@ def rate(film: Film, video: Video) -> Fraction | None:
         return frame_rate(film.fps)
     if video.frame_rate and video.frame_rate > FASTEST:
         return Fraction(60)
+    if film.source_mime == "video/x-msvideo" and video.frame_rate:
+        return frame_rate(video.frame_rate)  # AVI has one rate and no times; what decoders guess of them is off
     return None
+
+
+def clear(film: Film, video: Video) -> bool:
+    """Whether the film made stays see-through; elsewhere the background shows. A GIF is rarely meant to be."""
+    return video.alpha and film.codec == "vp9" and video.codec != "gif" and not (film.layers or film.burn_in)
 
 
 def graph(film: Film, video: Video, sprites: Sequence[Sprite], *, tone_mapped: bool) -> str:
@@ -64,7 +71,11 @@ def graph(film: Film, video: Video, sprites: Sequence[Sprite], *, tone_mapped: b
     if tone_mapped and video.transfer:
         chain.append(tone_map(video.transfer))
     deep = film.keep_hdr and video.transfer is not None
-    pixels = "yuv420p10le" if deep else "yuv420p"
+    see_through = clear(film, video)
+    pixels = "yuva420p" if see_through else "yuv420p10le" if deep else "yuv420p"
+    if video.alpha and not see_through:
+        ground = f"drawbox=color=0x{film.background.removeprefix('#')}:t=fill:replace=1"
+        chain.append(f"format=yuva420p,split[clear][copy];[copy]{ground}[ground];[ground][clear]overlay=format=auto")
     chain.append(f"format={pixels}")
     if placing.cropped:
         left, top = max(0, -placing.left_px), max(0, -placing.top_px)

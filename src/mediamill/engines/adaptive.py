@@ -11,15 +11,16 @@ from typing import Any
 
 from mediamill.core.adaptive import MIMES, SUFFIXES, Caption, File, Manifest, Order, Package, Packager, Rung, Seen
 from mediamill.core.errors import BadMedia, Failed, NoSound, ToolFailed
-from mediamill.core.ports import Conversion, Missing
+from mediamill.core.ports import Missing
 from mediamill.engines import _adaptive_args as told
 from mediamill.engines import _adaptive_boxes as boxes
 from mediamill.engines import _adaptive_dash as dash
 from mediamill.engines import _adaptive_hls as hls
 from mediamill.engines import _adaptive_source as sources
 from mediamill.engines import _adaptive_text as words
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_args
+from mediamill.engines import _av, _ffmpeg
 from mediamill.engines._adaptive_renditions import Rendition, Renditions, Text, cut, rendition_peak_bps, starts_s
+from mediamill.engines._adaptive_run import run
 from mediamill.engines._av import Sound, Video
 
 _PLAYLIST, _VTT = MIMES["hls"], "text/vtt"
@@ -137,36 +138,11 @@ class _Work:
         padding = boxes.padding(lasts_s)
         graph = told.graph(video, frame, rungs, rate=rate, hdr=hdr)
         shown = ["-filter_complex", graph, *told.pictures(rungs, targets, rate=rate, padding=padding)]
-        self._run([*shown, *told.sounds(plans, padding=padding)], lasts_s, span, video=video)
+        self._run([*shown, *told.sounds(plans, padding=padding)], lasts_s, span, video=video, rate=rate)
 
-    def _run(
-        self,
-        args: Sequence[str],
-        lasts_s: float | None,
-        span: tuple[float, float],
-        *,
-        video: Video | None = None,
-        what: str = "video",
-    ) -> None:
-        order = self._order
-        cut_off = lasts_s if order.end_s is not None or lasts_s != self._lasts_s else None
-        given = _ffmpeg.input_args(
-            order.source,
-            order.mime,
-            start_s=order.start_s,
-            duration_s=cut_off,
-            decoder=_ffmpeg_args.decoder(video) if video else None,
-        )
-        work = Conversion(
-            source=order.source,
-            source_mime=order.mime,
-            target=order.scratch,
-            target_mime=_PLAYLIST,
-            scratch=order.scratch,
-            tools=order.tools,
-            report=order.report,
-        )
-        _ffmpeg.run(work, [*given, *args], duration_s=lasts_s, span=span, what=what)
+    def _run(self, args: Sequence[str], lasts_s: float | None, span: tuple[float, float], **more: Any) -> None:
+        whole = self._order.end_s is None and lasts_s == self._lasts_s
+        run(self._order, args, lasts_s=lasts_s, span=span, until_s=None if whole else lasts_s, **more)
 
     # -- something to play at once
 
@@ -293,13 +269,22 @@ class _Work:
         shown: list[Rendition] = []
         cuts_s: list[float] | None = None
         for name, path in pictures.items():
-            track, parts = cut(path, cuts_s)
+            try:
+                track, parts = cut(path, cuts_s)
+            except ToolFailed:
+                raise BadMedia("There is no picture in the part that was asked for.") from None
             cuts_s = cuts_s or starts_s(track, parts)
             shown.append(self._rendition(name, path, parts))
         heard: list[Rendition] = []
         taken: set[str] = set()
         for number, plan in enumerate(plans):
-            track, parts = cut(plan.target, cuts_s)
+            try:
+                _, parts = cut(plan.target, cuts_s)
+            except ToolFailed:
+                if not shown:
+                    raise BadMedia("There is no sound in the part that was asked for.") from None
+                self._notes["audio_missing"] = "A sound track holds nothing in the part that was asked for."
+                continue
             said = self._source.words.get(plan.track.index, sources.Words())
             label = _unique(_shown(said.title or said.language or "") or f"Audio {number + 1}", taken)
             made = self._rendition(plan.target.stem.removeprefix(f"{self._slug}-"), plan.target, parts)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
 from mediamill.core.errors import BadMedia, NoVideo, RangeEmpty, ToolFailed
-from mediamill.core.ports import Missing, Tools
+from mediamill.core.ports import Missing, Report, Tools
 from mediamill.engines import _av, _ffmpeg, _video_codec, _video_graph, _video_sprites, _video_text
-from mediamill.engines._ffmpeg_args import decoder
+from mediamill.engines._ffmpeg_args import decoder, frame_rate
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
 from mediamill.engines.subtitles import Cue
 
@@ -34,6 +35,9 @@ class Ffmpeg(FilmMaker):
         video = source.video
         if video is None:
             raise NoVideo("The input has no pictures, only sound.")
+        film = replace(film, report=_Rising(film.report))
+        if film.fps is not None and not video.varying and frame_rate(film.fps) == video.frame_rate:
+            film = replace(film, fps=None)
         length_s = _length(film, source)
         cues = _video_text.cues_of(film, length_s)
         movable = not film.touched and _video_codec.fits(
@@ -48,6 +52,19 @@ class Ffmpeg(FilmMaker):
 
 
 PROVIDES = (Ffmpeg(),)
+
+
+class _Rising:
+    """Reports that never go back, though the work may begin anew."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._reached = 0.0
+
+    def __call__(self, stage: str, fraction: float | None = None) -> None:
+        if fraction is not None:
+            fraction = self._reached = max(self._reached, fraction)
+        self._report(stage, fraction)
 
 
 def _length(film: Film, source: _av.Source) -> float | None:
@@ -104,6 +121,7 @@ def _encode(
     film.report("encode", FIRST_LOOK)
     track = _track(film, [] if film.burn_in else cues, number=1 + len(sprites))
     sounds, _ = _video_codec.sound_args(film.container, source.sounds if film.sound else (), copy=not film.spanned)
+    clear = _video_graph.clear(film, video)
     graph = _video_graph.graph(film, video, [sprite for sprite, _ in sprites], tone_mapped=tone_mapped)
     args = [
         *_ffmpeg.input_args(
@@ -120,14 +138,21 @@ def _encode(
         *_video_codec.tag(film.codec, film.container),
         *_times(film, video),
         *_colours(deep),
+        *(("-auto-alt-ref", "0") if clear else ()),  # libvpx writes no transparency otherwise
         *(("-frames:v", str(film.frames)) if film.frames is not None else ()),
         *sounds,
         *track.outputs(source, film),
     ]
-    written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0), env=env)
-    if film.spanned and not written_s:
-        raise RangeEmpty("There is no picture in the part that was asked for.")
+    _run(film, args, length_s, span=(FIRST_LOOK, 1.0), expected=_expected(film, video, length_s), env=env)
     return {"encoder": encoder, **({"tone_mapped": True} if tone_mapped else {})}
+
+
+def _expected(film: Film, video: _av.Video, length_s: float | None) -> float | None:
+    """About how many pictures will be written."""
+    if film.frames is not None:
+        return film.frames
+    rate = _video_graph.rate(film, video) or video.frame_rate
+    return float(rate) * length_s if rate and length_s else None
 
 
 def _times(film: Film, video: _av.Video) -> list[str]:
@@ -201,16 +226,40 @@ def _encoder(codec: Codec, tools: Tools) -> str:
     raise ToolFailed(f"The ffmpeg of this install has no encoder for {codec}.")
 
 
+class _Progress(_ffmpeg.Progress):
+    """Goes by the pictures written and the sound, which runs ahead by as many pictures as the encoder holds back: half
+    of the work on those is done. Where the number of pictures is not known, by the time alone."""
+
+    def __init__(
+        self, report: Report, duration_s: float | None, span: tuple[float, float], expected: float | None
+    ) -> None:
+        super().__init__(report, duration_s, span)
+        self._expected = expected
+        self.pictures = 0
+
+    def __call__(self, line: str) -> None:
+        name, _, value = line.strip().partition("=")
+        if name == "frame" and value.isdigit():
+            self.pictures = int(value)
+        super().__call__(line)
+
+    def _advance(self, fraction: float) -> None:
+        if self._expected and fraction < 1.0:
+            fraction = (fraction + min(1.0, self.pictures / self._expected)) / 2
+        super()._advance(fraction)
+
+
 def _run(
     film: Film,
     args: Sequence[str],
     length_s: float | None,
     *,
     span: tuple[float, float],
+    expected: float | None = None,
     env: Mapping[str, str] | None = None,
-) -> float:
-    """Run ffmpeg; the seconds written, by its own count."""
-    progress = _ffmpeg.Progress(film.report, length_s, span)
+) -> None:
+    """Run ffmpeg; a film without a picture is none."""
+    progress = _Progress(film.report, length_s, span, expected)
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
         *("-progress", "pipe:1", "-stats_period", "0.25", "-nostats"),
@@ -220,8 +269,7 @@ def _run(
         done = film.tools.run(argv, name="ffmpeg", on_line=progress, cwd=film.scratch, env=env)
     except ToolFailed as error:
         raise _ffmpeg.named(error, film.source_mime, "film") from error
-    if "Output file is empty" in done.stderr_tail:
+    if not progress.pictures or "Output file is empty" in done.stderr_tail:
         if film.spanned:
             raise RangeEmpty("There is no picture in the part that was asked for.")
         raise BadMedia("There is no picture in the input that can be read.")
-    return progress.out_s

@@ -1,0 +1,68 @@
+"""Run ffmpeg for a package, with progress by the work that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from mediamill.core.adaptive import Order
+from mediamill.core.errors import ToolFailed
+from mediamill.core.ports import Report
+from mediamill.engines import _ffmpeg
+from mediamill.engines._av import Video
+from mediamill.engines._ffmpeg_args import decoder
+
+
+class Frames(_ffmpeg.Progress):
+    """Counts the frames of the first output, the highest rung. The time that ffmpeg tells is that of whichever output
+    is furthest, which on a short film runs 6 % ahead of the processor time spent; the frames keep within 3 %."""
+
+    def __init__(self, *, frames: float, report: Report, span: tuple[float, float]) -> None:
+        super().__init__(report, None, span)
+        self._frames = frames
+
+    def __call__(self, line: str) -> None:
+        name, _, value = line.strip().partition("=")
+        if name == "frame" and value.strip().isdigit():
+            self._advance(int(value) / self._frames)
+        else:
+            super().__call__(line)
+
+
+def run(
+    order: Order,
+    args: Sequence[str],
+    *,
+    lasts_s: float | None,
+    span: tuple[float, float],
+    video: Video | None = None,
+    rate: Fraction | None = None,
+    until_s: float | None = None,
+    what: str = "video",
+) -> None:
+    """Run ffmpeg on an order's source. `rate`: of the pictures that are encoded; `until_s`: read no more than that.
+
+    Raises BadMedia, LimitExceeded or ToolFailed, worded for callers. An output without a single packet is no error
+    here: a sound track may well end before the part that was asked for.
+    """
+    progress = _ffmpeg.Progress(order.report, lasts_s, span)
+    if rate is not None and lasts_s:
+        progress = Frames(frames=max(1.0, lasts_s * float(rate)), report=order.report, span=span)
+    given = _ffmpeg.input_args(
+        order.source,
+        order.mime,
+        start_s=order.start_s,
+        duration_s=until_s,
+        decoder=decoder(video) if video else None,
+    )
+    argv: list[str | Path] = [
+        *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
+        *("-progress", "pipe:1", "-stats_period", "0.5", "-nostats"),
+        *given,
+        *args,
+    ]
+    try:
+        order.tools.run(argv, name="ffmpeg", on_line=progress, cwd=order.scratch)
+    except ToolFailed as error:
+        raise _ffmpeg.named(error, order.mime, what) from error
