@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from mediamill import kinds
-from mediamill.app.common import blobs_of, installed, lifetimes, net_of
+from mediamill.app.common import blobs_of, installed, lifetimes, net_of, vault_of
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Accept
@@ -21,6 +21,7 @@ from mediamill.core.files import File
 from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
+from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.deliveries import Deliveries
 from mediamill.store.endpoints import Endpoints as EndpointTable
 from mediamill.store.files import Files as FileTable
@@ -51,6 +52,7 @@ async def api(
     from mediamill.front import Front
     from mediamill.metrics import Metrics
     from mediamill.service import Service
+    from mediamill.service.connections import Connections
     from mediamill.service.endpoints import Endpoints
     from mediamill.service.files import Files
     from mediamill.service.keys import Keys
@@ -92,6 +94,7 @@ async def api(
         max_bytes=settings.max_upload_bytes,
         lifetime_s=lambda dialect: lasting.get(dialect),
     )
+    connections = Connections(store=ConnectionTable(pool), vault=vault_of(settings), check_url=client.check_url)
     tasks = Tasks(
         store=task_table,
         accept=accept,
@@ -102,6 +105,7 @@ async def api(
         engines=here,
         check_url=client.check_url,
         watch=watch,
+        connections=connections,
         in_flight_limit=settings.tasks_in_flight,
     )
     service = Service(
@@ -134,6 +138,7 @@ async def api(
             lifetimes=lasting,
         ),
         keys=Keys(key_table),
+        connections=connections,
         watch=watch,
     )
     given = settings.signing_secret

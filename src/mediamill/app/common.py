@@ -20,6 +20,7 @@ from mediamill.core.errors import ToolFailed
 from mediamill.core.ports import ToolRun
 from mediamill.store import pool as pools
 from mediamill.store.embedded import Embedded
+from mediamill.vault import Vault
 
 SUPERVISED = f"{config.PREFIX}SUPERVISED_BY"
 """Set for a worker that a server keeps: that server's pid."""
@@ -61,6 +62,11 @@ def configure_logs(settings: Settings) -> None:
 def blobs_of(settings: Settings) -> Blobs:
     """The store of bytes."""
     return Blobs(settings.blobs_url if settings.blobs_url else settings.data / "files")
+
+
+def vault_of(settings: Settings) -> Vault:
+    """Where secrets are sealed and opened."""
+    return Vault(settings.secret_key.get_secret_value() if settings.secret_key else None, settings.data)
 
 
 def net_of(settings: Settings) -> Any:

@@ -23,15 +23,19 @@ from mediamill.app.common import (
     net_of,
     run,
     services_of,
+    vault_of,
 )
 from mediamill.app.deliver import QUEUE as WEBHOOKS
 from mediamill.app.deliver import Postroom, deliver
+from mediamill.blobs.buckets import Buckets, forget_environment
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Finish, Take, Taken
 from mediamill.core.files import File
+from mediamill.service.connections import Connections
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
+from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.deliveries import WOKEN, Deliveries
 from mediamill.store.ending import MOST_AT_ONCE
 from mediamill.store.files import Files as FileTable
@@ -72,6 +76,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from pgqueuer.queries import Queries
 
     from mediamill.worker import chores
+    from mediamill.worker.carrier import Carrier
     from mediamill.worker.children import Children, Limits
     from mediamill.worker.dispatch import Dispatcher
     from mediamill.worker.execute import Executor, Rules
@@ -82,6 +87,8 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     loose = await pools.open_pool(dsn, least=1, most=6, synced=False)
     id = new_worker_id()
     blobs, client, services_client = blobs_of(settings), net_of(settings), net_for_services()
+    forget_environment()  # of our own bucket, which is open now
+    connections = Connections(store=ConnectionTable(pool), vault=vault_of(settings), check_url=client.check_url)
     task_table, file_table, upkeep = TaskTable(pool, loose), FileTable(pool), Upkeep(pool)
     scratch = settings.data / "scratch" / id
     _sweep(settings.data / "scratch")
@@ -115,7 +122,12 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         tick=ticks,
         children=children,
         blobs=blobs,
-        net=client,
+        carrier=Carrier(
+            net=client,
+            buckets=Buckets(client, total_s=settings.fetch_total_s),
+            blobs=blobs,
+            access=connections.access,
+        ),
         sniff=sniff,
         files=file_of,
         probed=file_table.probed,

@@ -55,6 +55,8 @@ class Taken:
     job_id: int
     resumed: bool
     """Whether an earlier attempt was lost."""
+    run_metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the caller gave with a run of several."""
 
 
 Stages = Sequence[tuple[str, float]]

@@ -82,7 +82,10 @@ def _nobody(service: str, path: str, **request: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """All a kind may touch. `inputs`: the task's own, then what its options name (`Kind.attachments`), in order."""
+    """All a kind may touch. `inputs`: the task's own, then what its options name (`Kind.attachments`), in order.
+
+    metadata: what the caller gave with the task and its run, the task's own before the run's.
+    """
 
     inputs: Sequence[Input]
     scratch: Path
@@ -90,6 +93,7 @@ class Context:
     report: Report
     publish: Publish = _nowhere
     remote: Remote = _nobody
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Kind(Protocol[O]):
@@ -129,6 +133,10 @@ class Kind(Protocol[O]):
         """Files and URLs that the options name (a logo, a subtitle file): fetched as inputs are, and handed to `run`
         after them."""
 
+    def destination(self, options: O) -> Mapping[str, Any] | None:
+        """{url, connection} of the bucket that the options name for the result, which the worker then sends there: a
+        child has no network and sees no credentials. Any task can have one beside its options, too."""
+
     def run(self, ctx: Context, options: O) -> Result:
         """Do the work. Raises a core `Failed` for anything that goes wrong."""
 
@@ -148,6 +156,9 @@ class Base(Generic[O]):
 
     def attachments(self, options: O) -> Sequence[Source]:
         return ()
+
+    def destination(self, options: O) -> Mapping[str, Any] | None:
+        return None
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mediamill.service.connections import Connections
 from mediamill.service.endpoints import Endpoints
 from mediamill.service.files import Files
 from mediamill.service.keys import Keys
@@ -23,6 +24,7 @@ class Service:
     media: MediaVerbs
     uploads: Uploads
     keys: Keys
+    connections: Connections
     runs: Runs
     endpoints: Endpoints
     watch: Watch

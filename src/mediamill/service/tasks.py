@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mediamill.core.access import Caller
+from mediamill.core.connections import is_bucket_url
 from mediamill.core.dispatch import Accept
 from mediamill.core.errors import Conflict, Invalid, NotFound, Unavailable
 from mediamill.core.files import File
@@ -35,6 +36,13 @@ class Store(Protocol):
     async def count(self, project_id: str, filter: Filter, most: int) -> int: ...
 
 
+class Connections(Protocol):
+    """What is asked of the verbs on connections."""
+
+    async def sources(self, caller: Caller, sources: Sequence[Source]) -> Sequence[Source]: ...
+    async def destination(self, caller: Caller, asked: Any) -> Mapping[str, str]: ...
+
+
 class Tasks:
     """Verbs on tasks. `accept`, `read` and `files` share statements with whoever else asks at the same moment.
 
@@ -53,6 +61,7 @@ class Tasks:
         engines: Engines,
         check_url: Callable[[str], None],
         watch: Watch,
+        connections: Connections,
         in_flight_limit: int | None = None,
     ) -> None:
         self._store = store
@@ -64,6 +73,7 @@ class Tasks:
         self._engines = engines
         self._check_url = check_url
         self._watch = watch
+        self._connections = connections
         self._in_flight_limit = in_flight_limit
 
     async def create(self, caller: Caller, new: NewTask) -> tuple[Task, bool]:
@@ -86,12 +96,17 @@ class Tasks:
         least, most = kind.inputs
         if not least <= len(new.inputs) + inherits <= most:
             raise Invalid("inputs", f"{new.kind} takes {least if least == most else f'{least} to {most}'} inputs.")
-        files = await self._inputs(caller, new.inputs)
-        options, attached = self._options(kind, new, files)
+        sources = await self._connections.sources(caller, new.inputs)
+        files = await self._inputs(caller, sources)
+        options, attached, destination = self._options(kind, new, files)
+        attached = await self._connections.sources(caller, attached)
         await self._inputs(caller, attached)
+        extra = new.extra
+        if (destination := destination or extra.get("destination")) is not None:
+            extra = {**extra, "destination": await self._connections.destination(caller, destination)}
         name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
         return Accept(
-            new=replace(new, options=options, inputs=[*new.inputs, *attached]),
+            new=replace(new, options=options, inputs=[*sources, *attached], extra=extra),
             project_id=caller.project_id,
             queue=kind.queue,
             label=name[:500],
@@ -196,7 +211,7 @@ class Tasks:
         kind = self._kinds(old.kind)
         attached = len(kind.attachments(msgspec.convert(dict(old.options), kind.options)))
         own = old.inputs[: len(old.inputs) - attached]
-        sources = [Source(file=i.file.id if i.file else None, url=i.url) for i in own]
+        sources = [Source(file=i.file.id if i.file else None, url=i.url, connection=i.connection) for i in own]
         if any(s.file is None and s.url is None for s in sources):
             raise Conflict(f"An input of task {id} has expired.")
         task, _ = await self.create(
@@ -225,6 +240,8 @@ class Tasks:
                 if not file.ready:
                     raise NotUploaded(f"inputs.{n}.file", f"File {source.file} has no bytes yet.")
                 found.append(file)
+            elif source.url is not None and is_bucket_url(source.url):
+                found.append(None)  # its connection has been found already
             elif source.url is not None:
                 try:
                     self._check_url(source.url)
@@ -237,8 +254,8 @@ class Tasks:
 
     def _options(
         self, kind: Any, new: NewTask, files: Sequence[File | None]
-    ) -> tuple[Mapping[str, Any], Sequence[Source]]:
-        """The options to run with, and what they name that is to be fetched."""
+    ) -> tuple[Mapping[str, Any], Sequence[Source], Mapping[str, Any] | None]:
+        """The options to run with, what they name that is to be fetched, and where they want the result sent."""
         try:
             options = msgspec.convert(dict(new.options), kind.options)
         except msgspec.ValidationError as error:
@@ -257,7 +274,7 @@ class Tasks:
                 error.field = f"options.{error.field}".rstrip(".")
             raise
         result: dict[str, Any] = msgspec.to_builtins(checked)
-        return result, kind.attachments(checked)
+        return result, kind.attachments(checked), kind.destination(checked)
 
 
 class NotUploaded(Invalid):
@@ -311,7 +328,7 @@ def body_hash(new: NewTask) -> bytes:
     encoder = msgspec.json.Encoder(order="deterministic")
     body = {
         "kind": new.kind,
-        "inputs": [[s.file, s.url, s.filename] for s in new.inputs],
+        "inputs": [[s.file, s.url, s.filename, *([s.connection] if s.connection else [])] for s in new.inputs],
         "options": dict(new.options),
         "extra": dict(new.extra),
         "metadata": dict(new.metadata) if new.metadata is not None else None,

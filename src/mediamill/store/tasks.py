@@ -62,7 +62,9 @@ told AS (
     SELECT project_id, id, NULL, 'task.started' FROM t WHERE attempt = 1
     UNION ALL SELECT project_id, NULL, id, 'run.updated' FROM begun
 )
-SELECT {rows.TASK} FROM t
+SELECT {rows.TASK},
+       CASE WHEN t.place IS NOT NULL THEN (SELECT r.metadata FROM runs r WHERE r.id = t.run_id) END AS run_metadata
+FROM t
 """
 
 _PROGRESS = """
@@ -160,6 +162,7 @@ class Tasks:
                         fence=fences[task.id],
                         job_id=wanted[task.id].job_id,
                         resumed=bool(locked[task.id]["held"]),
+                        run_metadata=row["run_metadata"] or {},
                     )
             for row in spent:
                 await _give_up(connection, row["id"], cancelled=row["cancel_requested"])

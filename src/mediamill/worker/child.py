@@ -167,6 +167,7 @@ class Child:
             report=progress,
             publish=self._publish,
             remote=self._remote,
+            metadata=job.metadata,
         )
         result = kind.run(context, options)
         return Finished(

@@ -22,7 +22,9 @@ from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwrita
 from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import Failure, State, backoff_s
+from mediamill.worker.carrier import Carrier
 from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
+from mediamill.worker.live import Live
 from mediamill.worker.messages import Answered, Call
 
 log = structlog.get_logger()
@@ -32,8 +34,6 @@ _FETCHES = 32
 _PROBE_S = 60.0
 _LOT_S = 1.0
 """For jobs that are done at one go; one that holds the others up so long is found out by doing each alone."""
-_STAGES = 100
-"""Stages of one attempt that are kept with their times."""
 _STAGE_NAME = 40
 _NOTHING = "ping"
 """The kind to run when only the facts of an input are wanted."""
@@ -45,12 +45,6 @@ class Blobs(Protocol):
     async def adopt(self, file: Any, path: Path) -> Any: ...
     async def lend(self, key: str, target: Path, *, link: bool) -> None: ...
     async def delete(self, keys: Sequence[str]) -> None: ...
-
-
-class Net(Protocol):
-    """The guarded client."""
-
-    async def fetch(self, url: str, target: Path, *, on_progress: Any = None, max_bytes: int | None = None) -> Any: ...
 
 
 Light = tuple[str, Job]
@@ -66,22 +60,6 @@ class Ticks(Protocol):
 
     def __call__(self, tick: Tick) -> None: ...
     def forget(self, fence: uuid.UUID) -> None: ...
-
-
-@dataclass(slots=True)
-class Live:
-    """A task in our hands. `stop` ends its work; the flags say whether a caller or our own leaving asked for that."""
-
-    stop: Callable[[], Awaitable[None]] | None = None
-    cancelled: bool = False
-    leaving: bool = False
-    began_s: float = 0.0
-    stages: list[tuple[str, float]] = field(default_factory=list)
-
-    def entered(self, stage: str) -> None:
-        """Note when a stage begins."""
-        if stage and len(self.stages) < _STAGES and (not self.stages or self.stages[-1][0] != stage):
-            self.stages.append((stage, round(time.monotonic() - self.began_s, 3)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +88,7 @@ class Executor:
         tick: Ticks,
         children: Mapping[str, Children],
         blobs: Blobs,
-        net: Net,
+        carrier: Carrier,
         sniff: Callable[..., str | None],
         files: Callable[[str], Awaitable[File | None]],
         probed: Callable[[str, Mapping[str, Any], int], Awaitable[None]],
@@ -130,7 +108,7 @@ class Executor:
         self._tick = tick
         self._children = children
         self._blobs = blobs
-        self._net = net
+        self._carrier = carrier
         self._sniff = sniff
         self._files = files
         self._probed = probed
@@ -226,7 +204,7 @@ class Executor:
                 raise Cancelled("The task was cancelled.")
             if task.state is State.INGESTING:
                 return await self._ingest(taken, live)
-            return await self._execute(taken, live, queue)
+            return await self._send(taken, live, await self._execute(taken, live, queue))
         except Failed as error:
             return self._failed(taken, live, error)
         except asyncio.CancelledError:
@@ -267,25 +245,12 @@ class Executor:
         """Fetch the inputs that are URLs, and hand the task on to its queue."""
         task = taken.task
         folder = self._scratch / f"ingest-{task.id}-{task.attempt}"
-        fetch = asyncio.ensure_future(self._in_turn(taken, live, folder))
-
-        async def stop() -> None:
-            fetch.cancel()
-
-        live.stop = stop
         try:
-            if live.cancelled or live.leaving:
-                fetch.cancel()
-            files = await fetch
-        except asyncio.CancelledError:
-            if not (live.cancelled or live.leaving):
-                raise
-            raise Cancelled("The fetch was stopped.") from None
+            files = await live.stoppable(self._in_turn(taken, live, folder), "fetch")
         except Failed as error:
             error.stage = error.stage or "fetch"
             raise
         finally:
-            live.stop = None
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return Finish(
             task_id=task.id,
@@ -328,8 +293,8 @@ class Executor:
                 part = received / total if total else 0.0
                 self._moved(taken, live, "fetch", (done + min(1.0, part)) / len(wanted))
 
-            fetched = await self._net.fetch(
-                source.url, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes
+            fetched = await self._carrier.fetch(
+                task, source, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes
             )
             if fetched.size_bytes == 0:
                 raise BadMedia("The source has no bytes.")
@@ -378,6 +343,7 @@ class Executor:
                         options=dict(task.options),
                         inputs=inputs,
                         limits=self._rules.limits,
+                        metadata={**taken.run_metadata, **(task.metadata or {})},
                         probe=any(not f.facts and formats.family(f.mime) in formats.PROBED for f in files),
                     ),
                     lambda stage, fraction: self._moved(taken, live, stage, fraction or 0.0),
@@ -438,6 +404,24 @@ class Executor:
             input_facts={file.id: facts for file, facts in zip(files, done.input_facts, strict=False) if facts},
             lifetime_s=self._rules.lifetime_s.get(task.dialect),
         )
+
+    async def _send(self, taken: Taken, live: Live, finish: Finish) -> Finish:
+        """What was made, also to its destination, before it counts as done."""
+        if "destination" not in taken.task.extra:
+            return finish
+        alone = not finish.outputs  # nothing was done but what is done now
+
+        def sent(bytes_: int, total: int | None) -> None:
+            self._moved(taken, live, "store", bytes_ / total if total and alone else 1.0)
+
+        live.entered("store")
+        try:
+            return await live.stoppable(self._carrier.send(taken.task, finish, sent), "sending")
+        except BaseException as error:
+            await self._blobs.delete([file.blob_key for _, file in finish.outputs if file.blob_key])
+            if isinstance(error, Failed):
+                error.stage = "store"
+            raise
 
     async def publish(self, taken: Taken, outputs: Sequence[OutputFile]) -> None:
         """Store what a child shows while it works, and make it known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ class Job:
     inputs: list[tuple[str, str, str]]
     limits: Limits
     probe: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):

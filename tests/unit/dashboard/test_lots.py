@@ -39,7 +39,7 @@ def tasks(watch: Watch, reads: list[str]) -> Tasks:
     nothing: Any = None
     return Tasks(
         store=nothing, accept=nothing, read=read, files=nothing, kinds=nothing, hint=nothing, engines=nothing,
-        check_url=nothing, watch=watch,
+        check_url=nothing, watch=watch, connections=nothing,
     )  # fmt: skip
 
 

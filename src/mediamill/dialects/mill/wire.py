@@ -16,11 +16,19 @@ StateWord = Literal["waiting", "ingesting", "delayed", "queued", "running", "suc
 
 
 class SourceIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """One input: a stored file, or a URL to fetch."""
+    """One input: a stored file, or a URL to fetch (http, https, or s3://bucket/key by way of a connection)."""
 
     file: str | None = None
     url: Annotated[str, Meta(max_length=8192)] | None = None
     filename: Annotated[str, Meta(max_length=500)] | None = None
+    connection: Annotated[str, Meta(max_length=64, description="Opens an s3:// URL; unset: the default.")] | None = None
+
+
+class Destination(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A bucket that the result is also sent to, before the task counts as done."""
+
+    url: Annotated[str, Meta(max_length=2048, description="s3://bucket/key, or a folder: s3://bucket/folder/.")]
+    connection: Annotated[str, Meta(max_length=64, description="Unset: the project's default.")] | None = None
 
 
 class TaskIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +41,7 @@ class TaskIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     not_before: datetime | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = tasks.MAX_ATTEMPTS
     metadata: Annotated[dict[str, Any], Meta(description="Yours; given back as it came.")] | None = None
+    destination: Destination | None = None
 
 
 class FileIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +156,7 @@ class TaskOut(msgspec.Struct, kw_only=True):
     inputs: list[InputOut]
     outputs: list[OutputOut]
     details: dict[str, Any]
+    destination: Destination | None
     error: ErrorOut | None
     attempt: int
     max_attempts: int
@@ -260,6 +270,11 @@ def _attempt(attempt: tasks.Attempt) -> AttemptOut:
     )
 
 
+def _destination(task: tasks.Task) -> Destination | None:
+    found = task.extra.get("destination")
+    return Destination(url=found["url"], connection=found["connection"]) if found else None
+
+
 def write_task(task: tasks.Task, links: Links) -> TaskOut:
     """A task as JSON."""
     here = f"{links.origin}/mill/tasks/{task.id}"
@@ -280,6 +295,7 @@ def write_task(task: tasks.Task, links: Links) -> TaskOut:
         inputs=[InputOut(file=write_file(i.file, links) if i.file else None, url=i.url) for i in task.inputs],
         outputs=[OutputOut(role=o.role, file=write_file(o.file, links) if o.file else None) for o in task.outputs],
         details=dict(task.details),
+        destination=_destination(task),
         error=write_failure(task.error),
         attempt=task.attempt,
         max_attempts=task.max_attempts,
@@ -330,7 +346,10 @@ def read_task(body: TaskIn, idempotency_key: str | None) -> tasks.NewTask:
             raise Invalid(f"inputs.{n}", "needs either a file or a url.")
     return tasks.NewTask(
         kind=body.kind,
-        inputs=[tasks.Source(file=s.file, url=s.url, filename=s.filename) for s in body.inputs],
+        inputs=[
+            tasks.Source(file=s.file, url=s.url, filename=s.filename, connection=s.connection) for s in body.inputs
+        ],
+        extra={"destination": msgspec.to_builtins(body.destination)} if body.destination is not None else {},
         options=body.options,
         metadata=body.metadata,
         priority=body.priority,
