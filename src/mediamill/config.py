@@ -40,6 +40,21 @@ class _FromFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+_USUAL = ("llm_base_url", "llm_api_key", "llm_model")
+"""Settings that other programs know by the same names: LLM_MODEL without our prefix counts too, after our own."""
+
+
+class _Usual(PydanticBaseSettingsSource):
+    """The names in _USUAL, as they are without a prefix."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return os.environ.get(field_name.upper()) or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(None, name)[0] for name in _USUAL}
+        return {name: value for name, value in found.items() if value is not None}
+
+
 _ENGINE: dict[str, Any] = {"engine": True}
 
 
@@ -151,6 +166,16 @@ class Settings(BaseSettings):
     )
     assemblyai_api_key: SecretStr | None = Field(None, description="Key of AssemblyAI.")
 
+    # services
+    llm_base_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Base of an OpenAI-compatible API whose /chat/completions words summaries and outlines.",
+        json_schema_extra=_ENGINE,
+    )
+    llm_model: str | None = Field(None, description="The model to ask there.", json_schema_extra=_ENGINE)
+    llm_api_key: SecretStr | None = Field(None, description="The key it wants, if any.")
+
     # telling
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
     log_json: bool | None = Field(None, description="Logs as JSON; unset: unless on a terminal.")
@@ -159,7 +184,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *args: Any, **sources: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return sources["init_settings"], sources["env_settings"], _FromFiles(settings_cls)
+        return sources["init_settings"], sources["env_settings"], _FromFiles(settings_cls), _Usual(settings_cls)
 
     def __init__(self, **values: Any) -> None:
         networks = values.pop("allow_networks", os.environ.get(f"{PREFIX}ALLOW_NETWORKS", ()))
