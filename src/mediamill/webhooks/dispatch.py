@@ -91,10 +91,11 @@ class Dispatcher:
         """Deliver until stopped."""
         while not self._stopping:
             self._news.clear()
+            quiet = not self._running  # asked first: what ends while we look leaves its place to another
             try:
                 if await self._send_off():
                     continue
-                if not self._running:
+                if quiet:
                     self.idle.set()
                 wait_s = await self._store.next_in_s(self._now())
             except Exception:

@@ -26,7 +26,7 @@ class EndpointIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An endpoint to make."""
 
     url: Url
-    types: Types = [webhooks.EVERYTHING]
+    types: Types = msgspec.field(default_factory=lambda: [webhooks.EVERYTHING])
     name: Annotated[str, Meta(max_length=200)] = ""
 
 
