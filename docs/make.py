@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from mediamill import config, dialects, engines, kinds
-from mediamill.cli import _schema, mediamill
+from mediamill.cli import Commands, _schema, mediamill
 from mediamill.core import errors, formats
 from mediamill.core.ports import Pair
 
@@ -83,10 +83,10 @@ def _command(command: click.Command, parent: click.Context | None, name: str) ->
         yield f"## {name}\n\n```text"
         yield command.get_help(ctx)
         yield "```\n"
-        # The commands of `run` are the kinds, which have a page of their own.
-        if isinstance(command, click.Group) and name != "mediamill run":
-            for inner in command.list_commands(ctx):
-                if (found := command.get_command(ctx, inner)) is not None:
+        # The kinds have a page of their own.
+        if isinstance(command, click.Group):
+            for inner in command.own() if isinstance(command, Commands) else command.list_commands(ctx):
+                if name != "mediamill run" and (found := command.get_command(ctx, inner)) is not None:
                     yield from _command(found, ctx, f"{name} {inner}")
 
 

@@ -38,6 +38,8 @@ class FakeMill:
     ends: Callable[[dict[str, Any]], None] = field(default=lambda task: succeed(task))
     """Called with a new task; it may set its state, outputs and error. The fake stores its outputs' bytes."""
     results: list[tuple[str, bytes]] = field(default_factory=lambda: [("result.webp", b"RIFF made")])
+    kinds: list[dict[str, Any]] = field(default_factory=list)
+    """What the capabilities say of kinds."""
     break_downloads: int = 0
     """So many downloads stop after half of the bytes."""
     break_creates: int = 0
@@ -190,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _version(self, rest: list[str], query: Any) -> None:
         self._answer(200, {"version": "9.9.9"})
+
+    def _capabilities(self, rest: list[str], query: Any) -> None:
+        self._answer(200, {"kinds": self.mill.kinds, "conversions": [], "absent": [], "formats": []})
 
     def _tasks(self, rest: list[str], query: Any) -> None:
         mill = self.mill

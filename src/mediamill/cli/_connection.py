@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,16 @@ def admin_key() -> str | None:
         return (Path(folder) / "admin.key").read_text().strip() or None
     except OSError:
         return None
+
+
+def named(arguments: Sequence[str]) -> At:
+    """What --server and --key say on a command line that is not understood yet, else the environment and defaults."""
+    found = {"--server": os.environ.get("MEDIAMILL_URL") or DEFAULT_URL, "--key": os.environ.get("MEDIAMILL_KEY", "")}
+    for place, word in enumerate(arguments):
+        name, given, value = word.partition("=")
+        if name in found:
+            found[name] = value if given else next(iter(arguments[place + 1 :]), "")
+    return At(url=found["--server"].rstrip("/"), key=found["--key"] or admin_key(), json=False)
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,7 +34,8 @@ class Flag:
 
     def option(self, *, check_required: bool = True) -> click.Option:
         """The click option."""
-        help = str(self.schema.get("description", ""))
+        told = [self.schema.get("description"), *(one.get("description") for one in self.schema.get("anyOf", ()))]
+        help = str(next((text for text in told if text), ""))
         common: dict[str, Any] = {"required": self.required and check_required, "help": help}
         if self.schema.get("type") == "boolean":
             return click.Option([f"{self.name}/--no-{self.name[2:]}", self.parameter], default=None, **common)

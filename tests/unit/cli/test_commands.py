@@ -14,8 +14,7 @@ import pytest
 from tests.support.fake_mill import KEY, FakeMill, cancel, fail, fake_mill, linger
 
 from mediamill import kinds
-from mediamill.cli import _exit, _schema, mediamill
-from mediamill.cli import run as run_command
+from mediamill.cli import Commands, _exit, _kinds, _schema, mediamill
 
 Run = Callable[..., int]
 
@@ -52,6 +51,65 @@ def test_run_uploads_waits_and_saves(server: FakeMill, photo: str, tmp_path: Pat
     [task] = server.tasks.values()
     assert task["options"] == {"format": "webp", "quality": 80, "resize": {"width": 320}}
     assert task["inputs"][0]["file"]["filename"] == "photo.png"
+
+
+def test_a_kind_is_a_command_of_its_own(server: FakeMill, photo: str, tmp_path: Path) -> None:
+    layers = [{"kind": "text", "text": "Hello", "left": 4}]
+
+    status = run("image", photo, "-o", "small.webp", "--width", "50%", "--layers", json.dumps(layers))
+
+    assert status == 0
+    assert (tmp_path / "small.webp").read_bytes() == b"RIFF made"
+    [task] = server.tasks.values()
+    assert task["kind"] == "image"
+    assert task["options"] == {"format": "webp", "width": "50%", "layers": layers}
+
+
+def test_a_number_or_a_word_of_json_is_taken_for_what_it_is(server: FakeMill, photo: str) -> None:
+    assert run("audio", photo, "-o", "a.mp3", "--loudness", "-16") == 0
+    assert run("audio", photo, "-o", "b.mp3", "--loudness", "true", "--waveform-points", "50") == 0
+
+    loud, true = (task["options"] for task in server.tasks.values())
+    assert (loud["loudness"], true["loudness"], true["waveform"]) == (-16, True, {"points": 50})
+
+
+def test_a_kind_that_only_the_server_has_is_a_command_too(
+    server: FakeMill, photo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema = {"properties": {"depth": {"type": "integer", "description": "How deep."}}}
+    server.kinds = [{"name": "dream", "summary": "Dream of it.", "inputs": [1, 1], "options": schema}]
+
+    assert run("dream", photo, "-o", "dream.webp", "--depth", "3") == 0
+    assert run("run", "dream", photo, "-o", "dream.webp", "--depth", "4") == 0
+    assert run("dreams", photo) == 2
+
+    assert [task["options"] for task in server.tasks.values()] == [{"depth": 3}, {"depth": 4}]
+    assert "No such command 'dreams'" in capsys.readouterr().err
+
+
+def test_an_unknown_command_without_a_server_is_a_wrong_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIAMILL_URL", "http://127.0.0.1:9")
+
+    assert run("dream", "photo.png") == 2
+
+
+def test_help_lists_every_kind_in_a_section_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+
+    commands, listed = capsys.readouterr().out.split("\nKinds")
+    assert [name for name in kinds.load() if f"  {name} " not in listed] == []
+    assert "  serve " in commands
+    assert "  serve " not in listed
+
+
+def test_kinds_and_their_options_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.shell_completion import ShellComplete
+
+    complete = ShellComplete(mediamill, {}, "mediamill", _exit.COMPLETE_VARIABLE)
+
+    assert "image" in [item.value for item in complete.get_completions([], "im")]
+    assert "--sprite-columns" in [item.value for item in complete.get_completions(["image"], "--sprite")]
+    assert "jpeg" in [item.value for item in complete.get_completions(["image", "--format"], "j")]
 
 
 def test_run_hands_addresses_on_and_uses_stored_files(server: FakeMill) -> None:
@@ -130,7 +188,8 @@ def test_a_failure_is_told_in_words_and_in_json(
 def test_a_wrong_command_line_sends_nothing(server: FakeMill, photo: str, arguments: list[str]) -> None:
     assert run(*arguments) == 2
 
-    assert server.seen == []
+    asked = ("GET", "/mill/capabilities")  # whether the server knows a kind that this program does not
+    assert [call for call in server.seen if call[:2] != asked] == []
 
 
 def test_unknown_ids_bad_keys_and_no_server_have_statuses_of_their_own(
@@ -251,7 +310,9 @@ def test_completion_names_the_program(shell: str, capsys: pytest.CaptureFixture[
 
 def test_every_kind_has_a_command_whose_flags_do_not_collide() -> None:
     for name in kinds.load():
-        flags = [flag for option in run_command.command(name).params for flag in (*option.opts, *option.secondary_opts)]
+        command = _kinds.local(name)
+        assert command is not None
+        flags = [flag for option in command.params for flag in (*option.opts, *option.secondary_opts)]
         assert len(flags) == len(set(flags)), name
 
 
@@ -301,6 +362,6 @@ def test_nested_schemas_become_flags_and_options_again() -> None:
 def test_every_command_and_status_is_in_the_guide() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "how-to" / "convert-from-the-command-line.md").read_text()
 
-    names = mediamill.list_commands(mediamill.make_context("mediamill", [], resilient_parsing=True))
-    assert [name for name in names if f"`{name}" not in guide and f"mediamill {name}" not in guide] == []
+    assert isinstance(mediamill, Commands)
+    assert [name for name in mediamill.own() if f"`{name}" not in guide and f"mediamill {name}" not in guide] == []
     assert [status for status in _exit.Exit if f"| {status.value} |" not in guide] == []
