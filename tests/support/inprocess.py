@@ -70,8 +70,13 @@ class InProcess:
             public=bool(taken.task.extra.get("public", False)),
             dialect=taken.task.dialect,
         )
-        assert await self.bench.finish(taken, outputs=[("result", made)], details=details or {}, lifetime_s=3600.0,
-            media=taken.task.extra.get("media"))
+        assert await self.bench.finish(
+            taken,
+            outputs=[("result", made)],
+            details=details or {},
+            lifetime_s=3600.0,
+            media=taken.task.extra.get("media"),
+        )
 
     async def fail(self, task: str, code: str = "bad_media", message: str = "It cannot be read.") -> None:
         """Take a task and end it badly."""
