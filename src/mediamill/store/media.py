@@ -12,7 +12,8 @@ from mediamill.core.files import NewFile
 from mediamill.core.ids import ProjectId, new_id
 from mediamill.core.media_groups import MOST_COUNTED, Held, HeldList, Media, MediaList, Place
 from mediamill.store import rows
-from mediamill.store.files import ask_for_facts, insert_files
+from mediamill.store.automations import on_new_medium
+from mediamill.store.files import arrived, ask_for_facts, insert_files
 from mediamill.store.text import clean, dumps
 
 _LIVE = "f.state <> 'gone' AND (f.expires_at IS NULL OR f.expires_at > now())"
@@ -79,6 +80,11 @@ UPDATE files f SET
 FROM files r WHERE f.id = $1 AND r.id = $2 AND f.state = 'awaiting' RETURNING f.id
 """
 _DROP = "DELETE FROM files WHERE id = ANY($1::text[]) AND media_id IS NULL"
+_ALONE = """
+SELECT f.* FROM files f WHERE f.id = $1 AND NOT EXISTS (
+    SELECT 1 FROM files o WHERE o.media_id = f.media_id AND o.id <> f.id AND o.state = 'ready'
+)
+"""
 _REPOINT = "UPDATE tasks SET inputs = $2::jsonb, outputs = $3::jsonb WHERE id = $1"
 
 
@@ -98,7 +104,8 @@ async def _join(connection: Any, row: Any, wanted: Mapping[str, Any]) -> None:
     source = row["inputs"][0] if row["inputs"] else {}
     fetched = source.get("file")
     copied = row["kind"] == "ingest" and source.get("url") is not None
-    held = {f["id"]: f for f in await connection.fetch(_LOCK, [id for id in (fetched, wanted.get("file")) if id])}
+    locked = await connection.fetch(_LOCK, [id for id in (fetched, wanted.get("file")) if id])
+    held = {file["id"]: file for file in locked if file["state"] != "gone"}
     awaited = held.get(wanted.get("file"))
     if awaited is not None and awaited["state"] == "awaiting":
         await connection.fetchval(_FILL, awaited["id"], result, "filename" not in wanted)
@@ -132,6 +139,8 @@ async def _join(connection: Any, row: Any, wanted: Mapping[str, Any]) -> None:
     )
     if others:
         await connection.execute(_MADE, others, row["id"], row["kind"])
+    if copied and awaited is not None and (first := await connection.fetchrow(_ALONE, result)) is not None:
+        await on_new_medium(connection, rows.file(first))
 
 
 class MediaTable:
@@ -205,7 +214,7 @@ class MediaTable:
                 place.original,
                 place.created_by,
             )
-            await ask_for_facts(connection, file)
+            await (arrived if place.media_id is None else ask_for_facts)(connection, file)
         return _held(row)
 
     async def fetched_by(self, id: str, task_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from mediamill.dialects.ittybit.errors import Fault, invalid
 from mediamill.dialects.ittybit.profile import Profile
 
 JSON_BYTES = 1 << 20
+_SILENT_S = 60.0
+"""A client that sends nothing for so long has gone: of a broken line no word may ever come."""
 Receive = Callable[[], Awaitable[Any]]
 
 
@@ -128,7 +131,11 @@ async def read_raw(receive: Receive, most: int = JSON_BYTES) -> bytes:
 async def chunks(receive: Receive) -> AsyncIterator[bytes]:
     """The body as it comes."""
     while True:
-        message = await receive()
+        try:
+            async with asyncio.timeout(_SILENT_S):
+                message = await receive()
+        except TimeoutError:
+            raise Fault(408, "request_timeout", "The client fell silent.", {"connection": "close"}) from None
         if message["type"] == "http.disconnect":
             raise invalid("The request ended before its body did.")
         if chunk := message.get("body", b""):

@@ -6,6 +6,7 @@ forms, and the order of the checks is part of the contract.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 import structlog
 
 from mediamill.core.access import Caller
-from mediamill.core.errors import Invalid, MediamillError
+from mediamill.core.errors import Conflict, Invalid, MediamillError
 from mediamill.dialects import App, Scope, Site
 from mediamill.dialects.ittybit import errors, profile
 from mediamill.dialects.ittybit.call import Call, Receive, Reply, Route, read_raw
@@ -93,7 +94,19 @@ class Edge:
             return await route.handler(call)
         if not 16 <= len(key) <= 32:
             raise errors.invalid("Idempotency-Key must be 16 to 32 characters.")
-        return await route.handler(call)
+        replies, project = self._site.service.media.replies, call.caller.project_id
+        scope = f"{route.method} {call.path}"
+        said = await _claimed(replies.claim(project, scope, key, hashlib.sha256(call.raw).digest()))
+        if said is not None:
+            return Reply(body=msgspec.json.decode(said))
+        try:
+            reply = await route.handler(call)
+        except BaseException:
+            await replies.release(project, scope, key)
+            raise
+        kept = reply.body if reply.kept is None else reply.kept
+        await replies.keep(project, scope, key, reply.status, msgspec.json.encode(kept))
+        return reply
 
     async def _caller(self, headers: Mapping[str, str]) -> Caller:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
@@ -114,6 +127,13 @@ class Edge:
                 return Route("OPTIONS", path, _options(allow)), ()
             raise Fault(405, "method_not_allowed", f"{path} does not take {method[:20]}.", allow)
         raise Fault(404, "not_found", "There is nothing at this path.")
+
+
+async def _claimed(claim: Awaitable[bytes | None]) -> bytes | None:
+    try:
+        return await claim
+    except Conflict as error:
+        raise Fault(409, "idempotency_conflict", f"Idempotency-Key: {error}") from None
 
 
 def _options(headers: Mapping[str, str]) -> Callable[[Call], Awaitable[Reply]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import re
 
 from mediamill.core.errors import NotFound
@@ -17,9 +17,10 @@ PREFIXES = {
     "event": ("evt", "e"),
     "endpoint": ("we", "h"),
     "connection": ("con", "c"),
-    "automation": ("auto", "s"),
+    "automation": ("auto", "o"),
 }
 """Of each noun, the word here and the letter of ours."""
+_LEAST = 10
 _REST = re.compile(r"[a-z0-9]{1,63}", re.ASCII)
 
 
@@ -38,5 +39,17 @@ def read(noun: str, id: str) -> str:
 
 
 def project(id: str) -> str:
-    """A project as it is shown: opaque, and always the same."""
-    return f"proj_{hashlib.sha256(id.encode()).hexdigest()[:16]}"
+    """A project as it is shown: letters and digits only, filled up with a digit that the coding has no use for."""
+    return "proj_" + base64.b32encode(id.encode()).decode().lower().rstrip("=").ljust(_LEAST, "0")
+
+
+def read_project(word: str) -> str:
+    """Our id of a project that was shown. Raises NotFound for what cannot be one."""
+    code = word.removeprefix("proj_").rstrip("0").upper()
+    try:
+        found = base64.b32decode(code + "=" * (-len(code) % 8)).decode()
+    except (ValueError, UnicodeDecodeError):
+        found = ""
+    if not found or project(found) != word:
+        raise NotFound("project", word)
+    return found

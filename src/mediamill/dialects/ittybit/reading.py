@@ -70,11 +70,9 @@ def read_item(body: Mapping[str, Any], where: str = "") -> Item:
     webhook = text(body, "webhook_url", where=where, most=LONGEST_URL)
     if webhook is not None and not webhook.lower().startswith(("http://", "https://")):
         raise invalid(f"{where}webhook_url must be an https:// URL.")
-    extra: dict[str, Any] = {"options": given}
     ref = text(body, "ref", where=where, most=255)
-    for key, value in (("filename", safe_name(name) if name else None), ("folder", folder(body, where)), ("ref", ref)):
-        if value is not None:
-            extra[key] = value
+    named = (("filename", safe_name(name) if name else None), ("folder", folder(body, where)), ("ref", ref))
+    extra = {"options": given, "media": {key: value for key, value in named if value is not None}}
     return Item(
         kind=kind,
         source=source,
