@@ -27,6 +27,8 @@ from mediamill._transfer import ClientError, NotFound, Progress, Refused, Unreac
 __all__ = [
     "Client",
     "ClientError",
+    "Delivery",
+    "Endpoint",
     "File",
     "Key",
     "NotFound",
@@ -105,6 +107,39 @@ class Key(TypedDict):
     last_used_at: str | None
     revoked_at: str | None
     secret: NotRequired[str]
+
+
+class Endpoint(TypedDict):
+    """Where webhooks go; `secret` only in the answers that made or changed it."""
+
+    id: str
+    url: str
+    types: list[str]
+    name: str
+    state: Literal["active", "paused", "disabled"]
+    reason: str | None
+    created_at: str
+    updated_at: str
+    secret: NotRequired[str]
+
+
+class Delivery(TypedDict):
+    """An event on its way to one address; `log` where one delivery is read."""
+
+    id: str
+    event_id: str
+    type: str
+    endpoint_id: str | None
+    task_id: str | None
+    url: str
+    state: Literal["pending", "delivered", "failed", "disabled"]
+    attempts: int
+    next_attempt_at: str | None
+    status: int | None
+    error: str | None
+    created_at: str
+    updated_at: str
+    log: NotRequired[list[dict[str, Any]]]
 
 
 class Page(TypedDict):
@@ -310,6 +345,72 @@ class Client:
     def revoke_key(self, id: str) -> None:
         """Make a key worthless."""
         self._send("DELETE", _path("keys", id))
+
+    # webhooks
+
+    def endpoints(self) -> list[Endpoint]:
+        """The project's webhook endpoints."""
+        return cast(list[Endpoint], self._send("GET", "/mill/endpoints")["data"])
+
+    def create_endpoint(self, url: str, types: Sequence[str] = ("*",), *, name: str = "") -> Endpoint:
+        """A new endpoint, with the secret that signs what it is sent."""
+        body = {"url": url, "types": list(types), "name": name}
+        return cast(Endpoint, self._send("POST", "/mill/endpoints", json=body))
+
+    def change_endpoint(self, id: str, **changes: Any) -> Endpoint:
+        """An endpoint with another url, types, name or state ("active", "paused")."""
+        return cast(Endpoint, self._send("PATCH", _path("endpoints", id), json=changes, repeatable=True))
+
+    def rotate_endpoint(self, id: str, *, overlap_s: float = 86_400.0) -> Endpoint:
+        """An endpoint with a new secret; the old one signs as well for a while."""
+        return cast(Endpoint, self._send("POST", _path("endpoints", id, "rotate"), json={"overlap_s": overlap_s}))
+
+    def remove_endpoint(self, id: str) -> None:
+        """Forget an endpoint and its deliveries."""
+        self._send("DELETE", _path("endpoints", id))
+
+    def test_endpoint(self, id: str) -> Delivery:
+        """Send an endpoint a test; read the delivery again to see how it was answered."""
+        return cast(Delivery, self._send("POST", _path("endpoints", id, "test")))
+
+    def deliveries(self, endpoint_id: str | None = None, **filters: Any) -> Page:
+        """A page of deliveries, of one endpoint or of all: limit, after, before, order, state; task_id, event_id."""
+        path = "/mill/deliveries" if endpoint_id is None else _path("endpoints", endpoint_id, "deliveries")
+        return cast(Page, self._send("GET", path, params=_query(filters)))
+
+    def delivery(self, id: str) -> Delivery:
+        """A delivery with the log of its attempts."""
+        return cast(Delivery, self._send("GET", _path("deliveries", id)))
+
+    def replay_delivery(self, id: str) -> Delivery:
+        """The same event to the same address once more."""
+        return cast(Delivery, self._send("POST", _path("deliveries", id, "replay")))
+
+    def replay_events(self, endpoint_id: str, **span: Any) -> int:
+        """Tell an endpoint events again: first, last (ids of events), since, until (instants), types, missed."""
+        body = {name: value for name, value in span.items() if value is not None}
+        count = 0
+        while True:
+            found = self._send("POST", _path("endpoints", endpoint_id, "replay"), json=body, patience_s=60)
+            count += int(found["count"])
+            if found["next"] is None:
+                return count
+            body["first"] = found["next"]
+
+    def follow_events(self, after: str | None = None) -> Iterator[tuple[str, bytes]]:
+        """(id, body of the webhook) of each event of the project as it happens; ends when the stream breaks off.
+
+        after: an event's id, to go on where an earlier stream broke off; from now on when there is none.
+        """
+        headers = self._auth | {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+        with _transfer.answered(self.url), self._http.stream("GET", "/mill/events/follow", headers=headers) as r:
+            _transfer.check(r)
+            id = ""
+            for line in r.iter_lines():
+                if line.startswith("id: "):
+                    id = line[4:]
+                elif line.startswith("data: "):
+                    yield id, line[6:].encode()
 
     def capabilities(self) -> dict[str, Any]:
         """Kinds, conversions and formats of this server, and what is absent with its remedy."""

@@ -82,9 +82,7 @@ class Hooks:
             jitter=lambda: 0.0,
             **({"now": clock} if clock else {}),
         )
-        dispatcher = Dispatcher(
-            store=self.deliveries, words=words, postman=postman, end=end, clock=clock, **given
-        )
+        dispatcher = Dispatcher(store=self.deliveries, words=words, postman=postman, end=end, clock=clock, **given)
         tasks = [asyncio.create_task(dispatcher.run())]
         if clock is None:
             heard = {WOKEN: lambda _: dispatcher.notice()}
@@ -100,9 +98,7 @@ class Hooks:
 
 async def words(batch: Sequence[Due]) -> list[Message | None]:
     """A body that says the event's id and type."""
-    return [
-        Message(body=msgspec.json.encode({"id": event_id(due.event.id), "type": due.event.type})) for due in batch
-    ]
+    return [Message(body=msgspec.json.encode({"id": event_id(due.event.id), "type": due.event.type})) for due in batch]
 
 
 @contextlib.asynccontextmanager

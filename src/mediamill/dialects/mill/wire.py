@@ -42,6 +42,11 @@ class TaskIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = tasks.MAX_ATTEMPTS
     metadata: Annotated[dict[str, Any], Meta(description="Yours; given back as it came.")] | None = None
     destination: Destination | None = None
+    reuse: Annotated[bool, Meta(description="Whether an earlier result of the same may be the answer.")] = True
+    webhook_url: (
+        Annotated[str, Meta(max_length=2048, pattern="^https?://", description="Where the task is posted at its end.")]
+        | None
+    ) = None
 
 
 class FileIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -251,6 +256,7 @@ def write_file(file: files.File, links: Links) -> FileOut:
 
 
 def write_failure(error: tasks.Failure | None) -> ErrorOut | None:
+    """Why something failed, as JSON."""
     if error is None:
         return None
     return ErrorOut(code=error.code, family=error.family, stage=error.stage, message=error.message)
@@ -344,12 +350,17 @@ def read_task(body: TaskIn, idempotency_key: str | None) -> tasks.NewTask:
     for n, source in enumerate(body.inputs):
         if (source.file is None) == (source.url is None):
             raise Invalid(f"inputs.{n}", "needs either a file or a url.")
+    extra: dict[str, Any] = {} if body.reuse else {"reuse": False}
+    if body.destination is not None:
+        extra["destination"] = msgspec.to_builtins(body.destination)
+    if body.webhook_url is not None:
+        extra["webhook_url"] = body.webhook_url
     return tasks.NewTask(
         kind=body.kind,
         inputs=[
             tasks.Source(file=s.file, url=s.url, filename=s.filename, connection=s.connection) for s in body.inputs
         ],
-        extra={"destination": msgspec.to_builtins(body.destination)} if body.destination is not None else {},
+        extra=extra,
         options=body.options,
         metadata=body.metadata,
         priority=body.priority,
