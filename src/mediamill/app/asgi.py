@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +20,8 @@ from mediamill.core.errors import NotFound
 from mediamill.core.files import File
 from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
+from mediamill.store.automations import STARTS
+from mediamill.store.automations import Automations as AutomationTable
 from mediamill.store.batch import Batcher
 from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.deliveries import Deliveries
@@ -28,14 +30,17 @@ from mediamill.store.files import Files as FileTable
 from mediamill.store.keys import Keys as KeyTable
 from mediamill.store.listen import listen
 from mediamill.store.media import MediaTable
-from mediamill.store.replies import Replies
 from mediamill.store.notices import WAKE
+from mediamill.store.replies import Replies
+from mediamill.store.results import Results
 from mediamill.store.runs import Runs as RunTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
 
 log = structlog.get_logger()
+
+_LOOK_EVERY_S = 10.0
 
 
 @contextlib.asynccontextmanager
@@ -52,11 +57,13 @@ async def api(
     from mediamill.front import Front
     from mediamill.metrics import Metrics
     from mediamill.service import Service
+    from mediamill.service.automations import Automations
     from mediamill.service.connections import Connections
     from mediamill.service.endpoints import Endpoints
     from mediamill.service.files import Files
     from mediamill.service.keys import Keys
     from mediamill.service.media import MediaVerbs
+    from mediamill.service.projects import Projects
     from mediamill.service.runs import Runs
     from mediamill.service.signing import Signer
     from mediamill.service.tasks import Tasks
@@ -71,7 +78,15 @@ async def api(
     here = installed()
     lasting = lifetimes(settings)
     goodbye = asyncio.create_task(_goodbye(leaving, watch)) if leaving is not None else None
-    listener = asyncio.create_task(listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" "))}, watch.wake_all))
+    asked = asyncio.Event()
+
+    def anew() -> None:
+        watch.wake_all()
+        asked.set()
+
+    listener = asyncio.create_task(
+        listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" ")), STARTS: lambda _: asked.set()}, anew)
+    )
 
     async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
         def look() -> str | None:
@@ -108,7 +123,15 @@ async def api(
         connections=connections,
         in_flight_limit=settings.tasks_in_flight,
     )
+    runs = Runs(store=RunTable(pool), check=tasks.check, watch=watch)
+    automations = Automations(
+        store=AutomationTable(pool),
+        runs=runs,
+        plans={d.name: d.plan for d in load_dialects() if d.plan is not None},
+        look_over=tasks.check,
+    )
     service = Service(
+        projects=Projects(Results(pool)),
         tasks=tasks,
         endpoints=Endpoints(
             store=EndpointTable(pool),
@@ -118,7 +141,7 @@ async def api(
             check_url=client.check_url,
             watch=watch,
         ),
-        runs=Runs(store=RunTable(pool), check=tasks.check, watch=watch),
+        runs=runs,
         files=files,
         media=MediaVerbs(
             store=MediaTable(pool),
@@ -139,8 +162,12 @@ async def api(
         ),
         keys=Keys(key_table),
         connections=connections,
+        automations=automations,
         watch=watch,
     )
+    if settings.secret_key is not None:
+        await connections.reseal()  # what another key has sealed
+    starter = asyncio.create_task(_starting(automations.start_due, asked))
     given = settings.signing_secret
     secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
 
@@ -160,12 +187,24 @@ async def api(
     try:
         yield metrics.counted(front, time.perf_counter), key_table
     finally:
-        kept = [task for task in (listener, goodbye) if task is not None]
+        kept = [task for task in (listener, starter, goodbye) if task is not None]
         for task in kept:
             task.cancel()
         await asyncio.gather(*kept, return_exceptions=True)
         await client.close()
         await pool.close()
+
+
+async def _starting(start_due: Callable[[], Awaitable[int]], asked: asyncio.Event) -> None:
+    """Start automations as soon as they are asked for; now and then unasked, for what was put off or not heard."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asked.wait(), timeout=_LOOK_EVERY_S)
+        asked.clear()
+        try:
+            await start_due()
+        except Exception:
+            log.exception("automations not started", again_in_s=_LOOK_EVERY_S)
 
 
 async def _goodbye(leaving: asyncio.Event, watch: Any) -> None:

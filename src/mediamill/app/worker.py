@@ -41,6 +41,7 @@ from mediamill.store.ending import MOST_AT_ONCE
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
 from mediamill.store.notices import CANCEL
+from mediamill.store.results import Results
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
@@ -80,6 +81,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from mediamill.worker.children import Children, Limits
     from mediamill.worker.dispatch import Dispatcher
     from mediamill.worker.execute import Executor, Rules
+    from mediamill.worker.reuse import Reuse, tools_of
     from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
     from mediamill.worker.services import Services
 
@@ -134,6 +136,12 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         unused=file_table.unused,
         show=task_table.publish,
         call=Services(services_client, services_of(settings)),
+        reuse=Reuse(
+            find=Results(pool).find,
+            blobs=blobs,
+            kinds={name for name, kind in kinds.load().items() if kind.reusable},
+            tools=tools_of(config.for_engines()),
+        ),
         coalesce=lambda flush: Batcher(flush, most=_LOT, width=settings.io_slots),
         scratch=scratch,
         rules=Rules(

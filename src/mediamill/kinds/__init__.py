@@ -97,7 +97,7 @@ class Context:
 
 
 class Kind(Protocol[O]):
-    """One thing that can be asked for. These six are facts of the class, as plain as `name = "trim"`."""
+    """One thing that can be asked for. These seven are facts of the class, as plain as `name = "trim"`."""
 
     @property
     def name(self) -> str:
@@ -118,6 +118,10 @@ class Kind(Protocol[O]):
     @property
     def inputs(self) -> tuple[int, int]:
         """Least and most number of inputs."""
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the same bytes, options and tools always give the same files, so that earlier ones may answer."""
 
     @property
     def light(self) -> bool:
@@ -147,6 +151,7 @@ class Base(Generic[O]):
     queue: ClassVar[Queue] = "cpu"
     inputs: ClassVar[tuple[int, int]] = (1, 1)
     light: ClassVar[bool] = False
+    reusable: ClassVar[bool] = True
 
     def missing(self, engines: Engines) -> Missing | None:
         return None

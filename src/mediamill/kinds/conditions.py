@@ -47,6 +47,7 @@ class Conditions(Base[Options]):
     name = "conditions"
     summary = "Decide by the input's properties whether what follows is to be done."
     options = Options
+    reusable = False
     queue = "io"
     inputs = (0, 1)
 

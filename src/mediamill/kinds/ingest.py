@@ -18,6 +18,7 @@ class Ingest(Base[Options]):
     name = "ingest"
     summary = "Store a copy of a source."
     options = Options
+    reusable = False
     queue = "io"
 
     def run(self, ctx: Context, options: Options) -> Result:

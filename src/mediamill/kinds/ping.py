@@ -16,6 +16,7 @@ class Ping(Base[Options]):
     name = "ping"
     summary = "Do nothing, by the whole way that a task goes."
     options = Options
+    reusable = False
     queue = "io"
     inputs = (0, 0)
     light = True

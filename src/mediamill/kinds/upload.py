@@ -36,6 +36,7 @@ class Upload(Base[Options]):
     name = "upload"
     summary = "Send a file to an S3 bucket."
     options = Options
+    reusable = False
     queue = "io"
 
     def check(self, options: Options, inputs: Sequence[Hint], engines: Engines) -> Options:

@@ -14,7 +14,7 @@ from mediamill.core.dispatch import Accept, AcceptRun
 from mediamill.core.errors import Invalid
 from mediamill.core.runs import MOST_TASKS, NewRun, Node, Run, RunList
 from mediamill.core.tasks import NewTask, Page, Task
-from mediamill.service.tasks import body_hash
+from mediamill.service.tasks import body_hash, check_metadata
 from mediamill.service.watch import Watch
 
 _LOOK_EVERY_S = 1.0
@@ -47,6 +47,7 @@ class Runs:
         """
         if not 1 <= len(new.nodes) <= MOST_TASKS:
             raise Invalid("tasks", f"must be 1 to {MOST_TASKS}.")
+        check_metadata(new.metadata)
         items = []
         for place, node in enumerate(new.nodes):
             for before in (node.parent, node.after):

@@ -14,6 +14,7 @@ from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.dialects import Links
 from mediamill.dialects.mill import wire
+from mediamill.dialects.mill.runs import write_run
 
 Url = Annotated[str, Meta(min_length=1, max_length=2048, description="Where events are posted.")]
 Types = Annotated[
@@ -86,37 +87,13 @@ class EndpointPage(msgspec.Struct, kw_only=True):
     data: list[EndpointOut]
 
 
-class RunPartOut(msgspec.Struct, kw_only=True):
-    """A task of a run in brief."""
-
-    id: str
-    kind: str
-    state: wire.StateWord
-    progress: float
-
-
-class RunOut(msgspec.Struct, kw_only=True):
-    """The run that an event tells of."""
-
-    id: str
-    state: str
-    dialect: str
-    metadata: dict[str, Any] | None
-    error: wire.ErrorOut | None
-    tasks: list[RunPartOut]
-    created_at: datetime
-    updated_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-
-
 class EventOut(msgspec.Struct, kw_only=True):
     """What happened: the body of a webhook. data is the task or the run as it was when this was written; or null."""
 
     id: str
     type: str
     created_at: datetime
-    data: wire.TaskOut | RunOut | None
+    data: dict[str, Any] | None
 
 
 class EventLine(msgspec.Struct, kw_only=True):
@@ -199,7 +176,10 @@ SHAPES = (
 
 def write_event(event: webhooks.Event, subject: Task | Run | None, links: Links) -> EventOut:
     """What a webhook says."""
-    data = wire.write_task(subject, links) if isinstance(subject, Task) else _run(subject) if subject else None
+    words = (
+        wire.write_task(subject, links) if isinstance(subject, Task) else write_run(subject, links) if subject else None
+    )
+    data = msgspec.to_builtins(words, builtin_types=(datetime,)) if words is not None else None
     return EventOut(id=webhooks.event_id(event.id), type=event.type, created_at=event.created_at, data=data)
 
 
@@ -313,25 +293,4 @@ def _post(attempt: webhooks.Attempt) -> PostOut:
         response_headers=dict(attempt.response_headers),
         response_body=attempt.response_body.decode("utf-8", "replace"),
         error=attempt.error,
-    )
-
-
-def _run(run: Run) -> RunOut:
-    error = run.error
-    return RunOut(
-        id=run.id,
-        state=run.state,
-        dialect=run.dialect,
-        metadata=dict(run.metadata) if run.metadata is not None else None,
-        error=wire.ErrorOut(code=error.code, family=error.family, stage=error.stage, message=error.message)
-        if error is not None
-        else None,
-        tasks=[
-            RunPartOut(id=part.id, kind=part.kind, state=part.state.value, progress=round(part.progress, 4))
-            for part in run.parts
-        ],
-        created_at=run.created_at,
-        updated_at=run.updated_at,
-        started_at=run.started_at,
-        finished_at=run.finished_at,
     )

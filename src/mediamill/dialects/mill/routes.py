@@ -25,6 +25,7 @@ from mediamill.dialects import load as load_dialects
 from mediamill.dialects.mill import openapi, wire
 from mediamill.dialects.mill.errors import problem, write_error
 from mediamill.dialects.mill.openapi import problems, says
+from mediamill.dialects.mill.project import router as project_router
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, filter_of, page_of, read_body, secret_of
 from mediamill.dialects.mill.runs import router as runs_router
 from mediamill.dialects.mill.shell import with_allow, with_head
@@ -413,6 +414,7 @@ def build(site: Site) -> App:
             ready,
             describe,
             runs_router(site),
+            project_router(site),
             webhooks_router(site),
             uploads_router(site, problems(403, 404, 409, 410, 412, 413, 415, 460), _worded, _http),
         ],

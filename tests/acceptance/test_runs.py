@@ -1,0 +1,113 @@
+"""Runs through the native API of a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.documents import picture
+from tests.support.server import Server
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+def upload(http: httpx.Client, content: bytes, name: str = "in.png") -> str:
+    made = http.post("/mill/files", json={"filename": name, "size_bytes": len(content)}).json()
+    http.put(made["links"]["upload"], content=content).raise_for_status()
+    return str(made["id"])
+
+
+def start(http: httpx.Client, tasks: list[dict[str, Any]], **given: Any) -> dict[str, Any]:
+    answer = http.post("/mill/runs", json={"tasks": tasks, **given})
+    assert answer.status_code == 201, answer.text
+    run: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == run["links"]["self"]
+    return run
+
+
+def ended(http: httpx.Client, run: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = http.get(f"/mill/runs/{run['id']}", params={"wait": 30}).json()
+    return found
+
+
+def webp(**given: Any) -> dict[str, Any]:
+    return {"kind": "convert", "options": {"format": "webp"}, **given}
+
+
+def test_what_one_task_makes_is_converted_by_the_next(http: httpx.Client) -> None:
+    source = upload(http, picture(size=(400, 300)))
+    small = {"kind": "convert", "options": {"format": "jpeg", "resize": {"width": 80}}, "ref": "small"}
+
+    run = start(http, [webp(inputs=[{"file": source}], next=[small, {"kind": "ping"}])], metadata={"order": "A-17"})
+    assert [part["state"] for part in run["tasks"]][1:] == ["waiting", "waiting"]
+    after = ended(http, run)
+
+    assert (after["state"], after["progress"], after["metadata"]) == ("succeeded", 1.0, {"order": "A-17"})
+    tasks = http.get(run["links"]["tasks"]).json()["data"]
+    assert [task["parent_id"] for task in tasks] == [None, tasks[0]["id"], tasks[0]["id"]]
+    assert tasks[1]["ref"] == "small"
+    assert tasks[1]["inputs"][0]["file"]["mime"] == "image/webp"
+    result = tasks[1]["outputs"][0]["file"]
+    assert (result["mime"], result["facts"]["width_px"]) == ("image/jpeg", 80)
+
+
+def test_a_failure_cancels_what_waits_for_it_and_nothing_else(http: httpx.Client) -> None:
+    good, bad = upload(http, picture(size=(40, 30))), upload(http, b"no picture at all" * 9)
+
+    run = start(http, [webp(inputs=[{"file": bad}], next=[webp(next=[webp()])]), webp(inputs=[{"file": good}])])
+    after = ended(http, run)
+
+    assert [part["state"] for part in after["tasks"]] == ["failed", "cancelled", "cancelled", "succeeded"]
+    assert after["state"] == "failed"
+    assert after["error"] == after["tasks"][0]["error"]
+
+
+def test_a_cancelled_run_ends_at_once(http: httpx.Client) -> None:
+    later = {"kind": "ping", "not_before": "2100-01-01T00:00:00Z"}
+    run = start(http, [{**later, "next": [{"kind": "ping", "inputs": []}]}])
+
+    cancelled = http.post(run["links"]["cancel"]).json()
+
+    assert (cancelled["state"], "cancel" in cancelled["links"]) == ("cancelled", False)
+    assert http.post(run["links"]["cancel"]).json()["state"] == "cancelled"
+    assert run["id"] in [row["id"] for row in http.get("/mill/runs", params={"state": "cancelled"}).json()["data"]]
+
+
+def test_one_key_makes_one_run(http: httpx.Client) -> None:
+    body = {"tasks": [{"kind": "ping", "next": [{"kind": "ping", "inputs": []}]}]}
+    headers = {"idempotency-key": "one run"}
+
+    answers = [http.post("/mill/runs", json=body, headers=headers) for _ in range(2)]
+    other = http.post("/mill/runs", json={"tasks": [{"kind": "ping"}]}, headers=headers)
+
+    assert [answer.status_code for answer in answers] == [201, 200]
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert other.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"tasks": []}, "tasks"),
+        ({}, "tasks"),
+        ({"tasks": [{"kind": "nothing"}]}, "tasks.0.kind"),
+        ({"tasks": [{"kind": "convert", "options": {"format": "webp"}}]}, "tasks.0.inputs"),
+        ({"tasks": [{"kind": "ping", "next": [{"kind": "ping", "priority": 1000}]}]}, "tasks.0.next.0.priority"),
+        ({"tasks": [{"kind": "ping"}], "metadata": {"a": "x" * 20000}}, "metadata"),
+        ({"tasks": [{"kind": "ping"}] * 101}, "tasks"),
+        ({"tasks": [{"kind": "ping", "next": [{"kind": "ping"}] * 100}]}, "tasks"),
+    ],
+)
+def test_a_fault_names_its_place_and_leaves_nothing(http: httpx.Client, body: dict[str, Any], field: str) -> None:
+    before = http.get("/mill/runs", params={"limit": 1}).json()["data"]
+
+    answer = http.post("/mill/runs", json=body)
+
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert http.get("/mill/runs", params={"limit": 1}).json()["data"] == before
