@@ -98,6 +98,8 @@ class Finish:
     stages: Stages = ()
     media: Mapping[str, Any] | None = None
     """Where the result belongs, for dialects that keep files in media; see `store.media.join`."""
+    reuse_key: bytes | None = None
+    """What the result is found by when the same is asked again."""
     lone: bool = False
     """Whether the task is known to be alone in its run, so that nothing waits for it."""
 

@@ -9,6 +9,7 @@ from mediamill.service.endpoints import Endpoints
 from mediamill.service.files import Files
 from mediamill.service.keys import Keys
 from mediamill.service.media import MediaVerbs
+from mediamill.service.projects import Projects
 from mediamill.service.runs import Runs
 from mediamill.service.tasks import Tasks
 from mediamill.service.uploads import Uploads
@@ -26,5 +27,6 @@ class Service:
     keys: Keys
     connections: Connections
     runs: Runs
+    projects: Projects
     endpoints: Endpoints
     watch: Watch

@@ -14,6 +14,7 @@ from mediamill.core.tasks import State
 from mediamill.store import branches, media
 from mediamill.store.files import insert_files
 from mediamill.store.notices import WAKE
+from mediamill.store.results import remember
 from mediamill.store.text import clean, dumps
 
 _FINISH = """
@@ -133,6 +134,8 @@ async def end_with_files(connection: Any, ordered: Sequence[Finish]) -> set[str]
     facts = {id: dumps(dict(f)) for t in ended for id, f in by_id[t].input_facts.items() if f}
     if facts:
         await connection.execute(_FACTS, list(facts), list(facts.values()))
+    kept = {f.task_id: f.reuse_key for f in ordered if f.reuse_key is not None and f.outputs}
+    await remember(connection, [(id, kept[id]) for id in ended if id in kept])
     again = [row for row in done if not State(row["state"]).final]
     await queue.enqueue(
         connection,

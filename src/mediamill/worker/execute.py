@@ -26,6 +26,7 @@ from mediamill.worker.carrier import Carrier
 from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
 from mediamill.worker.live import Live
 from mediamill.worker.messages import Answered, Call
+from mediamill.worker.reuse import Reuse
 
 log = structlog.get_logger()
 
@@ -95,6 +96,7 @@ class Executor:
         unused: Callable[[Sequence[str]], Awaitable[Sequence[str]]],
         show: Callable[[str, uuid.UUID, Sequence[tuple[str, NewFile]]], Awaitable[bool]],
         call: Callable[[Call, BinaryIO | None], Awaitable[Answered]],
+        reuse: Reuse,
         coalesce: Coalesce,
         scratch: Path,
         rules: Rules,
@@ -115,6 +117,7 @@ class Executor:
         self._unused = unused
         self._show = show
         self._call = call
+        self._reuse = reuse
         self._scratch = scratch
         self._rules = rules
         self._live: dict[str, Live] = {}
@@ -330,6 +333,9 @@ class Executor:
             job = Job(kind=task.kind, options=dict(task.options), inputs=[], limits=self._rules.limits)
             if (together := await self._together[queue]((task.project_id, job))) is not None:
                 return await self._store(taken, files, together)
+        key = self._reuse.key(task, files)
+        if key is not None and (earlier := await self._reuse.earlier(taken, files, key)) is not None:
+            return replace(earlier, lifetime_s=self._rules.lifetime_s.get(task.dialect))
         async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
             early = _Early(self, taken)
@@ -355,7 +361,7 @@ class Executor:
                 await early.settled()
             if done.outputs:
                 live.entered("store")
-            return await self._store(taken, files, done)
+            return replace(await self._store(taken, files, done), reuse_key=key)
 
     async def _all(self, pool: Children, lot: Sequence[tuple[str, Job]]) -> list[Done | Failed | None]:
         """What small jobs, each with its owner, gave or ended with; None for those that are to be done alone."""
