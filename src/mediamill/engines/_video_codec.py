@@ -53,6 +53,8 @@ _EFFORT: Mapping[str, tuple[str, ...]] = {
     "libsvtav1": ("-preset", "10"),
     "libaom-av1": ("-cpu-used", "8", "-row-mt", "1", "-tile-columns", "1"),
 }
+LEAST_PX: Mapping[Codec, int] = {"h265": 16, "av1": 16}
+"""Sides below which an encoder refuses, or (SVT-AV1 4.2 at 2 x 2) overruns its own memory."""
 NAMES: Mapping[Codec, str] = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
 """As probes name them."""
 _PLAYED = frozenset({"yuv420p", "yuvj420p"})

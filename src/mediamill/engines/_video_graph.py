@@ -15,6 +15,7 @@ from mediamill.engines._av import Video
 from mediamill.engines._ffmpeg import seconds
 from mediamill.engines._ffmpeg_args import frame_rate, tone_map
 
+AVI = "video/x-msvideo"
 FASTEST = 250
 """Frames a second; what claims more has a broken header."""
 SUBTITLES = "subtitles.ass"
@@ -45,7 +46,7 @@ def rate(film: Film, video: Video) -> Fraction | None:
         return frame_rate(film.fps)
     if video.frame_rate and video.frame_rate > FASTEST:
         return Fraction(60)
-    if film.source_mime == "video/x-msvideo" and video.frame_rate:
+    if film.source_mime == AVI and video.frame_rate:
         return frame_rate(video.frame_rate)  # AVI has one rate and no times; what decoders guess of them is off
     return None
 

@@ -54,9 +54,8 @@ def write_fontconfig(folder: Path) -> Path:
 
 def cues_of(film: Film, length_s: float | None) -> list[Cue]:
     """The cues of the film's subtitles, ends after starts; those after the end of the film are left out."""
-    if film.subtitles is None:
-        return []
-    cues = read_srt(film.subtitles.read_text(encoding="utf-8")) if film.subtitles.read_text().strip() else []
+    text = film.subtitles.read_text(encoding="utf-8") if film.subtitles is not None else ""
+    cues = read_srt(text) if text.strip() else []
     start_ms = round(film.start_s * 1000)
     moved = (
         Cue(start_ms=max(0, cue.start_ms - start_ms), end_ms=cue.end_ms - start_ms, lines=cue.lines) for cue in cues

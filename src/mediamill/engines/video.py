@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
-from mediamill.core.errors import BadMedia, NoVideo, RangeEmpty, ToolFailed
+from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.engines import _av, _ffmpeg, _video_codec, _video_graph, _video_sprites, _video_text
 from mediamill.engines._ffmpeg_args import decoder, frame_rate
@@ -116,6 +116,8 @@ def _encode(
     deep = video.transfer if film.keep_hdr else None
     placing = _video_graph.even(film.placing, video)
     size = placing.width_px, placing.height_px
+    if min(size) < (least := _video_codec.LEAST_PX.get(film.codec, 2)):
+        raise LimitExceeded(f"The film would be {size[0]} x {size[1]}; {film.codec} takes sides from {least} pixels on.")
     sprites = _video_sprites.draw(film, size, deep)
     env = _words(film, cues, size, deep)
     film.report("encode", FIRST_LOOK)

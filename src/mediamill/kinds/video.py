@@ -133,7 +133,10 @@ class Video(Base[Options]):
         mime = formats.canonical(container)
         assert mime is not None
         made = Output(path=target, mime=mime, filename=formats.renamed(source.filename, mime))
-        return Result(outputs=[made], details={"engine": maker.name, "codec": codec, **details})
+        return Result(
+            outputs=[made, *_sidecar(ctx, source, subtitles, options)],
+            details={"engine": maker.name, "codec": codec, **details},
+        )
 
 
 def _container(word: str) -> Container:
@@ -163,14 +166,9 @@ def _facts(ctx: Context, source: Input) -> Facts:
 def _placing(options: Options, facts: Facts) -> Placing | None:
     if options.width is None and options.height is None:
         return None
-    return _sizes.placing(
-        (facts.width_px or 1, facts.height_px or 1),
-        options.width,
-        options.height,
-        fit=options.fit,
-        position=options.position,
-        even=True,
-    )
+    of = facts.width_px or 1, facts.height_px or 1
+    placed = _sizes.placing(of, options.width, options.height, fit=options.fit, position=options.position, even=True)
+    return None if (placed.width_px, placed.height_px) == of else placed  # the size it has: nothing to do
 
 
 def _converted(ctx: Context, source: Input, mime: str, target: Path, settings: dict[str, object]) -> Path:
@@ -202,6 +200,17 @@ def _subtitles(ctx: Context, track: Input) -> Path:
     if track.mime not in (SRT, VTT):
         raise BadMedia("The file at subtitle_url is neither WebVTT nor SubRip.")
     return _converted(ctx, track, SRT, ctx.scratch / "subtitles.srt", {})
+
+
+def _sidecar(ctx: Context, source: Input, subtitles: Path | None, options: Options) -> list[Output]:
+    """Subtitles that are not drawn, as WebVTT too: browsers show no track of an MP4. Their times are the film's."""
+    if subtitles is None or options.subtitle_style == "burn_in" or options.start:
+        return []
+    if not subtitles.read_text(encoding="utf-8").strip():
+        return []
+    given = Input(path=subtitles, mime=SRT, filename=source.filename)
+    made = _converted(ctx, given, VTT, ctx.scratch / "subtitles.vtt", {})
+    return [Output(path=made, mime=VTT, filename=formats.renamed(source.filename, VTT), role="subtitles")]
 
 
 def _laid(
