@@ -36,9 +36,7 @@ class Done:
         return found
 
 
-def run(
-    kind_name: str, source: Path, scratch: Path, *more: Path, mime: str | None = None, **options: Any
-) -> Done:
+def run(kind_name: str, source: Path, scratch: Path, *more: Path, mime: str | None = None, **options: Any) -> Done:
     """Check the options as the server does, then do the work. `more`: what the options name, in order."""
     tools = PlainTools()
     installed = engines.open(tools)

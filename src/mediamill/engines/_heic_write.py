@@ -14,6 +14,7 @@ from mediamill.engines._colour import flat
 from mediamill.engines._picture import Wishes
 
 MIME = "image/heic"
+_LEAST_PX = 16
 _CRF_AT_0, _CRF_AT_100 = 45, 8
 """x265's scale at the ends of ours: 60 comes to 23, as large as an AVIF of quality 60 and as good."""
 
@@ -26,8 +27,25 @@ def crf(quality: int) -> int:
 def write(picture: Any, target: Path, wishes: Wishes, *, scratch: Path, tools: Tools) -> None:
     """A Pillow picture in sRGB as HEIC, see-through parts filled. Raises ToolFailed, LimitExceeded."""
     rgb = flat(picture, wishes.background).convert("RGB")
-    config, still = _hevc(rgb, 60 if wishes.quality is None else wishes.quality, scratch, tools)
-    target.write_bytes(_file(config, still, rgb.size))
+    coded = _coded(rgb)
+    config, still = _hevc(coded, 60 if wishes.quality is None else wishes.quality, scratch, tools)
+    target.write_bytes(_file(config, still, coded.size, rgb.size))
+
+
+def _coded(rgb: Any) -> Any:
+    """The picture with even sides of at least a coding block, its last row and column repeated."""
+    from PIL import Image
+
+    width, height = (max(_LEAST_PX, side + side % 2) for side in rgb.size)
+    if (width, height) == rgb.size:
+        return rgb
+    made = Image.new("RGB", (width, height))
+    made.paste(rgb.getpixel((rgb.width - 1, rgb.height - 1)), (0, 0, width, height))
+    right, below = rgb.crop((rgb.width - 1, 0, *rgb.size)), rgb.crop((0, rgb.height - 1, *rgb.size))
+    made.paste(right.resize((width, rgb.height)), (0, 0))
+    made.paste(below.resize((rgb.width, height)), (0, 0))
+    made.paste(rgb, (0, 0))
+    return made
 
 
 def _hevc(rgb: Any, quality: int, scratch: Path, tools: Tools) -> tuple[bytes, bytes]:
@@ -69,15 +87,25 @@ def _full(kind: bytes, *parts: bytes, version: int = 0, flags: int = 0) -> bytes
     return _box(kind, struct.pack(">I", version << 24 | flags), *parts)
 
 
-def _file(config: bytes, still: bytes, size: tuple[int, int]) -> bytes:
-    """One item, whose properties are: decoder configuration, size, 8-bit colour, sRGB by BT.601 in full range."""
-    properties = (
+def _aperture(coded: tuple[int, int], shown: tuple[int, int]) -> bytes:
+    """What part of the coded picture is shown, from its upper left: its sides, and how far its middle is off."""
+    off = (part - whole for whole, part in zip(coded, shown, strict=True))
+    parts = [(part, 1) for part in shown] + [(half, 2) for half in off]
+    return _box(b"clap", *(struct.pack(">iI", *part) for part in parts))
+
+
+def _file(config: bytes, still: bytes, coded: tuple[int, int], shown: tuple[int, int]) -> bytes:
+    """One item, whose properties are: decoder configuration, size, 8-bit colour, sRGB by BT.601 in full range, and the
+    part to show where that is not all."""
+    properties = [
         _box(b"hvcC", config),
-        _full(b"ispe", struct.pack(">II", *size)),
+        _full(b"ispe", struct.pack(">II", *coded)),
         _full(b"pixi", b"\x03\x08\x08\x08"),
         _box(b"colr", struct.pack(">4sHHHB", b"nclx", 1, 13, 6, 0x80)),
-    )
-    links = struct.pack(">IHB", 1, 1, 4) + bytes((0x81, 2, 3, 4))  # the first must be understood
+        *([_aperture(coded, shown)] if coded != shown else []),
+    ]
+    must = (0x81, 2, 3, 4, 0x85)[: len(properties)]  # decoder and part must be understood, the rest may be passed over
+    links = struct.pack(">IHB", 1, 1, len(must)) + bytes(must)
 
     def meta(offset: int) -> bytes:
         return _full(

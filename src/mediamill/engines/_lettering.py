@@ -4,6 +4,7 @@ Mediamill and the operator's."""
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +31,8 @@ def lettered(
     if len(text) > MAX_TEXT:
         raise LimitExceeded(f"A text has at most {MAX_TEXT} letters.")
     vips = libvips()
-    # Markup is our own; what the caller wrote is escaped, control characters (which XML has no word for) left out.
-    plain = "".join(letter for letter in text if letter in "\n\t" or letter.isprintable() or letter in _JOINERS)
+    # Markup is our own; what the caller wrote is escaped, and what XML has no word for left out.
+    plain = "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in _NO_TEXT)
     if not plain.strip():
         return None
     rgb = "#{:02x}{:02x}{:02x}".format(*colour)
@@ -44,8 +45,8 @@ def lettered(
     return Image.frombuffer("RGBA", (made.width, made.height), drawn, "raw", "RGBA", 0, 1)
 
 
-_JOINERS = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufe0e\ufe0f"
-"""Invisible letters that shaping needs; Python does not call them printable."""
+_NO_TEXT = frozenset({"Cc", "Cs", "Cn"})
+"""Control characters, halves of others, and what is no character."""
 
 
 def _family(font: str | None) -> str:

@@ -29,7 +29,7 @@ _PNG = "image/png"
 class PictureStudio(PictureEditor):
     """See the module."""
 
-    name = "picture-edit"
+    name = "picture_edit"
     licence = "MIT-CMU AND LGPL-3.0-or-later AND GPL-3.0-or-later"
 
     def missing(self) -> Missing | None:
@@ -120,14 +120,17 @@ def _laid(over: Over, size: tuple[int, int], work: PictureEdit, number: int) -> 
 
 
 def _srgb(still: Still) -> Still:
-    """The same in sRGB; a profile that is broken or for other channels counts for nothing, as everywhere."""
+    """The same in sRGB and bare; a profile that is broken or for other channels counts for nothing, as everywhere."""
     import pyvips  # type: ignore[import-untyped]
 
     try:
-        return in_srgb(still)
+        made = in_srgb(still).pixels
     except pyvips.Error:
         assert still.icc is not None
-        return Still(pixels=to_srgb(still.pillow(), still.icc))
+        made = to_srgb(still.pillow(), still.icc)
+    if not isinstance(made, pyvips.Image):
+        made.info = {name: made.info[name] for name in ("transparency",) if name in made.info}  # savers look in there
+    return Still(pixels=made)
 
 
 def _moving(work: PictureEdit, source: Path, mime: str, over: Sequence[Laid], resize: Resize, wanted: Wishes) -> int:

@@ -51,7 +51,7 @@ _FAR_LU = 0.25
 class FfmpegSound(SoundEditor):
     """See the module."""
 
-    name = "ffmpeg-sound"
+    name = "sound"
     licence = "GPL-3.0-or-later"
 
     def missing(self) -> Missing | None:

@@ -22,7 +22,7 @@ _DECODED = 0.95
 class FfmpegSheets(SheetMaker):
     """See the module."""
 
-    name = "ffmpeg-sprites"
+    name = "sprites"
     licence = "GPL-3.0-or-later"
 
     def missing(self) -> Missing | None:

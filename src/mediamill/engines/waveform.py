@@ -23,7 +23,7 @@ _HALF = 32768
 class RawPeaks(PeakFinder):
     """See the module."""
 
-    name = "peaks"
+    name = "waveform"
     licence = "GPL-3.0-or-later AND BSD-3-Clause AND MIT-CMU"
 
     def missing(self) -> Missing | None:
