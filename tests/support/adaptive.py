@@ -50,11 +50,11 @@ class Packaged:
 
     @property
     def hls(self) -> Path:
-        return self.folder / self.details["manifests"]["hls"]
+        return self.folder / str(self.details["manifests"]["hls"])
 
     @property
     def dash(self) -> Path:
-        return self.folder / self.details["manifests"]["dash"]
+        return self.folder / str(self.details["manifests"]["dash"])
 
 
 def package(source: Path, mime: str, folder: Path, *attached: Input, filename: str = "", **options: Any) -> Packaged:

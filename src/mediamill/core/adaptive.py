@@ -129,7 +129,7 @@ class Packager(Engine):
         """Make it. Raises BadMedia, LimitExceeded or ToolFailed."""
 
 
-def ladder(width_px: float, height_px: float, factor: float = 1.0) -> tuple[Rung, ...]:
+def ladder(width_px: int, height_px: int, factor: float = 1.0) -> tuple[Rung, ...]:
     """The rungs of a picture of this size, the highest first: never higher than it, at least one, sides even.
 
     `factor` scales the bit rates.

@@ -24,7 +24,7 @@ SOUNDS_ALONE_BPS = (128_000, 64_000)
 _PEAK = 1.2
 _BUFFER_S = 2
 _FINEST = "12"  # flat pictures would otherwise be given bits that nobody can see
-_FRAGMENTED = "cmaf+skip_trailer"
+_FRAGMENTED = "cmaf+delay_moov+skip_trailer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def graph(video: Video, frame: Frame, rungs: Sequence[Rung], *, rate: Fraction, 
     if frame.scaled_width_px < wide or frame.scaled_height_px < high:
         colour = "0x" + frame.background.removeprefix("#")
         chain.append(f"pad={wide}:{high}:{max(0, frame.left_px)}:{max(0, frame.top_px)}:{colour}")
-    if video.rgb:
+    if video.rgb or (hdr and video.transfer):
         chain.append("setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709")
     steps = [f"[0:{video.index}]{','.join(chain)}"]
     for number, rung in enumerate(rungs):
@@ -101,14 +101,12 @@ def sounds(plans: Sequence[SoundPlan], *, padding: str) -> list[str]:
 
 
 def file_of_one(target: Path, padding: str, *, picture: bool) -> list[str]:
-    """How a file of one track in fragments is written.
-
-    A picture is cut at its key frames and begins at 0 by negative composition offsets; a sound keeps the edit list
-    that takes its encoder's delay away, which needs its header written late.
-    """
+    """How a file of one track in fragments is written. Its header is written late, so that an edit list can say how far
+    its first packets lie before the start: negative composition offsets would do without one, but players built on
+    FFmpeg then show the picture late."""
+    cut = ["-frag_duration", str(SOUND_FRAGMENT_US)]
+    flags = _FRAGMENTED
     if picture:
-        cut = ["-movflags", f"{_FRAGMENTED}+frag_keyframe"]
-    else:
-        cut = ["-movflags", f"{_FRAGMENTED}+delay_moov", "-frag_duration", str(SOUND_FRAGMENT_US)]
+        cut, flags = [], f"{_FRAGMENTED}+frag_keyframe"
     clean = ("-map_metadata", "-1", "-map_chapters", "-1", "-metadata", f"comment={padding}")
-    return [*clean, "-max_muxing_queue_size", "4096", *cut, "-f", "mp4", _ffmpeg.url(target)]
+    return [*clean, "-max_muxing_queue_size", "4096", *cut, "-movflags", flags, "-f", "mp4", _ffmpeg.url(target)]

@@ -35,7 +35,7 @@ class Fragment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """A file that holds one track. `init_bytes`: how much of its beginning players must have read; `skipped`: ticks
-    at its start that are not shown, an encoder's delay."""
+    before what is shown first: a sound encoder's delay, or how long a picture waits for those it refers to."""
 
     path: Path
     init_bytes: int
@@ -56,6 +56,11 @@ class Track:
     @property
     def duration_s(self) -> float:
         return self.seconds(sum(fragment.duration for fragment in self.fragments))
+
+    @property
+    def shown_s(self) -> float:
+        """Seconds that are heard or seen: a sound's delay is not, while pictures only change their order."""
+        return self.duration_s - (self.seconds(self.skipped) if self.channels else 0.0)
 
     @property
     def frame_rate(self) -> float:
@@ -260,8 +265,6 @@ def segments(track: Track, at_s: Sequence[float] | None = None, *, least_s: floa
                 groups[-1].append(fragment)
             else:
                 groups.append([fragment])
-        if len(groups) > 1 and track.seconds(sum(f.duration for f in groups[-1])) < least_s / 4:
-            groups[-2] += groups.pop()  # a last crumb of a segment is a request for next to nothing
     else:
         first = track.fragments[0].start
         starts = [track.seconds(fragment.start - first) for fragment in track.fragments]

@@ -33,12 +33,12 @@ class Rendition:
 
     @property
     def duration_s(self) -> float:
-        return self.track.duration_s
+        return self.track.shown_s
 
     @property
     def average_bps(self) -> int:
         """All bits over the whole time."""
-        return round(sum(s.size for s in self.segments) * 8 / self.duration_s) if self.duration_s else 0
+        return round(sum(s.size for s in self.segments) * 8 / self.track.duration_s) if self.track.duration_s else 0
 
     @property
     def keys(self) -> list[tuple[boxes.Fragment, float]]:
@@ -70,8 +70,7 @@ class Renditions:
 
     @property
     def duration_s(self) -> float:
-        every = (*self.pictures, *self.sounds)
-        return max(rendition.duration_s - rendition.track.seconds(rendition.track.skipped) for rendition in every)
+        return max(rendition.duration_s for rendition in (*self.pictures, *self.sounds))
 
     @property
     def target_s(self) -> int:

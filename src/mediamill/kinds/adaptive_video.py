@@ -27,6 +27,7 @@ from mediamill.kinds._sizes import (
     level,
     placing,
     span,
+    whole,
 )
 
 FACTORS = (0.5, 0.7, 1.0, 1.3, 1.6)
@@ -143,7 +144,9 @@ def _pictures(seen: Seen, options: Options) -> tuple[Frame | None, tuple[Rung, .
     wanted = placing(of, options.width, options.height, fit=options.fit, position=options.position, even=True)
     shrink = min(1.0, of[0] / wanted.scaled_width_px, of[1] / wanted.scaled_height_px, of[1] / wanted.height_px)
     factor = 1.0 if options.quality is None else FACTORS[level(options.quality)]
-    rungs = ladder(wanted.width_px * shrink, wanted.height_px * shrink, factor)
+    # The nearest whole pixel: a shape rounded to even sides must not cost a rung by a hair.
+    shape = whole(wanted.width_px * shrink), min(of[1], whole(wanted.height_px * shrink))
+    rungs = ladder(*shape, factor)
     best = rungs[0]
     placed = placing(of, best.width_px, best.height_px, fit=options.fit, position=options.position, even=True)
     frame = Frame(
