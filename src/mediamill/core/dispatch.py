@@ -96,6 +96,8 @@ class Finish:
     """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
     lifetime_s: float | None = None
     stages: Stages = ()
+    new_media: bool = False
+    """Whether the result is a caller's new file, which automations may wait for."""
     media: Mapping[str, Any] | None = None
     """Where the result belongs, for dialects that keep files in media; see `store.media.join`."""
     reuse_key: bytes | None = None

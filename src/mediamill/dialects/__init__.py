@@ -20,6 +20,7 @@ from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.core.webhooks import Event
 from mediamill.service import Service
+from mediamill.service.automations import Plan
 from mediamill.service.signing import Signer
 
 Scope = MutableMapping[str, Any]
@@ -109,6 +110,8 @@ class Dialect:
     those of Standard Webhooks."""
     document: str = "/openapi.json"
     """Where below the prefix its OpenAPI document is read."""
+    plan: Plan | None = None
+    """How its workflows become runs; None: it keeps no automations."""
     keeps_claims: bool = False
     """Whether an upload stays of the type it was declared to be when its bytes are nothing like it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mediamill.service.automations import Automations
 from mediamill.service.connections import Connections
 from mediamill.service.endpoints import Endpoints
 from mediamill.service.files import Files
@@ -26,6 +27,7 @@ class Service:
     uploads: Uploads
     keys: Keys
     connections: Connections
+    automations: Automations
     runs: Runs
     projects: Projects
     endpoints: Endpoints

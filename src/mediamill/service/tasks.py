@@ -102,7 +102,7 @@ class Tasks:
         attached = await self._connections.sources(caller, attached)
         await self._inputs(caller, attached)
         extra = new.extra
-        if (destination := destination or extra.get("destination")) is not None:
+        if (destination := extra.get("destination") or destination) is not None:
             extra = {**extra, "destination": await self._connections.destination(caller, destination)}
         name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
         return Accept(

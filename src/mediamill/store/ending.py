@@ -12,6 +12,7 @@ from mediamill.core.files import NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.tasks import State
 from mediamill.store import branches, media
+from mediamill.store.automations import on_new_medium
 from mediamill.store.files import insert_files
 from mediamill.store.notices import WAKE
 from mediamill.store.results import remember
@@ -126,11 +127,15 @@ async def end_with_files(connection: Any, ordered: Sequence[Finish]) -> set[str]
     await forget(connection, await connection.fetch(_EARLY, [f.task_id for f in vain], [f.fence for f in vain]))
     done = await end(connection, ordered, produced, filled)
     ended = [row["id"] for row in done]
-    await insert_files(
+    files = await insert_files(
         connection,
         [(id, file, by_id[t].lifetime_s) for t in ended for _, id, file in produced[t]]
         + [(id, file, by_id[t].lifetime_s) for t in ended for id, file in fetched[t]],
     )
+    new_media = {id for t in ended if by_id[t].new_media for role, id, _ in produced[t] if role == "result"}
+    for file in files:
+        if file.id in new_media:
+            await on_new_medium(connection, file)
     facts = {id: dumps(dict(f)) for t in ended for id, f in by_id[t].input_facts.items() if f}
     if facts:
         await connection.execute(_FACTS, list(facts), list(facts.values()))

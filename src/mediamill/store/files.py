@@ -15,6 +15,7 @@ from mediamill.core.files import File, FileList, NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.tasks import Page
 from mediamill.store import rows
+from mediamill.store.automations import on_new_medium
 from mediamill.store.text import clean, dumps
 
 _INSERT = """
@@ -94,6 +95,12 @@ async def ask_for_facts(connection: Any, file: File) -> None:
         await queue.enqueue(connection, [queue.Entry("io", f"{FILE_JOB}{file.id}", priority=-50)])
 
 
+async def arrived(connection: Any, file: File) -> None:
+    """What follows when a caller's file is here, in the transaction of `connection`."""
+    await ask_for_facts(connection, file)
+    await on_new_medium(connection, file)
+
+
 class Files:
     """The file table."""
 
@@ -104,7 +111,7 @@ class Files:
         """Register a file; see NewFile for whether its bytes are here."""
         async with self._pool.acquire() as connection, connection.transaction():
             [file] = await insert_files(connection, [(new_id("file"), new, lifetime_s)])
-            await ask_for_facts(connection, file)
+            await arrived(connection, file)
         return file
 
     async def get(self, id: str, project_id: str | None) -> File:
@@ -138,7 +145,7 @@ class Files:
             row = await connection.fetchrow(_UPLOADED, id, blob_key, size_bytes, sha256, mime, dumps(dict(facts)))
             if row is not None:
                 file = rows.file(row)
-                await ask_for_facts(connection, file)
+                await arrived(connection, file)
                 return file
         await self.get(id, None)
         raise Conflict(f"File {id} has its bytes already.")

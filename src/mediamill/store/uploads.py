@@ -11,7 +11,7 @@ from mediamill.core.errors import Conflict, NotFound
 from mediamill.core.files import File, NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.uploads import NewUpload, Part, Upload
-from mediamill.store.files import ask_for_facts, insert_files
+from mediamill.store.files import arrived, insert_files
 from mediamill.store.text import clean
 
 _CREATE = """
@@ -135,7 +135,7 @@ class Uploads:
             if row["file_id"] is not None:
                 return None
             [file] = await insert_files(connection, [(new_id("file"), new, lifetime_s)])
-            await ask_for_facts(connection, file)
+            await arrived(connection, file)
             await connection.execute(_FINISH, id, file.id, keep_s)
             await connection.execute(_DROP_PARTS, id)
             return file

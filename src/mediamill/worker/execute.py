@@ -404,6 +404,7 @@ class Executor:
             fence=taken.fence,
             job_id=taken.job_id,
             state=State.SUCCEEDED,
+            new_media=bool(task.extra.get("new_media")),
             media=task.extra.get("media"),
             details=done.details,
             outputs=outputs,

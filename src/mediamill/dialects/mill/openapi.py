@@ -7,28 +7,14 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar
-from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import events, wire
-from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
+from mediamill.dialects.mill import events, kept, wire
+from mediamill.dialects.mill.errors import Problem
 from mediamill.web.capabilities import Capabilities
 
-_PROBLEMS = {
-    400: "The request cannot be read.",
-    401: "No key, or one that is not known.",
-    403: "The key may not do this.",
-    404: "No such thing in this project.",
-    409: "The thing's state forbids this.",
-    410: "It has expired.",
-    412: "Not the version of the protocol that is spoken here.",
-    413: "Too many bytes.",
-    415: "Not a body this takes.",
-    422: "A field does not hold what it must.",
-    429: "Too many calls, or too many tasks in flight; Retry-After says when.",
-    460: "The bytes do not have the checksum.",
-}
 _TEXT = {"type": "string"}
 _LOCATION = {"Location": {"description": "Where it is.", "schema": {"type": "string", "format": "uri"}}}
 _LINK = {"Link": {"description": "RFC 8288: rel next and prev.", "schema": _TEXT}}
@@ -57,6 +43,11 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "changeEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointChange"}},
     "rotateEndpoint": {"application/json": {"$ref": "#/components/schemas/RotateIn"}},
     "replayEvents": {"application/json": {"$ref": "#/components/schemas/ReplayIn"}},
+    "createConnection": {"application/json": {"$ref": "#/components/schemas/ConnectionIn"}},
+    "changeConnection": {"application/json": {"$ref": "#/components/schemas/ConnectionChange"}},
+    "createAutomation": {"application/json": {"$ref": "#/components/schemas/AutomationIn"}},
+    "changeAutomation": {"application/json": {"$ref": "#/components/schemas/AutomationChange"}},
+    "startAutomation": {"application/json": {"$ref": "#/components/schemas/StartIn"}},
 }
 
 
@@ -100,22 +91,10 @@ _STRUCTS = (
     wire.Health,
     wire.Version,
     *events.SHAPES,
+    *kept.SHAPES,
     Capabilities,
     Problem,
 )
-
-
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The refusals of a route: these, and those that every route with a key may give."""
-    return {
-        status: ResponseSpec(Problem, generate_examples=False, description=_PROBLEMS[status], media_type=MEDIA_TYPE)
-        for status in sorted({400, 401, 422, 429, *statuses})
-    }
-
-
-def says(shape: Any, description: str, media_type: str = "application/json") -> ResponseSpec:
-    """A good answer's body; None: it has none."""
-    return ResponseSpec(shape, generate_examples=False, description=description, media_type=media_type)
 
 
 def config() -> OpenAPIConfig:

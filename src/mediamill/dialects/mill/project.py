@@ -7,8 +7,8 @@ from litestar import MediaType, Response, Router, get, patch
 
 from mediamill.core.access import Caller
 from mediamill.dialects import Site
-from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.requests import Req, read_body
+from mediamill.dialects.mill.responses import problems, says
 
 
 class ProjectIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ from litestar.datastructures import State as AppState
 from mediamill.core import tasks as core
 from mediamill.core.errors import Invalid, MediamillError, TooLarge
 from mediamill.service.tasks import invalid_option
-from mediamill.web.cursors import read_cursor
+from mediamill.web.cursors import read_cursor, write_cursor
 
 JSON_BYTES = 1 << 20
 Req = Request[Any, Any, AppState]
@@ -71,6 +72,20 @@ def page_of(limit: int, after: str | None, before: str | None, order: str = "des
         ascending=order == "asc",
         after=read_cursor("after", after),
         before=read_cursor("before", before),
+    )
+
+
+def ends(page: core.Page, items: Sequence[Any], more: bool) -> tuple[str | None, str | None]:
+    """(next, prev) cursors of a page."""
+    if not items:
+        return None, None
+    backward = page.before is not None and page.after is None
+    first, last = items[0], items[-1]
+    following = more if not backward else True
+    preceding = page.after is not None if not backward else more
+    return (
+        write_cursor(last.created_at, last.id) if following else None,
+        write_cursor(first.created_at, first.id) if preceding else None,
     )
 
 

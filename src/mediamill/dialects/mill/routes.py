@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -23,16 +23,17 @@ from mediamill.core.errors import Invalid, MediamillError
 from mediamill.dialects import Answer, App, Links, Site
 from mediamill.dialects import load as load_dialects
 from mediamill.dialects.mill import openapi, wire
+from mediamill.dialects.mill.automations import router as automations_router
+from mediamill.dialects.mill.connections import router as connections_router
 from mediamill.dialects.mill.errors import problem, write_error
-from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.project import router as project_router
-from mediamill.dialects.mill.requests import Malformed, NotJson, Req, filter_of, page_of, read_body, secret_of
+from mediamill.dialects.mill.requests import Malformed, NotJson, Req, ends, filter_of, page_of, read_body, secret_of
+from mediamill.dialects.mill.responses import problems, says
 from mediamill.dialects.mill.runs import router as runs_router
 from mediamill.dialects.mill.shell import with_allow, with_head
 from mediamill.dialects.mill.uploads import router as uploads_router
 from mediamill.dialects.mill.webhooks import router as webhooks_router
 from mediamill.web.capabilities import Capabilities, read_capabilities
-from mediamill.web.cursors import write_cursor
 from mediamill.web.forms import file_part
 
 log = structlog.get_logger()
@@ -52,20 +53,6 @@ def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -
 def respond(answer: Answer) -> Response[bytes]:
     """A finished answer as Litestar's."""
     return Response(answer.body, status_code=answer.status, media_type=answer.media_type, headers=dict(answer.headers))
-
-
-def ends(page: core.Page, items: Sequence[Any], more: bool) -> tuple[str | None, str | None]:
-    """(next, prev) cursors of a page."""
-    if not items:
-        return None, None
-    backward = page.before is not None and page.after is None
-    first, last = items[0], items[-1]
-    following = more if not backward else True
-    preceding = page.after is not None if not backward else more
-    return (
-        write_cursor(last.created_at, last.id) if following else None,
-        write_cursor(first.created_at, first.id) if preceding else None,
-    )
 
 
 def link_header(request: Req, links: Links, next_: str | None, prev: str | None) -> dict[str, str]:
@@ -254,7 +241,8 @@ def build(site: Site) -> App:
             body = await read_body(request, wire.FileIn)
             if body.url is not None:
                 source = core.Source(url=body.url, filename=body.filename)
-                task, _ = await service.tasks.create(caller, core.NewTask(kind="ingest", inputs=[source]))
+                new = core.NewTask(kind="ingest", inputs=[source], extra={"new_media": True})
+                task, _ = await service.tasks.create(caller, new)
                 out = wire.write_task(task, links)
                 return json(out, 202, {"location": out.links.self})
             if body.filename is None or body.size_bytes is None:
@@ -416,6 +404,8 @@ def build(site: Site) -> App:
             runs_router(site),
             project_router(site),
             webhooks_router(site),
+            connections_router(site),
+            automations_router(site),
             uploads_router(site, problems(403, 404, 409, 410, 412, 413, 415, 460), _worded, _http),
         ],
         dependencies={"caller": Provide(caller)},

@@ -19,8 +19,8 @@ from mediamill.core.runs import Node
 from mediamill.core.tasks import Page
 from mediamill.dialects import Links, Site
 from mediamill.dialects.mill import wire
-from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.requests import Req, page_of, read_body
+from mediamill.dialects.mill.responses import problems, says
 from mediamill.web.cursors import write_cursor
 
 RunState = Literal["waiting", "running", "succeeded", "failed", "cancelled"]

@@ -15,8 +15,8 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import Invalid
 from mediamill.dialects import Site
 from mediamill.dialects.mill import events as wire
-from mediamill.dialects.mill.openapi import problems, says
 from mediamill.dialects.mill.requests import Req, read_body
+from mediamill.dialects.mill.responses import problems, says
 
 Limit = Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")]
 Order = Annotated[str, Parameter(pattern="^(asc|desc)$")]

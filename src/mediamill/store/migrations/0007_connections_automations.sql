@@ -20,7 +20,8 @@ CREATE TABLE connections (
 CREATE INDEX connections_list ON connections (project_id, created_at DESC, id DESC);
 CREATE UNIQUE INDEX connections_default ON connections (project_id) WHERE is_default;
 
--- workflow: the items as the dialect's caller wrote them. trigger: null, or what starts it by itself.
+-- workflow: the items as the dialect's caller wrote them. trigger: null, or what starts it by itself. problem: why that
+-- could not start it last time.
 CREATE TABLE automations (
     id          text PRIMARY KEY,
     project_id  text NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
@@ -30,6 +31,7 @@ CREATE TABLE automations (
     workflow    jsonb NOT NULL,
     status      text NOT NULL CHECK (status IN ('active', 'paused')),
     trigger     jsonb,
+    problem     text,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at  timestamptz NOT NULL DEFAULT clock_timestamp()
 );
