@@ -26,6 +26,8 @@ class Accept:
     body_hash: bytes | None = None
     scope: str = ""
     in_flight_limit: int | None = None
+    inherits: bool = False
+    """Whether its first input will be what another task of its run makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +98,12 @@ class Finish:
     """Whether the attempt was given up for a reason of the worker's own (it is stopping), and does not count."""
     lifetime_s: float | None = None
     stages: Stages = ()
+    reuse_key: bytes | None = None
+    """What the result is found by when the same is asked again."""
     new_media: bool = False
     """Whether the result is a caller's new file, which automations may wait for."""
     media: Mapping[str, Any] | None = None
     """Where the result belongs, for dialects that keep files in media; see `store.media.join`."""
-    reuse_key: bytes | None = None
-    """What the result is found by when the same is asked again."""
     lone: bool = False
     """Whether the task is known to be alone in its run, so that nothing waits for it."""
 

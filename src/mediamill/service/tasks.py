@@ -94,6 +94,7 @@ class Tasks:
             raise Unavailable("kind", f"The kind {new.kind} is off here: {missing.reason}", missing.remedy)
         _check_numbers(new)
         least, most = kind.inputs
+        inherits = inherits and len(new.inputs) < most  # a kind without inputs takes nothing over
         if not least <= len(new.inputs) + inherits <= most:
             raise Invalid("inputs", f"{new.kind} takes {least if least == most else f'{least} to {most}'} inputs.")
         sources = await self._connections.sources(caller, new.inputs)
@@ -108,6 +109,7 @@ class Tasks:
         return Accept(
             new=replace(new, options=options, inputs=[*sources, *attached], extra=extra),
             project_id=caller.project_id,
+            inherits=inherits,
             queue=kind.queue,
             label=name[:500],
             body_hash=body_hash(new) if new.idempotency_key is not None else None,
@@ -299,12 +301,17 @@ def _check_numbers(new: NewTask) -> None:
         raise Invalid("max_attempts", "must be from 1 to 10.")
     if _nested(new.options) > MOST_NESTED:
         raise Invalid("options", f"must not be nested deeper than {MOST_NESTED} levels.")
-    if new.metadata is not None and _nested(new.metadata) > MOST_NESTED:
-        raise Invalid("metadata", f"must not be nested deeper than {MOST_NESTED} levels.")
-    if new.metadata is not None and len(msgspec.json.encode(new.metadata)) > MOST_METADATA_BYTES:
-        raise Invalid("metadata", f"must be at most {MOST_METADATA_BYTES} bytes of JSON.")
+    check_metadata(new.metadata)
     if new.idempotency_key is not None and not 1 <= len(new.idempotency_key) <= 255:
         raise Invalid("Idempotency-Key", "must be 1 to 255 characters.")
+
+
+def check_metadata(metadata: Mapping[str, Any] | None) -> None:
+    """Raises Invalid for more than is kept."""
+    if metadata is not None and _nested(metadata) > MOST_NESTED:
+        raise Invalid("metadata", f"must not be nested deeper than {MOST_NESTED} levels.")
+    if metadata is not None and len(msgspec.json.encode(metadata)) > MOST_METADATA_BYTES:
+        raise Invalid("metadata", f"must be at most {MOST_METADATA_BYTES} bytes of JSON.")
 
 
 def _nested(value: Any) -> int:

@@ -95,10 +95,10 @@ class Runs:
                     number=number,
                     parent_id=None if node.parent is None else ids[node.parent],
                     after_id=None if node.after is None else ids[node.after],
-                    inherits=node.inherits,
+                    inherits=item.inherits,
                     ref=node.ref,
                 )
-                for number, node in enumerate(new.nodes)
+                for number, (node, item) in enumerate(zip(new.nodes, asked.items, strict=True))
             ]
             await insert_tasks(connection, list(zip(ids, asked.items, places, strict=True)))
         return run_id, True

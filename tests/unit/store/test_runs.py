@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,7 +42,10 @@ async def start(db: Bench, nodes: Sequence[Node], **given: Any) -> Run:
     key = given.get("idempotency_key")
     own = {name: given.pop(name) for name in ("in_flight_limit", "body_hash") if name in given}
     items = [
-        db.item(idempotency_key=key if n == 0 else None, inputs=node.new.inputs, priority=node.new.priority, **own)
+        replace(
+            db.item(idempotency_key=key if n == 0 else None, inputs=node.new.inputs, priority=node.new.priority, **own),
+            inherits=node.inherits,
+        )
         for n, node in enumerate(nodes)
     ]
     runs = Runs(db.pool)
