@@ -22,8 +22,6 @@ from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
 from mediamill.store.automations import STARTS
 from mediamill.store.automations import Automations as AutomationTable
-from mediamill.store.automations import STARTS
-from mediamill.store.automations import Automations as AutomationTable
 from mediamill.store.batch import Batcher
 from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.deliveries import Deliveries
@@ -44,8 +42,6 @@ log = structlog.get_logger()
 
 _LOOK_EVERY_S = 10.0
 
-_LOOK_EVERY_S = 10.0
-
 
 @contextlib.asynccontextmanager
 async def api(
@@ -61,7 +57,6 @@ async def api(
     from mediamill.front import Front
     from mediamill.metrics import Metrics
     from mediamill.service import Service
-    from mediamill.service.automations import Automations
     from mediamill.service.automations import Automations
     from mediamill.service.connections import Connections
     from mediamill.service.endpoints import Endpoints
@@ -135,13 +130,6 @@ async def api(
         plans={d.name: d.plan for d in load_dialects() if d.plan is not None},
         look_over=tasks.check,
     )
-    runs = Runs(store=RunTable(pool), check=tasks.check, watch=watch)
-    automations = Automations(
-        store=AutomationTable(pool),
-        runs=runs,
-        plans={d.name: d.plan for d in load_dialects() if d.plan is not None},
-        look_over=tasks.check,
-    )
     service = Service(
         projects=Projects(Results(pool)),
         tasks=tasks,
@@ -205,18 +193,6 @@ async def api(
         await asyncio.gather(*kept, return_exceptions=True)
         await client.close()
         await pool.close()
-
-
-async def _starting(start_due: Callable[[], Awaitable[int]], asked: asyncio.Event) -> None:
-    """Start automations as soon as they are asked for; now and then unasked, for what was put off or not heard."""
-    while True:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), timeout=_LOOK_EVERY_S)
-        asked.clear()
-        try:
-            await start_due()
-        except Exception:
-            log.exception("automations not started", again_in_s=_LOOK_EVERY_S)
 
 
 async def _starting(start_due: Callable[[], Awaitable[int]], asked: asyncio.Event) -> None:

@@ -13,7 +13,6 @@ from mediamill.core.ids import ProjectId, new_id
 from mediamill.core.media_groups import MOST_COUNTED, Held, HeldList, Media, MediaList, Place
 from mediamill.store import rows
 from mediamill.store.automations import on_new_medium
-from mediamill.store.automations import on_new_medium
 from mediamill.store.files import arrived, ask_for_facts, insert_files
 from mediamill.store.text import clean, dumps
 
@@ -86,11 +85,6 @@ SELECT f.* FROM files f WHERE f.id = $1 AND NOT EXISTS (
     SELECT 1 FROM files o WHERE o.media_id = f.media_id AND o.id <> f.id AND o.state = 'ready'
 )
 """
-_ALONE = """
-SELECT f.* FROM files f WHERE f.id = $1 AND NOT EXISTS (
-    SELECT 1 FROM files o WHERE o.media_id = f.media_id AND o.id <> f.id AND o.state = 'ready'
-)
-"""
 _REPOINT = "UPDATE tasks SET inputs = $2::jsonb, outputs = $3::jsonb WHERE id = $1"
 
 
@@ -145,8 +139,6 @@ async def _join(connection: Any, row: Any, wanted: Mapping[str, Any]) -> None:
     )
     if others:
         await connection.execute(_MADE, others, row["id"], row["kind"])
-    if copied and awaited is not None and (first := await connection.fetchrow(_ALONE, result)) is not None:
-        await on_new_medium(connection, rows.file(first))
     if copied and awaited is not None and (first := await connection.fetchrow(_ALONE, result)) is not None:
         await on_new_medium(connection, rows.file(first))
 
