@@ -50,9 +50,9 @@ class Project:
     created_at: datetime
 
 
-def new_secret() -> str:
-    """A fresh key: 40 characters, 190 bits."""
-    return "mill_" + secrets.token_hex(24)[:40]
+def new_secret(prefix: str = "mill_") -> str:
+    """A fresh key: 40 characters after its prefix, 160 bits."""
+    return prefix + secrets.token_hex(24)[:40]
 
 
 def hash_secret(secret: str) -> bytes:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from mediamill.core.access import Caller, Key, Project, Role
+from mediamill.core.access import Caller, Key, Project, Role, new_secret
 from mediamill.core.errors import Denied, Invalid, LimitReached, Unauthorized
 
 _REMEMBER_S = 5.0
@@ -87,7 +87,9 @@ class Keys:
         self._spent[(caller.key_id, dialect)] = (left - 1, now)
         return per_minute, int(left - 1)
 
-    async def create(self, caller: Caller, *, name: str, role: str, project_id: str | None) -> tuple[Key, str]:
+    async def create(
+        self, caller: Caller, *, name: str, role: str, project_id: str | None, prefix: str | None = None
+    ) -> tuple[Key, str]:
         """A new key and its secret, shown this once. Administrators only; others' projects are made on first use."""
         self._admin(caller)
         if not 1 <= len(name) <= 200:
@@ -100,7 +102,8 @@ class Keys:
             if not _PROJECT_ID.fullmatch(project_id):
                 raise Invalid("project_id", "must be 1 to 64 letters, digits, - and _.")
             await self._store.project(project_id, project_id)
-        return await self._store.create(project_id or caller.project_id, name, wanted)
+        secret = new_secret(prefix) if prefix is not None else None
+        return await self._store.create(project_id or caller.project_id, name, wanted, secret)
 
     async def list(self, caller: Caller) -> Sequence[Key]:
         """The project's keys. Administrators only."""
