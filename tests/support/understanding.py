@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from tests.support.tools import PlainTools
 
 from mediamill.core.ports import Engine, Remote
+from mediamill.core.speech import Listening, Transcriber, Transcript, Turn
 from mediamill.engines import Installed, av_probe, heif, image_probe, jxl, raster, svg
 from mediamill.kinds import Context, Input, Kind, Result
 
@@ -44,6 +45,29 @@ class Done:
     @property
     def details(self) -> Mapping[str, Any]:
         return self.result.details
+
+
+class Said(Transcriber):
+    """Implements core.speech.Transcriber: has heard what it is told."""
+
+    name = "told"
+    quality = "full"
+
+    def __init__(self, *turns: tuple[float, float, str], languages: Sequence[str] = ("en",)) -> None:
+        self._turns = [Turn(start_s=start_s, end_s=end_s, text=text) for start_s, end_s, text in turns]
+        self._languages = tuple(languages)
+
+    def transcribe(self, work: Listening) -> Transcript:
+        for step in range(11):
+            work.report("work", step / 10)
+        end_s = max((turn.end_s for turn in self._turns), default=0.0)
+        return Transcript(
+            turns=tuple(self._turns),
+            languages=self._languages,
+            engine=self.name,
+            quality=self.quality,
+            duration_s=end_s,
+        )
 
 
 def nobody(service: str, path: str, **request: Any) -> Any:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 MOST_UNITS = 1500
 """Longer texts are divided in steps of several sentences: time grows with the square of the steps."""
+PRIOR = 1.2
+"""How many times the paper's a part costs. Of 374 topics of 5 to 10 sentences put together at random, 341 are then
+found to the sentence with 1 false cut; at 1.0 it is 349 with 3, and single topics are cut in two more often."""
 _SENTENCES = 3
 _DAMPING = 0.85
 _ALIKE = 0.5
@@ -89,7 +92,7 @@ def topics(counted: Sequence[Mapping[str, int]], most: int, breaks: Sequence[boo
     marked = [bool(breaks) and any(breaks[at : at + step]) for at in range(0, len(counted), step)]
     total: Counter[str] = sum(units, Counter())
     units = [Counter({term: count for term, count in unit.items() if total[term] > 1}) for unit in units]
-    prior = 1.0
+    prior = PRIOR
     found = _split(units, marked, prior)
     while len(found) > most:
         prior *= 1.25
