@@ -79,6 +79,7 @@ UPDATE files f SET
     filename = CASE WHEN $3 THEN r.filename ELSE f.filename END
 FROM files r WHERE f.id = $1 AND r.id = $2 AND f.state = 'awaiting' RETURNING f.id
 """
+_STARTED = "UPDATE automation_starts SET file_id = $2 WHERE file_id = $1"
 _DROP = "DELETE FROM files WHERE id = ANY($1::text[]) AND media_id IS NULL"
 _ALONE = """
 SELECT f.* FROM files f WHERE f.id = $1 AND NOT EXISTS (
@@ -109,6 +110,7 @@ async def _join(connection: Any, row: Any, wanted: Mapping[str, Any]) -> None:
     awaited = held.get(wanted.get("file"))
     if awaited is not None and awaited["state"] == "awaiting":
         await connection.fetchval(_FILL, awaited["id"], result, "filename" not in wanted)
+        await connection.execute(_STARTED, result, awaited["id"])
         await connection.execute("DELETE FROM files WHERE id = $1", result)
         result = awaited["id"]
     media = awaited["media_id"] if awaited is not None else None

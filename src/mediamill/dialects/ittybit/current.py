@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from mediamill.core.files import File
-from mediamill.core.tasks import Input, Task
+from mediamill.core.runs import Part, Run
+from mediamill.core.tasks import Input, State, Task
 from mediamill.dialects import Links
 from mediamill.dialects.ittybit import ids, objects
 from mediamill.dialects.ittybit.objects import Json, seconds
-from mediamill.dialects.ittybit.status import progress_of, status_of
+from mediamill.dialects.ittybit.status import STORING, progress_of, status_of
+from mediamill.dialects.ittybit.words import KINDS, worded
 
 
 def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
@@ -82,21 +84,19 @@ def write_input(source: Input, links: Links) -> Json:
 
 def write_output(task: Task, links: Links) -> Json | None:
     """What a task made; None once it has expired, or for kinds that make no file."""
-    file = task.result
+    file, sent = task.result, task.details.get("destination")
+    if isinstance(sent, Mapping) and task.kind == "upload":
+        source = task.inputs[0].file if task.inputs else None
+        known = objects.facts_of(source) if source is not None else objects.blank()
+        return {"kind": "s3", "url": sent.get("url"), "filename": sent.get("filename"), **known}
     if file is None:
         return None
-    found = {
-        "kind": "internal",
-        "url": output_url(task, file, links),
-        "filename": file.filename,
-        **objects.facts_of(file),
-    }
-    package = sum(o.file.size_bytes for o in task.outputs if o.file is not None)
+    url = output_url(task, file, links)
+    found = {"kind": "internal", "url": url, "filename": file.filename, **objects.facts_of(file)}
     if task.kind == "adaptive_video":
-        found["filesize"] = package
-    sent: Any = task.details.get("destination")
-    if isinstance(sent, str) and task.kind == "upload":
-        found |= {"kind": "s3", "url": sent, "filename": objects.url_name(sent)}
+        found["filesize"] = sum(o.file.size_bytes for o in task.outputs if o.file is not None)
+    if isinstance(sent, Mapping):
+        found["destination"] = sent.get("url")
     return found
 
 
@@ -104,3 +104,65 @@ def output_url(task: Task, file: File, links: Links) -> str:
     """Where an output is read, without a key."""
     project = ids.project(task.project_id)
     return f"{links.origin}{objects.CDN}/{project}/{ids.write('task', task.id)}/{quote(file.filename, safe='')}"
+
+
+_RUN_STATES = {"waiting": "waiting", "running": "processing"}
+
+
+def run_status(run: Run) -> str:
+    """Where a run stands, in the words of tasks."""
+    return _RUN_STATES.get(run.state, run.state)
+
+
+def write_run(run: Run, links: Links, tasks: Sequence[Task] | None = None) -> Json:
+    """A run; its tasks in brief, or in full where they are given."""
+    said = run_status(run)
+    parts: list[Json] = [
+        {
+            "id": ids.write("task", part.id),
+            "kind": part.kind,
+            "status": part_status(part),
+            "progress": 100 if part.state is State.SUCCEEDED else int(part.progress * 100) if part.started_at else None,
+        }
+        for part in run.parts
+        if part.kind in KINDS
+    ]
+    if tasks is not None:
+        parts = [write_task(task, links) for task in tasks if worded(task)]
+    error = objects.failure(run.error) if said == "failed" else None
+    if said == "failed" and error is None:
+        error = {"kind": "internal_error", "message": "A task of this run failed."}
+    begun = run.started_at is not None or run.final
+    return {
+        "id": ids.write("run", run.id),
+        "object": "run",
+        "status": said,
+        "progress": (100 if said == "succeeded" else min(99, int(run.progress * 100))) if begun else None,
+        "tasks": parts,
+        "error": error,
+        "metadata": dict(run.metadata) if run.metadata is not None else {},
+        "created_by": creator(run.created_by),
+        "created_at": seconds(run.created_at),
+        "started_at": seconds(run.started_at),
+        "finished_at": seconds(run.finished_at),
+        "updated_at": seconds(max(run.updated_at, run.finished_at or run.updated_at)),
+    }
+
+
+def part_status(part: Part) -> str:
+    """As `status_of`, of a task in brief."""
+    state = part.state
+    if state.final or state is State.WAITING:
+        return state.value
+    if state is State.RUNNING:
+        return "finishing" if part.stage == STORING else "processing"
+    if state is State.INGESTING:
+        return "validating" if part.stage else "waiting"
+    return "processing" if part.started_at else "queued"
+
+
+def creator(id: str | None) -> str | None:
+    """The key or the automation that asked."""
+    if not id:
+        return None
+    return ids.write("automation" if id.startswith(ids.PREFIXES["automation"][1]) else "key", id)

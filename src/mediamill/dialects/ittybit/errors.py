@@ -25,6 +25,7 @@ ERRORS: Errors = {
     NotUploaded: (400, "request_invalid"),
     e.NotFound: (404, "not_found"),
     e.Conflict: (409, "conflict"),
+    e.Paused: (409, "automation_paused"),
     e.IdempotencyMismatch: (409, "idempotency_conflict"),
     e.Unauthorized: (401, "token_invalid"),
     e.Denied: (403, "forbidden"),
@@ -97,8 +98,8 @@ def _worded(error: e.Invalid, kind: str) -> tuple[str, str]:
     if field.startswith("inputs"):
         # One input here, and callers know it as url or file_id.
         field = "file_id" if field.endswith(".file") else "url"
-    if error.code in ("connection_required", "automation_paused"):
-        kind = error.code
+    if error.code == "connection_required":
+        kind, field = error.code, "connection_id"
     return kind, f"{field}: {error.reason}" if field else error.reason
 
 

@@ -15,7 +15,7 @@ PREFIXES = {
     "media": ("med", "m"),
     "key": ("key", "k"),
     "event": ("evt", "e"),
-    "endpoint": ("we", "h"),
+    "endpoint": ("we", "w"),
     "connection": ("con", "c"),
     "automation": ("auto", "o"),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediamill.core.errors import NotFound
 from mediamill.core.tasks import Cursor, Page
-from mediamill.dialects.ittybit.call import Around, Call
+from mediamill.dialects.ittybit.call import Around, Call, Reply
 from mediamill.dialects.ittybit.errors import invalid
 
 DEFAULT = 20
@@ -65,24 +65,56 @@ async def window(call: Call, place: Callable[[str], Awaitable[Cursor]]) -> Page:
     return Page(limit=limit, ascending=up, after=found.get("after"), before=found.get("before"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """How a page by cursor was asked for. back: by what comes after it."""
+
+    limit: int
+    back: bool = False
+
+
 def cursor_around(call: Call, page: Page, ids: Sequence[str], more: bool) -> Around:
+    """What a page by cursor says of the pages beside it."""
+    return around(call, Window(limit=page.limit, back=page.before is not None), ids, more)
+
+
+def around(call: Call, window: Window, ids: Sequence[str], more: bool) -> Around:
     """Headers of a page by cursor: Limit, Has-More and the links to the pages beside it, which keep every filter."""
     kept = {name: value for name, value in call.query.items() if name not in ("after", "before")}
     links: dict[str, str | None] = {"self": call.url(query=call.query)}
-    said = []
-    back = page.before is not None
-    if ids and (more or back):
-        following = {"before": ids[0]} if back else {"after": ids[-1]}
-        rel = "prev" if back else "next"
+    if ids and window.back:
+        links["next"] = call.url(query={**kept, "after": ids[-1]})
         if more:
-            links[rel] = call.url(query={**kept, **following})
-        if back:
-            links["next"] = call.url(query={**kept, "after": ids[-1]})
+            links["prev"] = call.url(query={**kept, "before": ids[0]})
+    elif ids and more:
+        links["next"] = call.url(query={**kept, "after": ids[-1]})
     said = [f'<{url}>; rel="{rel}"' for rel, url in links.items() if rel != "self"]
-    headers = {"limit": str(page.limit), "has-more": "true" if more else "false"}
+    headers = {"limit": str(window.limit), "has-more": "true" if more else "false"}
     if said:
         headers["link"] = ", ".join(said)
-    return Around(limit=page.limit, headers=headers, links=links)
+    return Around(limit=window.limit, headers=headers, links=links)
+
+
+def small(call: Call, newest_first: Sequence[dict[str, Any]]) -> Reply:
+    """A list that is all here, as its page by cursor."""
+    limit, items = limit_of(call), list(newest_first)
+    if ascending(call):
+        items = items[::-1]
+    after, before = call.query.get("after"), call.query.get("before")
+    if after is not None and before is not None:
+        raise invalid("after and before must not be given together.")
+    places = {item["id"]: n for n, item in enumerate(items)}
+    for name, id in (("after", after), ("before", before)):
+        if id is not None and id not in places:
+            raise invalid(f"{name} must be the id of an item of this list.")
+    if before is not None:
+        rest = items[: places[before]]
+        shown = rest[-limit:]
+    else:
+        rest = items[places[after] + 1 :] if after is not None else items
+        shown = rest[:limit]
+    window = Window(limit=limit, back=before is not None)
+    return Reply(body=shown, around=around(call, window, [item["id"] for item in shown], len(rest) > limit))
 
 
 def number_around(call: Call, asked: Numbered, total: int) -> Around:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mediamill.core.errors import Invalid, MediamillError, NotFound
@@ -27,14 +27,9 @@ class Item:
     kind: str
     source: Source | None
     options: Mapping[str, Any]
-    given: Mapping[str, Any]
-    """The options in the caller's own words."""
     metadata: Mapping[str, Any] | None
     extra: Mapping[str, Any]
     ref: str | None
-    connection_id: str | None
-    destination: str | None
-    webhook_url: str | None
 
 
 def read_item(body: Mapping[str, Any], where: str = "") -> Item:
@@ -45,56 +40,58 @@ def read_item(body: Mapping[str, Any], where: str = "") -> Item:
     if kind == "conditions" and "conditions" not in options and "conditions" in body:
         options["conditions"] = given["conditions"] = body["conditions"]
     source = read_source(body, where)
-    if kind in ("ingest", "upload"):
+    if kind == "ingest":
         inner = options.pop("url", None)
         if source is None and inner is not None:
             source = Source(url=_url(inner, f"{where}options.url"))
-    connection = text(body, "connection_id", where=where)
-    if "connection_id" in options:
-        inner_connection = text(options, "connection_id", where=f"{where}options.")
-        connection = connection or inner_connection
-        options.pop("connection_id")
-    destination = text(body, "destination", where=where, most=LONGEST_URL)
+    connection = _either(body, options, "connection_id", where, 80)
+    destination = _either(body, options, "destination", where, LONGEST_URL)
     if destination is None and isinstance(body.get("output"), str):
         destination = text(body, "output", where=where, most=LONGEST_URL)
-    if "destination" in options:
-        inner_destination = text(options, "destination", where=f"{where}options.", most=LONGEST_URL)
-        destination = destination or inner_destination
-        options.pop("destination")
-    name = text(body, "filename", where=where, most=255)
-    if kind == "ingest" and "filename" in options:
-        name = name or text(options, "filename", where=f"{where}options.", most=255)
-        options.pop("filename")
+    if kind == "upload" and destination is None:
+        destination = text(options, "url", where=f"{where}options.", most=LONGEST_URL)
+        options.pop("url", None)
     if destination is not None and not destination.lower().startswith("s3://"):
         raise invalid(f"{where}destination must be an s3:// URL.")
+    connection = ids.read("connection", connection) if connection else None
+    if source is not None and source.url is not None:
+        source = replace(source, connection=connection)
+    name = _either(body, options, "filename", where, 255) if kind == "ingest" else text(body, "filename", where=where)
     webhook = text(body, "webhook_url", where=where, most=LONGEST_URL)
     if webhook is not None and not webhook.lower().startswith(("http://", "https://")):
         raise invalid(f"{where}webhook_url must be an https:// URL.")
     ref = text(body, "ref", where=where, most=255)
     named = (("filename", safe_name(name) if name else None), ("folder", folder(body, where)), ("ref", ref))
-    extra = {"options": given, "media": {key: value for key, value in named if value is not None}}
+    extra: dict[str, Any] = {"options": given}
+    extra["media"] = {key: value for key, value in named if value is not None}
+    if kind == "upload":
+        if destination is None:
+            raise invalid(f"{where}options.destination is required: an s3:// URL.")
+        options["destination"] = destination
+        if connection is not None:
+            options["connection"] = connection
+    elif destination is not None:
+        extra["destination"] = {"url": destination, "connection": connection}
+    if webhook is not None:
+        extra["webhook_url"] = webhook
     return Item(
         kind=kind,
         source=source,
         options=options,
-        given=given,
         metadata=mapping(body, "metadata", where=where),
         extra=extra,
         ref=ref,
-        connection_id=connection,
-        destination=destination,
-        webhook_url=webhook,
     )
 
 
-def new_task(item: Item, *, profile: str, idempotency_key: str | None = None) -> NewTask:
-    """The item as the service takes it."""
+def new_task(item: Item, *, profile: str, origin: str | None = None, idempotency_key: str | None = None) -> NewTask:
+    """The item as the service takes it. `origin`: of the links in a webhook that tells of its end."""
     return NewTask(
         kind=item.kind,
         inputs=[item.source] if item.source else [],
         options=item.options,
         dialect=NAME,
-        extra={**item.extra, "profile": profile},
+        extra={**item.extra, "profile": profile, **({"webhook_origin": origin} if origin else {})},
         metadata=item.metadata,
         idempotency_key=idempotency_key,
     )
@@ -120,6 +117,13 @@ def read_source(body: Mapping[str, Any], where: str = "") -> Source | None:
     return Source(url=_url(value, f"{where}{name}"))
 
 
+def _either(body: Mapping[str, Any], options: dict[str, Any], name: str, where: str, most: int) -> str | None:
+    """What stands beside the options, or else inside them; there it is taken out."""
+    inner = text(options, name, where=f"{where}options.", most=most)
+    options.pop(name, None)
+    return text(body, name, where=where, most=most) or inner
+
+
 def _url(value: Any, name: str) -> str:
     if isinstance(value, str) and value == "":
         raise Fault(400, "url_required", f"{name} must not be empty.")
@@ -141,6 +145,8 @@ def folder(body: Mapping[str, Any], where: str = "") -> str | None:
 
 def told(error: MediamillError, item: Mapping[str, Any]) -> MediamillError:
     """What the service refused of a task, in the caller's words."""
+    if isinstance(error, NotFound) and error.noun == "connection":
+        return Fault(404, "connection_not_found", "connection_id: there is no such connection.")
     if isinstance(error, NotFound) and error.noun == "file":
         return Fault(404, "file_not_found", f"file_id: there is no file {item.get('file_id')!r}.")
     if isinstance(error, Invalid) and not isinstance(error, Fault):

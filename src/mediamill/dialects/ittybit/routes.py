@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from mediamill.dialects import App, Site
-from mediamill.dialects.ittybit import files, media, signatures, tasks
+from mediamill.dialects.ittybit import (
+    automations,
+    connections,
+    events,
+    files,
+    jobs,
+    keys,
+    media,
+    runs,
+    signatures,
+    tasks,
+    webhooks,
+)
 from mediamill.dialects.ittybit.edge import Edge
 from mediamill.dialects.ittybit.transfer import Transfer
 
@@ -11,5 +23,8 @@ from mediamill.dialects.ittybit.transfer import Transfer
 def build(site: Site) -> App:
     """The dialect's app, served below /ittybit and where its claims hold."""
     transfer = Transfer(site)
-    routes = [*tasks.ROUTES, *files.ROUTES, *media.ROUTES, *signatures.ROUTES]
+    rooms = (
+        tasks, runs, automations, webhooks, events, connections, keys, files, media, signatures, jobs,
+    )  # fmt: skip
+    routes = [route for room in rooms for route in room.ROUTES]
     return Edge(site, routes, {"cdn": transfer, "delivery": transfer})

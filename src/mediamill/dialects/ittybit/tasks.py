@@ -10,7 +10,7 @@ import msgspec
 from mediamill import kinds
 from mediamill.core.errors import Conflict, MediamillError, NotFound
 from mediamill.core.tasks import Cursor, Filter, Page, Task
-from mediamill.dialects.ittybit import current, flat, ids, query
+from mediamill.dialects.ittybit import current, flat, ids, query, runs
 from mediamill.dialects.ittybit.call import Call, Reply, Route
 from mediamill.dialects.ittybit.errors import Fault
 from mediamill.dialects.ittybit.objects import Json
@@ -71,8 +71,10 @@ async def task_of(call: Call, id: str) -> Task:
 async def create_task(call: Call) -> Reply:
     """One task, and the run it is alone in."""
     body = call.body()
+    if body.get("kind") == "workflow":
+        return await runs.create_workflow(call, body)
     item = read_item(body)
-    new = new_task(item, profile=call.profile.value, idempotency_key=key_of(call))
+    new = new_task(item, profile=call.profile.value, origin=call.links.origin, idempotency_key=key_of(call))
     if not new.inputs and kinds.named(new.kind).inputs[0] > 0:
         raise Fault(400, "url_required", "One of url, file_id and input is required.")
     try:
@@ -85,7 +87,9 @@ async def create_task(call: Call) -> Reply:
 
 
 async def get_task(call: Call) -> Reply:
-    """One task."""
+    """One task; in the older profiles also a workflow, which is a run."""
+    if call.numbered and call.ids[0].startswith("run_"):
+        return Reply(body=await runs.read_workflow(call, call.ids[0]))
     return Reply(body=write_task(await task_of(call, call.ids[0]), call))
 
 
