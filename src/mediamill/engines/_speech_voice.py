@@ -7,7 +7,7 @@ Source of the model's inputs and of the two thresholds: silero-vad's own utils_v
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -125,7 +125,7 @@ def spans(voiced: NDArray[np.float32], duration_s: float) -> list[Span]:
 
 
 def chunks(
-    found: list[Span], voiced: NDArray[np.float32], *, wanted_s: float, longest_s: float, join_s: float = 0.6
+    found: Sequence[Span], voiced: NDArray[np.float32], *, wanted_s: float, longest_s: float, join_s: float = 0.6
 ) -> list[Span]:
     """The spans as pieces for a recogniser: close ones joined up to `wanted_s`, none longer than `longest_s`; cut where
     the voice is weakest."""

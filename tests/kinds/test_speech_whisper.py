@@ -1,0 +1,129 @@
+"""The kind `speech` with weights of the operator's: the real loading code, over a model made here that says what it is
+told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support import voices, whisper
+from tests.support.voices import passage, silence
+
+from mediamill.core.errors import ToolFailed
+from mediamill.core.speech import Transcriber
+from mediamill.kinds import speech
+
+SAYS = "Good evening, this is a test. Nobody said that."
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return whisper.make(tmp_path_factory.mktemp("weights") / "tiny", SAYS)
+
+
+@pytest.fixture
+def chosen(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MEDIAMILL_STT_MODEL", str(weights))
+    return weights
+
+
+def hear(tmp_path: Path, *parts: voices.Samples, language: str | None = None) -> voices.Done:
+    source = voices.write(tmp_path / "said.flac", *parts)
+    return voices.run("speech", speech.Options(language=language), source, "audio/flac", tmp_path / "work")
+
+
+@pytest.mark.usefixtures("chosen")
+def test_weights_that_are_named_are_used_with_their_words_and_times(tmp_path: Path) -> None:
+    done = hear(tmp_path, silence(3.0), passage("meeting").part(0, 8).samples)
+
+    assert (done.details["engine"], done.details["quality"]) == ("whisper", "full")
+    [turn] = done.json["timeline"]
+    assert turn["text"] == SAYS
+    assert [word["text"] for word in turn["words"]] == SAYS.split()
+    times = [time for word in turn["words"] for time in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert 2.7 < times[0] < 3.2
+    assert 4.6 < times[-1] < 5.2
+    assert all(word["confidence"] > 0.9 for word in turn["words"])
+
+
+@pytest.mark.usefixtures("chosen")
+def test_the_language_is_found_out(tmp_path: Path) -> None:
+    assert hear(tmp_path, passage("meeting").part(0, 8).samples).json["languages"] == ["en"]
+
+
+def test_another_language_is_found_out_and_one_that_is_given_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    german = whisper.make(tmp_path / "german", "Guten Abend zusammen", language="de")
+    monkeypatch.setenv("MEDIAMILL_STT_MODEL", str(german))
+    spoken = passage("meeting").part(0, 8).samples
+
+    found = hear(tmp_path, spoken).json
+    assert (found["languages"], found["text"]) == (["de"], ["Guten Abend zusammen"])
+    assert hear(tmp_path, spoken, language="fr").json["languages"] == ["fr"]
+
+
+@pytest.mark.usefixtures("chosen")
+@pytest.mark.parametrize("name", ["silence", "white noise", "music"])
+def test_a_model_is_not_asked_where_nobody_speaks(name: str, tmp_path: Path) -> None:
+    assert hear(tmp_path, voices.no_speech(name)).json["timeline"] == []
+
+
+@pytest.mark.usefixtures("chosen")
+def test_words_where_nobody_speaks_are_dropped(tmp_path: Path) -> None:
+    # The model speaks for two seconds, whatever it hears; the woman says "Welcome to" and no more.
+    done = hear(tmp_path, passage("meeting").part(0, 2).samples, silence(4.0))
+
+    words = [word for turn in done.json["timeline"] for word in turn["words"]]
+    assert 0 < len(words) < len(SAYS.split())
+    assert all(word["end"] < 1.3 for word in words)
+
+
+def test_weights_that_cannot_be_loaded_are_a_failure_of_the_tool(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in weights.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes()[:1000])
+    monkeypatch.setenv("MEDIAMILL_STT_MODEL", str(broken))
+
+    with pytest.raises(ToolFailed) as failed:
+        hear(tmp_path, passage("meeting").part(0, 8).samples)
+    assert str(tmp_path) not in str(failed.value)
+
+
+def test_the_operator_chooses_the_engine(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first() -> str:
+        return voices.installed().offering(Transcriber)[0].name
+
+    assert first() == "pocketsphinx"
+    monkeypatch.setenv("MEDIAMILL_STT_MODEL", str(weights))
+    assert first() == "whisper"
+    monkeypatch.setenv("MEDIAMILL_STT_BASE_URL", "http://127.0.0.1:9/v1")
+    assert first() == "openai"
+    for name in ("pocketsphinx", "whisper", "openai", "assemblyai"):
+        monkeypatch.setenv("MEDIAMILL_STT_ENGINE", name)
+        assert [engine.name for engine in voices.installed().offering(Transcriber)] == [name]
+
+
+def test_an_engine_that_is_chosen_and_lacks_something_says_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIAMILL_STT_ENGINE", "whisper")
+    monkeypatch.setenv("MEDIAMILL_STT_MODEL", str(tmp_path))
+
+    lacking = voices.installed().absent()["whisper"]
+
+    assert "model.bin" in lacking.reason
+    assert speech.KIND.missing(voices.installed()) is not None
+
+
+def test_the_model_made_here_is_laid_out_as_published_ones_are(weights: Path) -> None:
+    vocabulary = json.loads((weights / "vocabulary.json").read_text())
+
+    assert len(vocabulary) == 51_865
+    assert vocabulary[50_257:50_260] == ["<|endoftext|>", "<|startoftranscript|>", "<|en|>"]
+    assert vocabulary[-1] == "<|30.00|>"
