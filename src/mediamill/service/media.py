@@ -67,10 +67,6 @@ class Tasks(Protocol):
     async def wait(self, caller: Caller, id: str, wait_s: float) -> Task: ...
 
 
-New = Callable[[Caller, Held], Awaitable[None]]
-"""Told of every file that came in by itself, and not out of a task."""
-
-
 class MediaVerbs:
     """Verbs on media and on the files in them."""
 
@@ -84,9 +80,8 @@ class MediaVerbs:
         tasks: Tasks,
         max_bytes: int,
         lifetime_s: Callable[[str], float | None],
-        arrived: New | None = None,
     ) -> None:
-        """lifetime_s: of a file by the name of the dialect it was made in. arrived: told of each new media."""
+        """lifetime_s: of a file by the name of the dialect it was made in."""
         self._store = store
         self.replies = replies
         self._blobs = blobs
@@ -94,7 +89,6 @@ class MediaVerbs:
         self._tasks = tasks
         self._max_bytes = max_bytes
         self._lifetime_s = lifetime_s
-        self._arrived = arrived
 
     async def add(self, caller: Caller, *, title: str | None, alt: str | None, metadata: Any) -> Media:
         """A media without files. Raises Invalid."""
@@ -127,12 +121,10 @@ class MediaVerbs:
             new = await self._files.described(
                 caller, stored, filename=place.filename or "file", mime=mime, dialect=dialect
             )
-            held = await self._store.place(new, place, self._lifetime_s(dialect))
+            return await self._store.place(new, place, self._lifetime_s(dialect))
         except BaseException:
             await self._blobs.delete([stored.key])
             raise
-        await self._tell(caller, held, place)
-        return held
 
     async def fetch(self, caller: Caller, new: NewTask, place: Place, *, wait_s: float) -> Held:
         """A new file of bytes behind a URL. `new` is the task that stores a copy of it; it is waited for a while.
@@ -147,7 +139,8 @@ class MediaVerbs:
         made = None if place.media_id else held.file.media_id
         wanted = {"file": held.file.id, **({"filename": place.filename} if place.filename else {})}
         try:
-            task, _ = await self._tasks.create(caller, replace(new, extra={**new.extra, "media": wanted}))
+            extra = {**new.extra, "media": wanted, "new_media": place.media_id is None}
+            task, _ = await self._tasks.create(caller, replace(new, extra=extra))
             await self._store.fetched_by(held.file.id, task.id)
         except MediamillError:
             await self._store.abandon(caller.project_id, held.file.id, made_media=made)
@@ -156,9 +149,7 @@ class MediaVerbs:
         if task.state in (State.FAILED, State.CANCELLED):
             await self._store.abandon(caller.project_id, held.file.id, made_media=made)
             raise Invalid("url", task.error.message if task.error else "The fetch was cancelled.")
-        found = await self._store.file(caller.project_id, held.file.id)
-        await self._tell(caller, found, place)
-        return found
+        return await self._store.file(caller.project_id, held.file.id)
 
     async def file(self, caller: Caller, id: str) -> Held:
         """One file of a media. Raises NotFound."""
@@ -184,10 +175,6 @@ class MediaVerbs:
     async def output(self, task_id: str, filename: str) -> Held:
         """What a task made, for whoever knows its id. Raises NotFound."""
         return await self._store.output(task_id, filename)
-
-    async def _tell(self, caller: Caller, held: Held, place: Place) -> None:
-        if self._arrived is not None and place.media_id is None:
-            await self._arrived(caller, held)
 
 
 def _check(metadata: Any) -> None:
