@@ -335,7 +335,8 @@ class Executor:
                 return await self._store(taken, files, together)
         key = self._reuse.key(task, files)
         if key is not None and (earlier := await self._reuse.earlier(taken, files, key)) is not None:
-            return replace(earlier, lifetime_s=self._rules.lifetime_s.get(task.dialect))
+            lifetime_s = self._rules.lifetime_s.get(task.dialect)
+            return replace(earlier, media=task.extra.get("media"), lifetime_s=lifetime_s)
         async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
             early = _Early(self, taken)
