@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 20
 _FINE = 8
-"""Times as many pairs are kept while reading as are asked for: how long the sound is shows at its end."""
+"""Times as many pairs are kept while reading as are asked for: how long a sound really is shows at its end."""
 _HALF = 32768
 
 
@@ -39,7 +39,7 @@ class RawPeaks(PeakFinder):
         if track is None:
             raise NoSound("The file has no sound track.")
         expected = max(1, round((found.duration_s or 0) * track.sample_rate_hz))
-        base = max(1, expected // (points * _FINE))
+        base = -(-expected // (points * _FINE))
         argv: list[str | Path] = [
             *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-v", "warning"),
             *_ffmpeg.input_args(source, mime),
