@@ -17,15 +17,13 @@ from mediamill.engines import _speech_turns
 from mediamill.engines._speech_voice import Span
 
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
-_LANGUAGES = dict(
-    pair.split(":")
-    for pair in (
-        "arabic:ar bulgarian:bg catalan:ca chinese:zh croatian:hr czech:cs danish:da dutch:nl english:en finnish:fi "
-        "french:fr german:de greek:el hebrew:he hindi:hi hungarian:hu indonesian:id italian:it japanese:ja korean:ko "
-        "norwegian:no persian:fa polish:pl portuguese:pt romanian:ro russian:ru slovak:sk spanish:es swedish:sv "
-        "tamil:ta thai:th turkish:tr ukrainian:uk vietnamese:vi"
-    ).split()
-)
+_NAMES = """
+arabic:ar bulgarian:bg catalan:ca chinese:zh croatian:hr czech:cs danish:da dutch:nl english:en finnish:fi french:fr
+german:de greek:el hebrew:he hindi:hi hungarian:hu indonesian:id italian:it japanese:ja korean:ko norwegian:no
+persian:fa polish:pl portuguese:pt romanian:ro russian:ru slovak:sk spanish:es swedish:sv tamil:ta thai:th turkish:tr
+ukrainian:uk vietnamese:vi
+"""
+_LANGUAGES = dict(pair.split(":") for pair in _NAMES.split())
 """OpenAI names languages in English words, other servers by their codes."""
 
 
