@@ -219,7 +219,8 @@ def languages(text: str) -> tuple[str, ...]:
     every = words(text)
     parts = [every[at : at + _PART_WORDS] for at in range(0, max(1, len(every)), _PART_WORDS)]
     if len(parts) > 1 and len(parts[-1]) < _PART_WORDS // 4:
-        parts[-2] += parts.pop()
+        rest = parts.pop()
+        parts[-1] = parts[-1] + rest
     found: Counter[str] = Counter()
     for part in parts:
         code = _language(part)
