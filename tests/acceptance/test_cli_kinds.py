@@ -1,0 +1,84 @@
+"""Kinds as commands against a real server: sandboxed children, real media, files that are looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from tests.support.av import film, pitch_hz
+
+from mediamill.cli import demo
+from mediamill.client import Client
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def mill() -> Iterator[Client]:
+    with demo.server() as mill:
+        yield mill
+
+
+@pytest.fixture
+def cli(mill: Client, tmp_path: Path) -> Cli:
+    """Runs `mediamill …` in a folder that holds a film and a picture."""
+    film(tmp_path / "film.mp4", size="320x180", seconds=2)
+    Image.new("RGB", (200, 100), (0, 0, 60)).save(tmp_path / "flat.png")
+    key = mill._auth["Authorization"].removeprefix("Bearer ")
+    environment = {**os.environ, "MEDIAMILL_URL": mill.url, "MEDIAMILL_KEY": key}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "mediamill.cli", *arguments]
+        return subprocess.run(
+            argv, cwd=tmp_path, env=environment, capture_output=True, timeout=120, check=False, text=True
+        )
+
+    return run
+
+
+def test_a_poster_a_sprite_and_text_in_the_sandbox(cli: Cli, tmp_path: Path) -> None:
+    poster = cli("image", "film.mp4", "-o", "poster.webp", "--start", "1", "--width", "50%")
+    sprite = cli("image", "film.mp4", "-o", "sheet/", "--sprite-interval", "0.5", "--format", "png")
+    layers = json.dumps([{"kind": "text", "text": "مطحنة Mill 製粉", "font_size": 24, "color": "#FFEE00"}])
+    signed = cli("image", "flat.png", "-o", "signed.png", "--layers", layers)
+
+    assert [done.returncode for done in (poster, sprite, signed)] == [0, 0, 0], poster.stderr + sprite.stderr
+    with Image.open(tmp_path / "poster.webp") as made:
+        assert made.size == (160, 90)
+    assert sorted(path.name for path in (tmp_path / "sheet").iterdir()) == ["film.png", "film.vtt"]
+    assert "film.png#xywh=160,0,160,90" in (tmp_path / "sheet" / "film.vtt").read_text()
+    with Image.open(tmp_path / "signed.png") as made:
+        yellow = (np.asarray(made.convert("RGB"))[..., :2] > 180).all(axis=2)
+    assert yellow.sum() > 200
+
+
+def test_a_films_sound_at_a_loudness_with_its_waveform(cli: Cli, tmp_path: Path) -> None:
+    done = cli("audio", "film.mp4", "-o", "sound/", "--format", "opus", "--loudness", "-20", "--waveform-points", "40")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "sound").iterdir()) == ["film.json", "film.opus"]
+    assert pitch_hz(tmp_path / "sound" / "film.opus") == pytest.approx(440, abs=2)
+    assert json.loads((tmp_path / "sound" / "film.json").read_text())["length"] <= 40
+
+
+def test_a_moment_beyond_the_end_says_so(cli: Cli) -> None:
+    done = cli("image", "film.mp4", "-o", "poster.jpg", "--start", "99")
+
+    assert done.returncode == 1
+    assert "range_empty" in done.stderr
+
+
+def test_a_film_is_made_smaller(cli: Cli, tmp_path: Path) -> None:
+    done = cli("video", "film.mp4", "-o", "small.mp4", "--width", "160")
+
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "small.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (160, 90)
