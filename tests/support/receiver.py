@@ -55,6 +55,7 @@ class Receiver:
         self._answers: Answers = _well
         self._came = asyncio.Condition()
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[Any]] = set()
 
     def url(self, path: str = "/hook") -> str:
         """An address here."""
@@ -89,8 +90,15 @@ class Receiver:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mine = asyncio.current_task()
+        assert mine is not None
+        self._serving.add(mine)
+        mine.add_done_callback(self._serving.discard)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             rows = (line.partition(":") for line in head[1:] if line)

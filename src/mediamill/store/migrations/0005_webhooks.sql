@@ -78,13 +78,13 @@ BEGIN
         FROM told n JOIN endpoints e ON e.project_id = n.project_id AND e.state = 'active'
         WHERE n.type <> 'endpoint.test' AND e.types && ARRAY[n.type, '*']
         UNION ALL
-        SELECT n.project_id, NULL, 'task ' || lower(substring(t.url FROM '^[^:]+://([^/?#]{1,300})')), t.url,
+        SELECT n.project_id, NULL, 'task ' || left(lower(split_part(split_part(t.url, '://', 2), '/', 1)), 255), t.url,
                n.id, n.type, n.task_id, n.run_id
         FROM told n CROSS JOIN LATERAL (
             -- OFFSET 0: looked up by key, one by one; a plan made while the table was small must not read all of it.
             SELECT t.extra ->> 'webhook_url' AS url FROM tasks t WHERE t.id = n.task_id OFFSET 0
         ) t
-        WHERE n.type IN ('task.succeeded', 'task.failed', 'task.cancelled') AND t.url ~ '^[^:]+://[^/?#]'
+        WHERE n.type IN ('task.succeeded', 'task.failed', 'task.cancelled') AND t.url LIKE 'http%://_%'
     )
     INSERT INTO deliveries (project_id, endpoint_id, lane, url, event_id, type, task_id, run_id)
     SELECT project_id, endpoint_id, lane, url, id, type, task_id, run_id FROM whom ORDER BY id;
