@@ -80,7 +80,7 @@ def test_the_sources_own_tracks_come_along_with_their_languages(source: Path, tm
     assert "00:00:02.000 --> 00:00:04.000" in cues(made)
 
 
-def test_early_packages_have_the_words_too_and_share_their_files(source: Path, tmp_path: Path) -> None:
+def test_early_packages_have_the_words_too(source: Path, tmp_path: Path) -> None:
     given = beside(tmp_path, "a.srt", SRT)
 
     made = package(source, "video/mp4", tmp_path / "made", given, subtitles=[{"url": "https://x/a"}])

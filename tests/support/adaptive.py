@@ -70,6 +70,7 @@ def package(source: Path, mime: str, folder: Path, *attached: Input, filename: s
         for output in outputs:
             made.early_bytes[output.filename] = output.path.read_bytes()
             _lay(output, served)
+            output.path.unlink()  # the worker takes them away, too
 
     found = engines.open(tools)
     chosen = msgspec.convert(options, adaptive_video.Options)

@@ -246,7 +246,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
 
 
 def _differ(average: Fraction, base: Fraction) -> bool:
-    return abs(average / base - 1) > Fraction(1, 200)
+    return abs(average / base - 1) > Fraction(1, 2000)
 
 
 def _level(codec: str, number: int | None) -> str | None:

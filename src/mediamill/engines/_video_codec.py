@@ -93,6 +93,16 @@ def fits(codec: Codec, container: Container, video: Video, source_mime: str, *, 
     return (video.pixel_format in _PLAYED or deep) and not video.alpha
 
 
+def index_bytes(video: Video, tracks: tuple[Sound, ...], length_s: float | None) -> int | None:
+    """The most that the index of an MP4 of these tracks may take, as far as it can be told."""
+    if length_s is None or (video.frames is None and video.frame_rate is None):
+        return None
+    # A sample's length, duration, order, chunk and, for a picture, whether one can begin there: ISO 14496-12, 8.6 to 8.7
+    pictures = video.frames or float(video.frame_rate or 0) * length_s
+    samples = sum(track.sample_rate_hz / 960 * length_s for track in tracks)
+    return round(1.05 * (44 * pictures + 32 * samples)) + 65_536
+
+
 def sound_args(container: Container, tracks: tuple[Sound, ...], *, copy: bool) -> tuple[list[str], bool]:
     """The sound tracks of input 0, moved where they are what would be made; and whether all of them are moved."""
     codec = MUXERS[container].sound

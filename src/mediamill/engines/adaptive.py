@@ -4,6 +4,7 @@ fragmented MP4 files (ffmpeg's lack what the standards and Apple ask for; see do
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,11 +69,6 @@ class _Kept:
     renditions: Renditions
     manifests: Mapping[Manifest, File]
     parts: Sequence[File]
-
-    @property
-    def files(self) -> Iterator[File]:
-        yield from self.manifests.values()
-        yield from self.parts
 
 
 class _Work:
@@ -289,17 +285,7 @@ class _Work:
             label = _unique(_shown(said.title or said.language or "") or f"Audio {number + 1}", taken)
             made = self._rendition(plan.target.stem.removeprefix(f"{self._slug}-"), plan.target, parts)
             heard.append(replace(made, label=label, language=said.language, default=number == 0))
-        texts = [
-            Text(
-                name=name,
-                file=track.path.name,
-                playlist=self._path(f"{prefix}_{name}.m3u8".lstrip("_")).name,
-                label=track.label,
-                language=track.language,
-                default=track.default,
-            )
-            for track, name in self._texts
-        ]
+        texts = [self._text(prefix, track, name) for track, name in self._texts]
         every = Renditions(
             pictures=shown,
             sounds=heard,
@@ -318,6 +304,19 @@ class _Work:
             track=boxes.read(path),
             segments=tuple(parts),
             index=index,
+        )
+
+    def _text(self, prefix: str, track: words.Track, name: str) -> Text:
+        own = self._path(f"{prefix}_{name}.vtt".lstrip("_"))
+        if prefix:  # what is shown early is taken away
+            shutil.copyfile(track.path, own)
+        return Text(
+            name=name,
+            file=own.name,
+            playlist=own.with_suffix(".m3u8").name,
+            label=track.label,
+            language=track.language,
+            default=track.default,
         )
 
     def _playlists(self, every: Renditions) -> Iterator[File]:
@@ -366,7 +365,6 @@ class _Work:
         order, every = self._order, made.renditions
         manifest = made.manifests[order.manifest]
         others = [file for kind, file in made.manifests.items() if kind != order.manifest]
-        shown_before = {file.path for file in early[1].files} if early else set()
         parts = [*made.parts, *others]
         details: dict[str, Any] = {
             "engine": FfmpegPackager.name,
@@ -387,7 +385,6 @@ class _Work:
         if early:
             way, first = early
             details["early"] = {"way": way, "duration_s": round(first.renditions.duration_s, 3)}
-        parts = [file for file in parts if file.path not in shown_before]
         return Package(manifest=manifest, parts=parts, details=details)
 
 

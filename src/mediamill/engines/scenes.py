@@ -35,8 +35,8 @@ TIMES_RESTLESS = 1.4
 TIMES_WITHIN = 5.0
 LEAST_BETWEEN = 15.0
 """For pictures that never rest: how a cut stands out from the changes around it, and how many times further apart both
-sides' mean thumbnails are than the thumbnails of one side. Among 16 films of generated scenes cuts had 5.6 to 180
-times, and no other picture that changed as much had more than 4.4 (docs/how-to/understanding.md)."""
+sides' mean thumbnails are than the thumbnails of one side. In 16 films put together of generated pictures, the 80 cuts
+had 6.9 times or more, and of all other pictures that changed as much none had more than 3.8."""
 APART_S = 0.5
 FLASH_S = 0.35
 """A change that is undone within this time is a flash or a damaged picture."""

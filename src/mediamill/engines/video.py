@@ -94,16 +94,29 @@ def _stretch(film: Film, source: _av.Source) -> float:
 
 def _move(film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], length_s: float | None) -> dict[str, Any]:
     """Move the tracks into the container."""
-    sounds, kept = _video_codec.sound_args(film.container, source.sounds if film.sound else (), copy=True)
+    tracks = source.sounds if film.sound else ()
+    sounds, kept = _video_codec.sound_args(film.container, tracks, copy=True)
     track = _track(film, cues, number=1)
-    args = [
-        *_ffmpeg.input_args(film.source, film.source_mime),
-        *track.inputs,
-        *("-map", f"0:{video.index}", "-c:v", "copy", *_video_codec.tag(film.codec, film.container)),
-        *sounds,
-        *track.outputs(source, film),
-    ]
-    _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
+    flags = _video_codec.MUXERS[film.container].flags
+    room = _video_codec.index_bytes(video, tracks, length_s) if flags else None
+    ways = [flags]
+    if room is not None and room * 100 < film.source.stat().st_size:
+        # Room for the index, left in front: else all that was written is read and written again to make some.
+        ways.insert(0, ("-moov_size", str(room)))
+    for last, way in zip(range(len(ways) - 1, -1, -1), ways, strict=True):
+        args = [
+            *_ffmpeg.input_args(film.source, film.source_mime),
+            *track.inputs,
+            *("-map", f"0:{video.index}", "-c:v", "copy", *_video_codec.tag(film.codec, film.container)),
+            *sounds,
+            *track.outputs(source, film, way),
+        ]
+        try:
+            _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
+            break
+        except ToolFailed:
+            if not last:
+                raise
     return {"remuxed": True} if kept else {"picture_kept": True}
 
 
@@ -117,7 +130,9 @@ def _encode(
     placing = _video_graph.even(film.placing, video)
     size = placing.width_px, placing.height_px
     if min(size) < (least := _video_codec.LEAST_PX.get(film.codec, 2)):
-        raise LimitExceeded(f"The film would be {size[0]} x {size[1]}; {film.codec} takes sides from {least} pixels on.")
+        raise LimitExceeded(
+            f"The film would be {size[0]} x {size[1]}; {film.codec} takes sides from {least} pixels on."
+        )
     sprites = _video_sprites.draw(film, size, deep)
     env = _words(film, cues, size, deep)
     film.report("encode", FIRST_LOOK)
@@ -190,8 +205,8 @@ class _Track:
             self.inputs = ["-protocol_whitelist", "file", "-format_whitelist", "srt", "-f", "srt"]
             self.inputs += ["-i", _ffmpeg.url(path)]
 
-    def outputs(self, source: _av.Source, film: Film) -> list[str]:
-        """The last of the output options: subtitles, tags, the container, the file."""
+    def outputs(self, source: _av.Source, film: Film, flags: Sequence[str] | None = None) -> list[str]:
+        """The last of the output options: subtitles, tags, the container (with `flags` of its own), the file."""
         muxer = _video_codec.MUXERS[film.container]
         maps = [f"{self._number}:s:0"] if self._given else []
         maps += [f"0:{text.index}" for text in source.texts if text.codec in TEXTS]
@@ -203,7 +218,7 @@ class _Track:
             *args,
             *("-dn", "-map_metadata", "0", "-map_chapters", "0", "-max_muxing_queue_size", "4096"),
             *FORGOTTEN,
-            *muxer.flags,
+            *(muxer.flags if flags is None else flags),
             *("-f", muxer.name, _ffmpeg.url(film.target)),
         ]
 
