@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import av
-import msgspec
 import numpy as np
 import pytest
 from tests.support import films
 from tests.support.av import BLUE, LIME, RED, WHITE, boxes, close, colours, corners, ffmpeg, film, samples, tone
-from tests.support.tools import PlainTools
 
-from mediamill import engines
-from mediamill.core.errors import BadMedia, Failed, Invalid, LimitExceeded, NoVideo, RangeEmpty, Unsupported
-from mediamill.kinds import video as kind
+from mediamill.core.errors import BadMedia, Failed, LimitExceeded, NoVideo, RangeEmpty
+from mediamill.engines import video
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
 
@@ -42,6 +39,21 @@ def test_a_film_that_is_already_right_is_moved_not_encoded(source: Path, tmp_pat
     assert (made.mime, made.filename) == ("video/mp4", "holiday.in.mp4")
     assert all((a == b).all() for a, b in zip(films.pictures(made.path), films.pictures(source), strict=True))
     assert boxes(made.path).index("moov") < boxes(made.path).index("mdat")
+
+
+def test_a_large_film_is_moved_in_one_pass_with_its_index_in_front(tmp_path: Path) -> None:
+    noise = "testsrc2=s=640x360:r=25:d=2,noise=alls=40:allf=t"
+    source = tmp_path / "in.mov"
+    ffmpeg("-f", "lavfi", "-i", noise, "-f", "lavfi", "-i", "sine=d=2", *H264, "-crf", "1", source)
+
+    made = films.make(source, tmp_path / "out")
+
+    found = boxes(made.path)
+    assert found.index("moov") < found.index("free") < found.index("mdat")
+    assert not any("faststart" in word for word in made.argvs[-1])
+    assert made.path.stat().st_size < source.stat().st_size * 1.01
+    assert len(films.pictures(made.path)) == 50
+    assert made.facts.audio_codec == "aac"
 
 
 def test_the_size_and_rate_it_has_are_no_reason_to_encode(source: Path, tmp_path: Path) -> None:
@@ -210,13 +222,6 @@ def test_every_pair_of_codec_and_container(
     assert films.psnr(first, wanted[::2, ::2]) > 18  # the same picture, whatever the codec
 
 
-@pytest.mark.parametrize(("container", "codec"), [("webm", "h264"), ("mp4", "vp9"), ("mov", "av1"), ("mov", "vp9")])
-def test_other_pairs_are_refused(container: str, codec: str) -> None:
-    with pytest.raises(Unsupported) as caught:
-        kind.KIND.check(options(format=container, codec=codec), [], engines.open(PlainTools()))
-    assert caught.value.field == "codec"
-
-
 def test_a_better_quality_is_nearer_to_the_source_and_larger(source: Path, tmp_path: Path) -> None:
     poor, good = (films.make(source, tmp_path / word, quality=word, end=1) for word in ("very_low", "very_high"))
 
@@ -330,13 +335,6 @@ def test_kept_high_dynamic_range_may_be_moved_and_toned_down_may_not(tmp_path: P
     assert "remuxed" not in films.make(source, tmp_path / "sdr", codec="h265").details
 
 
-def test_keeping_the_range_needs_a_codec_that_has_it() -> None:
-    for codec, container in (("h264", "mp4"), ("vp9", "webm")):
-        with pytest.raises(Unsupported) as caught:
-            kind.KIND.check(options(codec=codec, format=container, hdr="keep"), [], engines.open(PlainTools()))
-        assert caught.value.field == "hdr"
-
-
 # sound, other tracks, other inputs
 
 
@@ -425,72 +423,6 @@ def test_sizes_no_encoder_takes_are_refused_in_words(source: Path, tmp_path: Pat
             films.make(source, tmp_path / "out", width=8, codec=codec)
 
 
-# options
-
-
-def options(**given: Any) -> kind.Options:
-    return msgspec.convert(given, kind.Options)
-
-
-@pytest.mark.parametrize("word", ["avi", "mkv", "gif", "", "mp4 ;x", "../mp4"])
-def test_a_container_outside_the_list_is_told_apart(word: str) -> None:
-    with pytest.raises(Unsupported) as caught:
-        kind.KIND.check(options(format=word), [], engines.open(PlainTools()))
-    assert caught.value.field == "format"
-    assert "mp4, webm, mov" in caught.value.reason
-
-
-@pytest.mark.parametrize(
-    ("given", "field"),
-    [
-        ({"start": 2, "end": 2}, "end"),
-        ({"end": 0}, "end"),
-        ({"width": "0%"}, "width"),
-        ({"subtitle_style": "burn_in"}, "subtitle_style"),
-        ({"layers": [{"kind": "image"}]}, "layers[0].url"),
-        ({"layers": [{"kind": "image", "url": "http://x", "file": "file_1"}]}, "layers[0].url"),
-        ({"layers": [{"kind": "text", "text": "a", "start": 2, "end": 1}]}, "layers[0].end"),
-    ],
-)
-def test_what_cannot_be_is_refused_with_its_field(given: dict[str, Any], field: str) -> None:
-    with pytest.raises(Invalid) as caught:
-        kind.KIND.check(options(**given), [], engines.open(PlainTools()))
-    assert caught.value.field == field
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"bitrate": 299_999},
-        {"bitrate": 60_000_001},
-        {"fps": 0.5},
-        {"fps": 61},
-        {"fit": "crop"},
-        {"position": "middle"},
-        {"background": "red"},
-        {"frames": 0},
-        {"start": -1},
-        {"codec": "mpeg4"},
-        {"hdr": "on"},
-        {"subtitle_style": "sidecar"},
-        {"layers": [{"kind": "movie", "url": "http://x"}]},
-        {"layers": [{"kind": "text", "text": "a", "opacity": 2}]},
-        {"volume": 2},
-    ],
-)
-def test_other_values_are_no_options(given: dict[str, Any]) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        options(**given)
-
-
-def test_the_codec_is_settled_when_the_task_is_taken() -> None:
-    installed = engines.open(PlainTools())
-
-    assert kind.KIND.check(options(), [], installed).codec == "h264"
-    assert kind.KIND.check(options(format="webm"), [], installed).codec == "vp9"
-    assert kind.KIND.check(options(format="MOV"), [], installed).format == "mov"
-
-
 def test_facts_name_profile_level_and_sound(source: Path) -> None:
     facts = films.Film(path=source, mime="video/quicktime", filename="", details={}, argvs=[]).facts
 
@@ -506,6 +438,27 @@ def test_progress_goes_up_to_the_end(source: Path, tmp_path: Path) -> None:
     fractions = [fraction for _, fraction in made.reports if fraction is not None]
     assert fractions == sorted(fractions)
     assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+
+
+def test_progress_is_half_of_what_is_read_and_half_of_what_is_written() -> None:
+    said: list[float] = []
+    progress = video._Progress(lambda stage, fraction=None: said.append(fraction or 0.0), 10.0, (0.0, 1.0), 250)
+
+    for line in ("frame=0", "out_time_us=1000000", "frame=20", "out_time_us=2000000", "out_time_us=1500000"):
+        progress(line)
+    assert said == pytest.approx([0.05, 0.14])
+    for line in ("frame=300", "out_time_us=9900000", "progress=end"):
+        progress(line)
+    assert said[2:] == pytest.approx([0.995, 1.0])
+
+
+def test_without_a_count_of_pictures_progress_goes_by_time() -> None:
+    said: list[float] = []
+    progress = video._Progress(lambda stage, fraction=None: said.append(fraction or 0.0), 10.0, (0.5, 1.0), None)
+
+    progress("frame=1")
+    progress("out_time_us=5000000")
+    assert said == pytest.approx([0.75])
 
 
 def test_a_film_cut_off_in_the_middle_yields_what_is_there_or_words(source: Path, tmp_path: Path) -> None:

@@ -302,6 +302,12 @@ def test_what_is_no_subtitles_is_bad_media(content: str, grey: Path, tmp_path: P
         films.make(grey, tmp_path / "out2", films.given(path, "text/plain"), subtitle_url=URL)
 
 
+def test_subtitles_may_be_a_stored_file(grey: Path, tmp_path: Path) -> None:
+    made = films.make(grey, tmp_path / "out", subtitles(tmp_path), subtitle_file="file_1")
+
+    assert made.facts.subtitle_tracks == 1
+
+
 def test_a_line_of_subrip_cannot_speak_substation() -> None:
     hostile = r"{\an8}{\fnfile:/etc/passwd}<i>a</i> {b} \N {\p1}m 0 0 l <font color=red>c</font> 1 < 2"
     assert _video_text._line(hostile) == "{\\i1}a{\\i0} \\{b\\} \\\u2060N m 0 0 l c 1 < 2"

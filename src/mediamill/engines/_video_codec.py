@@ -97,7 +97,7 @@ def index_bytes(video: Video, tracks: tuple[Sound, ...], length_s: float | None)
     """The most that the index of an MP4 of these tracks may take, as far as it can be told."""
     if length_s is None or (video.frames is None and video.frame_rate is None):
         return None
-    # A sample's length, duration, order, chunk and, for a picture, whether one can begin there: ISO 14496-12, 8.6 to 8.7
+    # A sample has a length, a duration, an order, a chunk, and a picture may be one to begin at (ISO 14496-12, 8.6)
     pictures = video.frames or float(video.frame_rate or 0) * length_s
     samples = sum(track.sample_rate_hz / 960 * length_s for track in tracks)
     return round(1.05 * (44 * pictures + 32 * samples)) + 65_536

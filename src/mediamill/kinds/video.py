@@ -10,7 +10,7 @@ from msgspec import Meta, structs
 
 from mediamill.core import formats
 from mediamill.core.encode import CODECS, DEEP, Codec, Container, Film, FilmMaker, Layer, Lettering
-from mediamill.core.errors import BadMedia, NoVideo, Unavailable, Unsupported
+from mediamill.core.errors import BadMedia, Invalid, NoVideo, Unavailable, Unsupported
 from mediamill.core.media import Facts, Placing
 from mediamill.core.ports import Conversion, Converter, Engines, Missing
 from mediamill.core.tasks import Source
@@ -52,12 +52,21 @@ class Options(BaseOptions, frozen=True, kw_only=True):
     subtitle_url: Annotated[Url, Meta(description="A WebVTT or SubRip file, kept as a track of the film.")] | None = (
         None
     )
+    subtitle_file: (
+        Annotated[str, Meta(min_length=1, max_length=255, description="Id of a stored file, in place of its URL.")]
+        | None
+    ) = None
     subtitle_style: (
         Annotated[Literal["burn_in"], Meta(description="burn_in draws the subtitles into the picture.")] | None
     ) = None
     hdr: Annotated[
         Literal["sdr", "keep"], Meta(description="High dynamic range: toned down for every screen, or kept.")
     ] = "sdr"
+
+    @property
+    def subtitled(self) -> bool:
+        """Whether subtitles are named."""
+        return self.subtitle_url is not None or self.subtitle_file is not None
 
 
 class Video(Base[Options]):
@@ -77,8 +86,10 @@ class Video(Base[Options]):
             raise Unsupported("codec", f"{codec} does not go into {container}; {', '.join(CODECS[container])} do.")
         if options.hdr == "keep" and codec not in DEEP:
             raise Unsupported("hdr", f"{codec} is not played with high dynamic range; {_either(container)}.")
-        if options.subtitle_style is not None and options.subtitle_url is None:
-            raise Unsupported("subtitle_style", "there is no subtitle_url to style.")
+        if options.subtitle_url is not None and options.subtitle_file is not None:
+            raise Invalid("subtitle_file", "name the subtitles by one of subtitle_url and subtitle_file.")
+        if options.subtitle_style is not None and not options.subtitled:
+            raise Invalid("subtitle_style", "there is no subtitle_url to style.")
         _sizes.check_size("width", options.width)
         _sizes.check_size("height", options.height)
         _sizes.check_span(options.start, options.end)
@@ -88,7 +99,7 @@ class Video(Base[Options]):
         return structs.replace(options, format=container, codec=codec)
 
     def attachments(self, options: Options) -> Sequence[Source]:
-        subtitles = [] if options.subtitle_url is None else [Source(url=options.subtitle_url)]
+        subtitles = [Source(url=options.subtitle_url, file=options.subtitle_file)] if options.subtitled else []
         return [*_layers.sources(options.layers), *subtitles]
 
     def run(self, ctx: Context, options: Options) -> Result:
@@ -100,7 +111,7 @@ class Video(Base[Options]):
         start_s, end_s = _sizes.span(options.start, options.end, facts.duration_s)
         placing = _placing(options, facts)
         subtitles = None
-        if options.subtitle_url is not None:
+        if options.subtitled:
             *attached, track = attached
             subtitles = _subtitles(ctx, track)
         target = ctx.scratch / f"film.{container}"
@@ -198,7 +209,7 @@ def _silent(stage: str, fraction: float | None = None) -> None:
 
 def _subtitles(ctx: Context, track: Input) -> Path:
     if track.mime not in (SRT, VTT):
-        raise BadMedia("The file at subtitle_url is neither WebVTT nor SubRip.")
+        raise BadMedia("The subtitles are neither WebVTT nor SubRip.")
     return _converted(ctx, track, SRT, ctx.scratch / "subtitles.srt", {})
 
 
