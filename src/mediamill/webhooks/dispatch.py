@@ -25,8 +25,8 @@ SLOTS = 256
 """Attempts under way in all."""
 FAILING_SLOTS = 128
 """Of these, how many receivers may have that did not answer well last time."""
-LEASE_S = 30.0
-"""How long an attempt may be under way before it counts as lost with its process; well beyond its timeout."""
+LEASE_BEYOND_S = 10.0
+"""How long beyond its timeout an attempt may be under way before it counts as lost with its process."""
 _LONGEST_SLEEP_S = 300.0
 _AFTER_FAULT_S = 1.0
 _MOST_REMEMBERED = 10_000
@@ -67,6 +67,7 @@ class Dispatcher:
         self._clock = clock
         self._slots = slots
         self._lane_width = lane_width
+        self._lease_s = postman.timeout_s + LEASE_BEYOND_S
         self._news = asyncio.Event()
         self._busy: Counter[str] = Counter()
         self._failing: set[str] = set()
@@ -85,7 +86,7 @@ class Dispatcher:
         self._stopping = True
         self._news.set()
         if self._running:
-            await asyncio.wait(self._running, timeout=LEASE_S)
+            await asyncio.wait(self._running, timeout=self._lease_s)
 
     async def run(self) -> None:
         """Deliver until stopped."""
@@ -119,7 +120,7 @@ class Dispatcher:
         if free <= 0:
             return False
         claimed = await self._store.claim(
-            most=free, width=self._lane_width, places=self._places(), lease_s=LEASE_S, now=self._now()
+            most=free, width=self._lane_width, places=self._places(), lease_s=self._lease_s, now=self._now()
         )
         if not claimed:
             return False

@@ -57,7 +57,7 @@ class Postman:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._net = net
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._now = now
         self._jitter = jitter
 
@@ -72,7 +72,7 @@ class Postman:
         }
         status, answered, body, took_s, error, final = None, {}, b"", 0.0, None, False
         try:
-            answer = await self._net.post(due.url, body=message.body, headers=headers, timeout_s=self._timeout_s)
+            answer = await self._net.post(due.url, body=message.body, headers=headers, timeout_s=self.timeout_s)
             status, answered, body, took_s = answer.status, dict(answer.headers), answer.body, answer.took_s
             if 300 <= status < 400:
                 error = "It answered with a redirect, which is not followed."
