@@ -125,7 +125,8 @@ def test_a_kinds_name_is_its_files_name() -> None:
 def test_an_engines_name_is_its_files_name() -> None:
     for name in public(engines):
         module = importlib.import_module(f"mediamill.engines.{name}")
-        assert hasattr(module, "CONVERTER") or hasattr(module, "PROBER"), f"{name} is neither; call it _{name}"
+        found = [word for word in ("CONVERTER", "PROBER", "PROVIDES") if hasattr(module, word)]
+        assert found, f"{name} is no engine; call it _{name}"
         assert getattr(getattr(module, "CONVERTER", None), "name", name) == name
 
 
