@@ -7,6 +7,7 @@ own packages is imported: two versions of the client cannot be in one process.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import sys
@@ -106,11 +107,10 @@ def plain(found: Any) -> Any:
 def main() -> None:
     """Run it, and print what came."""
     base, key, source, mode = sys.argv[1:]
-    import ittybit
-    from ittybit.core.api_error import ApiError
-
+    ittybit = importlib.import_module("ittybit")
+    error = importlib.import_module("ittybit.core.api_error").ApiError
     made = ittybit.Ittybit if mode == "sync" else ittybit.AsyncIttybit
-    print(json.dumps(asyncio.run(scenario(made(base_url=base, api_key=key), ApiError, source))))
+    print(json.dumps(asyncio.run(scenario(made(base_url=base, api_key=key), error, source))))
 
 
 if __name__ == "__main__":
