@@ -16,13 +16,17 @@ from mediamill.kinds import Options as BaseOptions
 class Options(BaseOptions, frozen=True, kw_only=True):
     """Where to."""
 
-    destination: Annotated[
-        str,
-        Meta(
-            max_length=2048,
-            description="s3://bucket/key; a key that ends in a slash is a folder, and the file keeps its name.",
-        ),
-    ]
+    destination: (
+        Annotated[
+            str,
+            Meta(
+                max_length=2048,
+                description="s3://bucket/key, or s3://bucket/folder/ for the file's own name there. "
+                "Needed, unless the task itself has a destination.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     connection: (
         Annotated[str, Meta(max_length=64, description="Id of the connection that opens the bucket (the default).")]
         | UnsetType
@@ -40,12 +44,17 @@ class Upload(Base[Options]):
     queue = "io"
 
     def check(self, options: Options, inputs: Sequence[Hint], engines: Engines) -> Options:
-        read_place(options.destination, field="destination", folder=True)
+        if not isinstance(options.destination, UnsetType):
+            read_place(options.destination, field="destination", folder=True)
         return options
 
     def destination(self, options: Options) -> Mapping[str, Any]:
-        connection = options.connection
-        return {"url": options.destination, "connection": None if isinstance(connection, UnsetType) else connection}
+        # With none at all the place is refused where it is read, as one that is wrong.
+        url, connection = options.destination, options.connection
+        return {
+            "url": "" if isinstance(url, UnsetType) else url,
+            "connection": None if isinstance(connection, UnsetType) else connection,
+        }
 
     def run(self, ctx: Context, options: Options) -> Result:
         return Result(outputs=[])

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from importlib import metadata
 from pathlib import PurePath
-from typing import Protocol
+from typing import Any, Protocol
 
 from mediamill import __version__
 from mediamill.core.dispatch import Finish, Taken
@@ -105,7 +105,7 @@ class Reuse:
             fence=taken.fence,
             job_id=taken.job_id,
             state=State.SUCCEEDED,
-            details={**found.details, "reused_from": found.id},
+            details={**_without(found.details, "destination"), "reused_from": found.id},
             outputs=outputs,
             input_facts={
                 file.id: before.file.facts
@@ -113,6 +113,11 @@ class Reuse:
                 if before.file is not None and not file.facts
             },
         )
+
+
+def _without(details: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Where the earlier result was sent is nothing of this one's."""
+    return {key: value for key, value in details.items() if key != name}
 
 
 def _renamed(found: Task, source: File) -> list[tuple[str, File, str]] | None:
