@@ -63,7 +63,7 @@ def test_the_document_has_the_documented_shape(dialogue: voices.Done) -> None:
         assert turn["text"] == " ".join(word["text"] for word in turn["words"])
         assert all(0 <= word["confidence"] <= 1 for word in turn["words"])
     [output] = dialogue.result.outputs
-    assert (output.role, output.mime, output.filename) == ("result", "application/json", "transcript.json")
+    assert (output.role, output.mime, output.filename) == ("result", "application/json", "dialogue.json")
 
 
 def test_times_run_forward_and_stay_within_the_sound(dialogue: voices.Done) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from mediamill import kinds
+from mediamill.core import formats
 from mediamill.core.ports import Engines, Missing
 from mediamill.core.speech import Transcriber
 from mediamill.kinds import Base, Context, Hint, Output, Result, _transcript
@@ -40,7 +41,9 @@ class Speech(Base[Options]):
         heard = _transcript.transcribe(ctx, options.language, span=(0.0, 0.99))
         path = ctx.scratch / "transcript.json"
         path.write_bytes(_transcript.as_json(_transcript.document(heard)))
-        output = Output(path=path, mime=_transcript.JSON, filename="transcript.json")
+        output = Output(
+            path=path, mime=_transcript.JSON, filename=formats.renamed(ctx.inputs[0].filename, _transcript.JSON)
+        )
         return Result(outputs=[output], details=_transcript.details(heard))
 
 
