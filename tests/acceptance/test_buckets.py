@@ -157,7 +157,7 @@ def test_a_destination_that_refuses_fails_the_task_and_keeps_nothing(
     file = stored(http, picture())
     before = sum(path.is_file() for path in (mill.data / "files").rglob("*"))
 
-    for connection, attempts in ((wrong, 1), (away, 2)):
+    for connection, attempts, code in ((wrong, 1, "destination_failed"), (away, 2, "destination_unreachable")):
         task = done(
             http,
             {
@@ -170,7 +170,7 @@ def test_a_destination_that_refuses_fails_the_task_and_keeps_nothing(
         )
         assert (task["state"], task["error"]["code"], task["error"]["stage"]) == (
             "failed",
-            "destination_failed",
+            code,
             "store",
         )
         assert task["outputs"] == []

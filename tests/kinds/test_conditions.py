@@ -1,4 +1,4 @@
-"""The kinds `conditions` and `upload`, on real media."""
+"""The kind `conditions`, on real media."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from tests.support.images import engines
 
 from mediamill.core.errors import Invalid
-from mediamill.kinds import Context, Input, conditions, upload
+from mediamill.kinds import Context, Input, conditions
 
 PNG = "image/png"
 
@@ -103,22 +103,3 @@ def test_a_value_that_fits_no_operator_is_refused_with_its_place() -> None:
         conditions.KIND.check(msgspec.convert({"conditions": asked}, conditions.Options), [], engines())
 
     assert refused.value.field == "conditions.1.value"
-
-
-def test_upload_names_where_its_input_is_to_go_and_copies_nothing(tmp_path: Path, picture: Input) -> None:
-    options = upload.Options(destination="s3://media/in/", connection="c1")
-    before = sorted(tmp_path.iterdir())
-    context = Context(inputs=[picture], scratch=tmp_path, engines=engines(), report=lambda stage, fraction=None: None)
-
-    assert upload.KIND.check(options, [], engines()) == options
-    assert upload.KIND.destination(options) == {"url": "s3://media/in/", "connection": "c1"}
-    assert upload.KIND.run(context, options).outputs == []
-    assert sorted(tmp_path.iterdir()) == before
-
-
-@pytest.mark.parametrize("url", ["https://media/in", "s3://", "s3://media/../x", "s3://media/a//b"])
-def test_upload_to_no_place_is_refused(url: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        upload.KIND.check(upload.Options(destination=url), [], engines())
-
-    assert refused.value.field == "destination"

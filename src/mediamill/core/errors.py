@@ -236,6 +236,7 @@ class DestinationFailed(Failed):
 class DestinationAway(DestinationFailed):
     """The bucket that was to get the result could not be reached; it may later."""
 
+    code = "destination_unreachable"
     retryable = True
 
 

@@ -99,16 +99,15 @@ class Carrier:
         except Invalid as error:
             raise DestinationFailed(f"The destination {error.reason}") from error
         whole, before, taken = sum(file.size_bytes for file in files), 0, {place.key}
+
+        def progress(sent: int, _: int | None) -> None:
+            on_progress(before + sent, whole)
+
         for file in files:
             there = place if file is files[0] else _free(place, file.filename, taken)
             chunks = self.blobs.read(file.blob_key or "", 0, file.size_bytes)
             await self.buckets.push(
-                access,
-                there,
-                chunks,
-                size_bytes=file.size_bytes,
-                mime=file.mime,
-                on_progress=lambda sent, _, done=before: on_progress(done + sent, whole),  # type: ignore[misc]
+                access, there, chunks, size_bytes=file.size_bytes, mime=file.mime, on_progress=progress
             )
             before += file.size_bytes
         sent = {

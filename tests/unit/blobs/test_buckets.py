@@ -136,7 +136,7 @@ async def test_a_wrong_secret_is_told_from_a_bucket_that_is_away(s3: Bucket, buc
         await buckets.fetch(nobody, at("x"), tmp_path / "in", max_bytes=1)
 
     assert (refused.value.code, refused.value.retryable) == ("destination_failed", False)
-    assert (away.value.code, away.value.retryable) == ("destination_failed", True)
+    assert (away.value.code, away.value.retryable) == ("destination_unreachable", True)
     for error in refused.value, away.value:
         assert "secret" not in str(error)
         assert "127.0.0.1" not in str(error)

@@ -145,6 +145,7 @@ _KINDS = {
     "unavailable": "kind_unavailable",
     "kind_unavailable": "kind_unavailable",
     "destination_failed": "destination_failed",
+    "destination_unreachable": "destination_failed",
 }
 _BY_FAMILY = {"input": "input_unsupported", "source": "input_unreachable", "tool": "encode_failed"}
 
