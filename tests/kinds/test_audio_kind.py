@@ -195,10 +195,18 @@ def test_tags_and_cover_stay_also_in_a_part(tmp_path: Path) -> None:
             assert np.abs(frame.to_ndarray(format="rgb24")[16, 16].astype(int) - (200, 30, 30)).max() < 12
         assert PROBER.probe(made, FORMATS[name][0]).duration_s == pytest.approx(1.0, abs=0.1)
     for name in ("ogg", "opus"):
-        made = run("audio", source, tmp_path / name, format=name).result.path
+        made = run("audio", source, tmp_path / name, format=name, end=1).result.path
         with av.open(str(made)) as container:
             tags = {**container.metadata, **container.streams.audio[0].metadata}
             assert {key.lower(): value for key, value in tags.items()}["title"] == "Grist"
+            [picture] = container.streams.video
+            [frame] = container.decode(picture)
+            assert isinstance(frame, av.VideoFrame)
+            assert np.abs(frame.to_ndarray(format="rgb24")[16, 16].astype(int) - (200, 30, 30)).max() < 12
+        for other in ("mp3", "ogg", "opus"):
+            again = run("audio", made, tmp_path / f"{name}-{other}", format=other, end=0.5).result.path
+            with av.open(str(again)) as container:
+                assert len(container.streams.video) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 from mediamill.core.errors import BadMedia, NoSound, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing
 from mediamill.core.sound import SoundEdit, SoundEditor
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_sound, _loudness
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_sound, _loudness, _ogg_cover
 
 _ALAC = _ffmpeg_sound.Codec(encoder="alac", channels=8, names=frozenset({"alac"}))
 
@@ -172,20 +172,26 @@ class _Job:
 
     def _encode(self, codec: Sequence[str], span: tuple[float, float]) -> None:
         target = self._format.target
-        args = self._input()
-        tags = f"0:s:{self.track.index}" if self.source.demuxer == "ogg" else "0"  # Ogg keeps its tags on the track
-        maps = ["-map", f"0:{self.track.index}"]
-        cover = self.source.cover
-        if cover and cover.codec in ("mjpeg", "png") and target.cover and self.source.video is None:
-            # From a look of its own at the file: a picture at second 0 is not in a span that starts later.
-            args += _ffmpeg.input_args(self.work.source, self.work.source_mime)
-            maps += ["-map", f"1:{cover.index}", "-c:v", "copy", "-disposition:v:0", "attached_pic"]
+        args, maps = self._input(), ["-map", f"0:{self.track.index}"]
+        tags = [
+            "-map_metadata",
+            f"0:s:{self.track.index}" if self.source.demuxer == "ogg" else "0",
+        ]  # Ogg's: on the track
+        cover = self.source.cover if self.source.video is None else None
+        if cover is not None and cover.codec in ("mjpeg", "png"):
+            if target.cover:
+                # From a look of its own at the file: a picture at second 0 is not in a span that starts later.
+                args += _ffmpeg.input_args(self.work.source, self.work.source_mime)
+                maps += ["-map", f"1:{cover.index}", "-c:v", "copy", "-disposition:v:0", "attached_pic"]
+            elif target.muxer in _ogg_cover.MUXERS:
+                args += _ogg_cover.input_args(self.work.source, self.work.source_mime, cover, self.work.scratch)
+                tags += ["-map_metadata", "1"]
         log = self._ffmpeg(
             [
                 *args,
                 *maps,
                 *codec,
-                *("-map_metadata", tags, "-sn", "-dn"),
+                *(*tags, "-sn", "-dn"),
                 *_ffmpeg_sound.FORGOTTEN,
                 *target.flags,
                 *("-f", target.muxer, _ffmpeg.url(self.work.target)),
