@@ -15,7 +15,8 @@ from mediamill.core.errors import LimitExceeded
 from mediamill.engines._picture import libvips
 
 FAMILY = "Noto Sans"
-MAX_TEXT = 10_000
+_MAX_PX = 100_000_000
+"""Letters times the square of their size: Pango draws the whole text at once, however much of it can be seen."""
 _SETTING = "FONTCONFIG_FILE"
 
 
@@ -28,8 +29,8 @@ def lettered(
     """
     from PIL import Image
 
-    if len(text) > MAX_TEXT:
-        raise LimitExceeded(f"A text has at most {MAX_TEXT} letters.")
+    if len(text) * size_px**2 > _MAX_PX:
+        raise LimitExceeded("A text is too long to be drawn in letters of this size.")
     vips = libvips()
     # Markup is our own; what the caller wrote is escaped, and what XML has no word for left out.
     plain = "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in _NO_TEXT)

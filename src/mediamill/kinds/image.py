@@ -39,7 +39,7 @@ _CELL_PX = 160
 
 
 class Sprite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A sheet of small pictures of a film, for the bar of a player. By itself a hundred of them, evenly."""
+    """A sheet of small pictures of a film, for a player's bar. By itself one a second, at most a hundred."""
 
     interval: Annotated[float, Meta(ge=0.1, le=86400, description="Seconds from one picture to the next.")] | None = (
         None
@@ -305,7 +305,7 @@ def _steps(sprite: Sprite, duration_s: float, height: int, target_mime: str) -> 
         if count <= most:
             return sprite.interval, count
     else:
-        most = min(most, sprite.count or _CELLS)
+        most = min(most, sprite.count or min(_CELLS, max(1, int(duration_s))))
     return duration_s / most, most
 
 
