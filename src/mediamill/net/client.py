@@ -108,7 +108,31 @@ class Client:
         Raises SourceRefused for an address or URL never allowed, SourceUnreachable when there is no answer,
         Invalid for a header that HTTP does not allow.
         """
-        return await self.ask("POST", url, body=body, length=len(body), headers=headers, timeout_s=timeout_s)
+        from mediamill.net import posting
+
+        _refuse_ours(headers)
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                target = _parse(url)
+                if target.scheme == "https" and self._trust is None:
+                    self._trust = await asyncio.to_thread(_system_trust)
+                heard = await posting.post(
+                    self._guard,
+                    target,
+                    posting.written(target, self._headers(target, headers, len(body)), body),
+                    connect_timeout_s=self._limits.connect_timeout_s,
+                    trust=self._trust,
+                    most_bytes=_ANSWER_BYTES,
+                )
+        except TimeoutError as error:
+            raise SourceUnreachable(f"The address gave no answer within {timeout_s:g} s.") from error
+        return Answer(
+            status=heard.status,
+            headers={_text(name).lower(): _text(value) for name, value in heard.headers},
+            body=bytes(heard.body),
+            took_s=time.monotonic() - started,
+        )
 
     async def ask(
         self,
@@ -122,9 +146,7 @@ class Client:
         max_bytes: int = _ANSWER_BYTES,
     ) -> Answer:
         """As `post`, with any method, a body of `length` bytes and an answer of `max_bytes` at most, cut there."""
-        for name in headers:
-            if name.lower() in _OURS:
-                raise Invalid(f"headers.{name}", "is set by Mediamill")
+        _refuse_ours(headers)
         started = time.monotonic()
         try:
             async with (
@@ -295,6 +317,12 @@ class Client:
         await asyncio.to_thread(sink.write, batch)
         if on_progress is not None:
             on_progress(received, total)
+
+
+def _refuse_ours(headers: Mapping[str, str]) -> None:
+    for name in headers:
+        if name.lower() in _OURS:
+            raise Invalid(f"headers.{name}", "is set by Mediamill")
 
 
 def _is_local_name(host: str) -> bool:

@@ -75,6 +75,10 @@ class Guard(httpcore.AsyncNetworkBackend):
                 raise SourceRefused(f"The host {host} is not a public address ({reason}).")
         return found
 
+    async def tries(self, host: str) -> Sequence[Address]:
+        """The judged addresses to try for one connection, in order."""
+        return _both_families(await self.addresses(host))[:_MAX_TRIES]
+
     async def connect_tcp(
         self,
         host: str,
@@ -87,7 +91,7 @@ class Guard(httpcore.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                tries = _both_families(await self.addresses(host))[:_MAX_TRIES]
+                tries = await self.tries(host)
         except TimeoutError as error:
             raise SourceUnreachable(f"The host {host} could not be resolved in time.") from error
         deadline = loop.time() + timeout if timeout is not None else None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES = 64 << 10
 _HEAD_S = 10.0
-_CHUNK_BYTES = 64 << 10
+_CHUNK_BYTES = 256 << 10
 _ALLOWED = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
 # Of one connection only, or ours: not to be handed on.
 _DROPPED = frozenset({"proxy-authorization", "proxy-connection", "connection", "keep-alive", "te", "upgrade"})
@@ -48,7 +48,7 @@ class Tunnel:
         return f"http://mill:{self._password}@127.0.0.1:{port}"
 
     async def __aenter__(self) -> Tunnel:
-        self._server = await asyncio.start_server(self._served, "127.0.0.1", 0, limit=_HEAD_BYTES)
+        self._server = await asyncio.start_server(self._served, "127.0.0.1", 0, limit=_CHUNK_BYTES)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -77,6 +77,8 @@ class Tunnel:
             async with asyncio.timeout(_HEAD_S):
                 head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
+            head = b""
+        if not head or len(head) > _HEAD_BYTES:
             return await _refuse(writer, 431, "The head is too long.")
         first, *lines = head[:-4].decode("latin-1").split("\r\n")
         method, _, rest = first.partition(" ")
