@@ -21,11 +21,13 @@ from mediamill.dialects import App, Scope, Site
 from mediamill.dialects.ittybit import errors, profile
 from mediamill.dialects.ittybit.call import Call, Receive, Reply, Route, read_raw
 from mediamill.dialects.ittybit.errors import Fault, refused
+from mediamill.dialects.ittybit.objects import NAME
+from mediamill.dialects.ittybit.openapi import describe
 from mediamill.dialects.ittybit.profile import Profile
 
 log = structlog.get_logger()
 
-NAME = "ittybit"
+DOCUMENT = "/openapi.json"
 _MOST_PARAMETERS = 100
 Send = Callable[[Any], Awaitable[None]]
 
@@ -36,6 +38,7 @@ class Edge:
     def __init__(self, site: Site, routes: Sequence[Route], open: Mapping[str, App]) -> None:
         self._site = site
         self._open = open
+        self._described = msgspec.json.encode(describe())
         self._routes: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
         for route in routes:
             self._routes.setdefault(route.path, (route.pattern, {}))[1][route.method] = route
@@ -43,6 +46,9 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope["path"]).rstrip("/") or "/"
         first = path.split("/", 2)[1]
+        if path == DOCUMENT and scope["method"] in ("GET", "HEAD"):
+            await _send(send, 200, self._described, {}, Profile.CURRENT, silent=scope["method"] == "HEAD")
+            return
         if first in self._open:
             await self._open[first](scope, receive, send)
             return
