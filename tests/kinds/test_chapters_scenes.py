@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.support.av import ffmpeg, film, tone
 from tests.support.tools import PlainTools
@@ -150,21 +149,6 @@ def test_progress_follows_the_pictures(tmp_path: Path) -> None:
 def test_a_sound_has_no_cuts(tmp_path: Path) -> None:
     with pytest.raises(BadMedia, match="no video track"):
         cuts(tone(tmp_path / "tone.mp4", "-c:a", "aac", seconds=1))
-
-
-def test_hue_saturation_and_value_are_those_of_colorsys() -> None:
-    import colorsys
-
-    random = np.random.default_rng(5)
-    red, green, blue = random.integers(0, 256, (3, 8, 40)).astype(np.uint8)
-    hue, saturation, value = scenes.hsv(np.stack([green, blue, red]))
-
-    for y in range(8):
-        for x in range(40):
-            h, s, v = colorsys.rgb_to_hsv(red[y, x] / 255, green[y, x] / 255, blue[y, x] / 255)
-            assert abs((int(hue[y, x]) - h * 256 + 128) % 256 - 128) <= 1.01
-            assert abs(int(saturation[y, x]) - s * 255) <= 1.01
-            assert value[y, x] == round(v * 255)
 
 
 def silences(source: Path, mime: str = "audio/wav") -> Sequence[Silence]:

@@ -95,7 +95,7 @@ def topics(counted: Sequence[Mapping[str, int]], most: int, breaks: Sequence[boo
     prior = PRIOR
     found = _split(units, marked, prior)
     while len(found) > most:
-        prior *= 1.25
+        prior *= max(1.1, math.sqrt(len(found) / most))
         found = _split(units, marked, prior)
     return [unit * step for unit in found]
 
