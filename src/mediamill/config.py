@@ -142,6 +142,9 @@ class Settings(BaseSettings):
         None, description="The soffice in LibreOffice's program folder; unset: looked for.", json_schema_extra=_ENGINE
     )
     fonts: Path | None = Field(None, description="Folder of further fonts for documents.", json_schema_extra=_ENGINE)
+    models: Path | None = Field(
+        None, description="Folder of models; unset: models in the data folder.", json_schema_extra=_ENGINE
+    )
 
     # speech
     stt_engine: Literal["auto", "openai", "assemblyai", "whisper", "pocketsphinx"] = Field(

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from mediamill import config, engines, net
+from mediamill import config, engines, models, net
 from mediamill.blobs import Blobs
 from mediamill.config import Settings
 from mediamill.core.errors import ToolFailed
@@ -115,6 +115,7 @@ def export_tools(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None:
             os.environ[f"{config.PREFIX}{name.upper()}"] = str(value)
+    os.environ[models.SETTING] = str(settings.models or settings.data / "models")
 
 
 def installed() -> engines.Installed:

@@ -249,10 +249,13 @@ PRELOAD = (
 
 def _readable() -> list[Path]:
     """Folders children may read besides the system and the interpreter."""
-    from mediamill import fonts
+    from mediamill import fonts, models
     from mediamill.engines import office as suite
+    from mediamill.engines import whisper
 
-    found = fonts.folders()
+    found = [*fonts.folders(), models.folder()]
+    if (weights := whisper.folder()) is not None:
+        found.append(weights)
     if (office := suite.folder()) is not None:
         found.append(office.parent)  # its program folder and what lies beside it: filters, settings, fonts
     return [path for path in found if path.exists()]

