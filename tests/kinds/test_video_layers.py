@@ -107,6 +107,29 @@ def test_later_layers_lie_on_top(grey: Path, logo: Path, tmp_path: Path) -> None
     assert close(films.spot(picture, 144, 90), PINK)
 
 
+def samples_at(path: Path, x: int, y: int) -> list[int]:
+    """(Y, Cb, Cr) of the second picture's sample there, as coded."""
+    with av.open(str(path)) as container:
+        frame = list(container.decode(video=0))[1]
+        assert isinstance(frame, av.VideoFrame)
+        planes = frame.to_ndarray(format="yuv420p")
+        height, width = frame.height, frame.width
+        chroma = planes[height:].reshape(2, height // 2, width // 2)
+    return [int(planes[y, x]), *(int(plane[y // 2, x // 2]) for plane in chroma)]
+
+
+@pytest.mark.parametrize(("size", "pink"), [("320x180", (94, 146, 231)), ("1280x720", (70, 159, 235))])
+def test_a_film_that_does_not_say_how_it_is_coded_keeps_its_samples_under_a_layer(
+    size: str, pink: tuple[int, ...], logo: Path, tmp_path: Path
+) -> None:
+    ffmpeg("-f", "lavfi", "-i", f"color=0x20a060:s={size}:r=25:d=0.2", *H264[:6], tmp_path / "in.mp4")
+
+    made = films.make(tmp_path / "in.mp4", tmp_path / "out", logo, layers=[image(left=20, top=20)], quality="very_high")
+
+    assert samples_at(made.path, 200, 100) == pytest.approx(samples_at(tmp_path / "in.mp4", 200, 100), abs=2)
+    assert samples_at(made.path, 40, 30) == pytest.approx(pink, abs=3)  # BT.601 in small films, BT.709 in large ones
+
+
 @pytest.mark.parametrize("name", ["logo.jpg", "logo.gif", "logo.avif", "logo.svg"])
 def test_layers_may_be_of_any_picture_format(name: str, grey: Path, tmp_path: Path) -> None:
     if name.endswith("svg"):

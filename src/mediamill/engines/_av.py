@@ -57,7 +57,7 @@ _GUESSED = frozenset({"aac", "mp3"})
 """Without an index: a declared duration may be a guess from the first packets' bit rate."""
 _INDEXED = ("mov", "matroska", "avi", "wav", "flac", "aiff")
 _PQ, _HLG = 16, 18  # transfer characteristics, ITU-T H.273 table 3
-_MATRICES: dict[int, Literal["bt709", "bt601", "bt2020"]] = {1: "bt709", 5: "bt601", 6: "bt601", 9: "bt2020"}  # table 4
+_MATRICES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 9: "bt2020nc"}  # matrix coefficients, table 4
 _FREE = frozenset({"pcm", "flac", "alac", "ape", "wavpack", "tta", "wmalossless", "mlp", "truehd"})
 
 
@@ -81,8 +81,8 @@ class Video:
     level: str | None = None
     varying: bool = False
     """Whether frames come at unequal distances, as from a phone in the dark or a screen recorder."""
-    matrix: Literal["bt709", "bt601", "bt2020"] | None = None
-    """How colours are coded, where the film says so."""
+    matrix: str | None = None
+    """How colours are coded, as ffmpeg names it, where the film says so."""
 
     @property
     def rgb(self) -> bool:

@@ -65,10 +65,9 @@ def graph(film: Film, video: Video, sprites: Sequence[Sprite], *, tone_mapped: b
     fps = rate(film, video)
     if fps is not None:
         chain.append(f"fps={fps}")
-    matrix = ":out_color_matrix=bt709" if video.rgb else ""
-    chain.append(
-        f"scale={placing.scaled_width_px}:{placing.scaled_height_px}:flags=bicubic:out_range=tv{matrix},setsar=1"
-    )
+    size = f"{placing.scaled_width_px}:{placing.scaled_height_px}"
+    coded = ":out_color_matrix=bt709" if video.rgb else ""
+    chain.append(f"scale={size}:flags=bicubic:out_range=tv{coded},setsar=1")
     if tone_mapped and video.transfer:
         chain.append(tone_map(video.transfer))
     deep = film.keep_hdr and video.transfer is not None
@@ -88,10 +87,13 @@ def graph(film: Film, video: Video, sprites: Sequence[Sprite], *, tone_mapped: b
         chain.append(f"pad={placing.width_px}:{placing.height_px}:{left}:{top}:0x{colour}")
     if video.rgb:
         chain.append("setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709")
+    matrix = _matrix(video, tone_mapped=tone_mapped)
+    if sprites:  # said of both, for ffmpeg converts every frame of one whose colours it takes to be coded otherwise
+        chain.append(f"setparams=colorspace={matrix}:range=tv")
     parts = [f"[0:{video.index}]{','.join(chain)}"]
-    colours = _matrix(video, placing, tone_mapped=tone_mapped)
     for number, sprite in enumerate(sprites, 1):
-        layer = f"[{number}:v]format=rgba,scale=out_color_matrix={colours}:out_range=tv,format={_with_alpha(deep)}"
+        layer = f"[{number}:v]format=rgba,scale=out_color_matrix={_COEFFICIENTS[matrix]}:out_range=tv"
+        layer += f",format={_with_alpha(deep)},setparams=colorspace={matrix}:range=tv"
         when = _when(sprite)
         over = f"overlay={sprite.left_px}:{sprite.top_px}:format={'yuv420p10' if deep else 'yuv420'}{when}"
         parts[-1] += f"[under{number}]"
@@ -106,13 +108,16 @@ def _with_alpha(deep: bool) -> str:
     return "yuva420p10le" if deep else "yuva420p"
 
 
-def _matrix(video: Video, placing: Placing, *, tone_mapped: bool) -> str:
-    """The matrix a player will read the film's colours by, so that a layer's are its own."""
-    if video.transfer and not tone_mapped:
-        return "bt2020"
-    if video.matrix:
-        return "bt709" if tone_mapped and video.transfer else video.matrix
-    return "bt709" if video.rgb or video.transfer or placing.height_px >= 720 else "bt601"
+_COEFFICIENTS = {"bt709": "bt709", "bt470bg": "bt601", "smpte170m": "bt601", "bt2020nc": "bt2020"}
+
+
+def _matrix(video: Video, *, tone_mapped: bool) -> str:
+    """The matrix that players read the film's colours by: what it says, else what its size suggests."""
+    if video.transfer:
+        return "bt709" if tone_mapped else "bt2020nc"
+    if video.rgb:
+        return "bt709"
+    return video.matrix or ("bt709" if video.height_px >= 720 else "smpte170m")
 
 
 def _when(sprite: Sprite) -> str:
