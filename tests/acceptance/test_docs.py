@@ -20,7 +20,7 @@ from mediamill.client import Client
 ROOT = Path(__file__).parents[2]
 GUIDES = [
     ROOT / "docs" / "quickstart.md",
-    *(ROOT / "docs" / "how-to" / name for name in ("convert-from-the-command-line.md", "video.md")),
+    *(ROOT / "docs" / "how-to" / name for name in ("convert-from-the-command-line.md", "video.md", "understanding.md")),
 ]
 
 
