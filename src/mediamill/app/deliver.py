@@ -47,8 +47,9 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
     pool = await pools.open_pool(dsn, least=1, most=4)
     loose = await pools.open_pool(dsn, least=1, most=4, synced=False)
     client = net_of(settings)
-    store, log_store = Deliveries(pool), Deliveries(loose)
-    end: Batcher[Done, None] = Batcher(log_store.end)
+    # What a power cut takes back of these is delivered once more, under the same id.
+    store = Deliveries(loose)
+    end: Batcher[Done, None] = Batcher(store.end)
     dispatcher = Dispatcher(
         store=store,
         words=await wording(settings, Tasks(pool), Upkeep(pool)),

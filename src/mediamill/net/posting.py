@@ -62,17 +62,16 @@ class _Exchange(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.heard.done():
             return
-        if not self._in_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD_BYTES + self._most_bytes:
-                self._fail(_Broken("endless head"))
-                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(_Broken("another protocol"))
         except httptools.HttpParserError as error:
             self._fail(error)
+        if not self._in_body:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD_BYTES:
+                self._fail(_Broken("endless head"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.heard.done():
