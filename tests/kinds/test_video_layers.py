@@ -287,6 +287,8 @@ def test_a_subtitle_track_follows_a_trim(grey: Path, tmp_path: Path) -> None:
     made = films.make(grey, tmp_path / "out", subtitles(tmp_path), subtitle_url=URL, start=1)
 
     assert [start for start, _ in films.words(made.path)] == pytest.approx([0, 0.4], abs=0.002)
+    [sidecar] = [output for output in made.outputs if output.role == "subtitles"]
+    assert "00:00:00.400 --> 00:00:00.800\nAgain" in sidecar.path.read_text()
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])

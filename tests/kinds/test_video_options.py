@@ -48,9 +48,9 @@ def test_a_container_outside_the_list_is_told_apart(word: str) -> None:
         ({"width": "0%"}, "width"),
         ({"subtitle_style": "burn_in"}, "subtitle_style"),
         ({"subtitle_url": "http://x", "subtitle_file": "file_1"}, "subtitle_file"),
-        ({"layers": [{"kind": "image"}]}, "layers[0].url"),
-        ({"layers": [{"kind": "image", "url": "http://x", "file": "file_1"}]}, "layers[0].url"),
-        ({"layers": [{"kind": "text", "text": "a", "start": 2, "end": 1}]}, "layers[0].end"),
+        ({"layers": [{"kind": "image"}]}, "layers.0.url"),
+        ({"layers": [{"kind": "image", "url": "http://x", "file": "file_1"}]}, "layers.0.url"),
+        ({"layers": [{"kind": "text", "text": "a", "start": 2, "end": 1}]}, "layers.0.end"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_field(given: dict[str, Any], field: str) -> None:

@@ -83,6 +83,8 @@ class Film:
     sound: bool = True
     subtitles: Path | None = None
     burn_in: bool = False
+    track: Path | None = None
+    """Where to write the subtitles, as SubRip with the times of the film made, when they are kept as a track."""
     keep_hdr: bool = False
     scratch: Path
     tools: Tools

@@ -224,7 +224,7 @@ class _Track:
 
 
 def _track(film: Film, cues: list[Cue], *, number: int) -> _Track:
-    path = _video_text.write_track(cues, film.scratch / "track.srt") if cues else None
+    path = _video_text.write_track(cues, film.track or film.scratch / "track.srt") if cues else None
     return _Track(path, number)
 
 

@@ -61,7 +61,7 @@ Layers = Annotated[tuple[AnyLayer, ...], Meta(max_length=MAX_LAYERS)]
 def check(layers: Sequence[AnyLayer]) -> None:
     """Raises Invalid for what a schema cannot say."""
     for number, layer in enumerate(layers):
-        at = f"layers[{number}]"
+        at = f"layers.{number}"
         check_size(f"{at}.width", layer.width)
         check_size(f"{at}.height", layer.height)
         check_span(layer.start, layer.end, field=f"{at}.end")

@@ -114,7 +114,7 @@ class Video(Base[Options]):
         if options.subtitled:
             *attached, track = attached
             subtitles = _subtitles(ctx, track)
-        target = ctx.scratch / f"film.{container}"
+        target, track_made = ctx.scratch / f"film.{container}", ctx.scratch / "track.srt"
         [maker, *_] = [engine for engine in ctx.engines.offering(FilmMaker) if codec in engine.codecs]
         details = maker.make(
             Film(
@@ -135,6 +135,7 @@ class Video(Base[Options]):
                 sound=not options.no_audio,
                 subtitles=subtitles,
                 burn_in=options.subtitle_style == "burn_in",
+                track=track_made,
                 keep_hdr=options.hdr == "keep",
                 scratch=ctx.scratch,
                 tools=ctx.engines.tools(),
@@ -145,7 +146,7 @@ class Video(Base[Options]):
         assert mime is not None
         made = Output(path=target, mime=mime, filename=formats.renamed(source.filename, mime))
         return Result(
-            outputs=[made, *_sidecar(ctx, source, subtitles, options)],
+            outputs=[made, *_sidecar(ctx, source, track_made)],
             details={"engine": maker.name, "codec": codec, **details},
         )
 
@@ -213,13 +214,11 @@ def _subtitles(ctx: Context, track: Input) -> Path:
     return _converted(ctx, track, SRT, ctx.scratch / "subtitles.srt", {})
 
 
-def _sidecar(ctx: Context, source: Input, subtitles: Path | None, options: Options) -> list[Output]:
-    """Subtitles that are not drawn, as WebVTT too: browsers show no track of an MP4. Their times are the film's."""
-    if subtitles is None or options.subtitle_style == "burn_in" or options.start:
+def _sidecar(ctx: Context, source: Input, track: Path) -> list[Output]:
+    """The subtitles that became a track, as WebVTT too: browsers show no track of an MP4."""
+    if not track.is_file():
         return []
-    if not subtitles.read_text(encoding="utf-8").strip():
-        return []
-    given = Input(path=subtitles, mime=SRT, filename=source.filename)
+    given = Input(path=track, mime=SRT, filename=source.filename)
     made = _converted(ctx, given, VTT, ctx.scratch / "subtitles.vtt", {})
     return [Output(path=made, mime=VTT, filename=formats.renamed(source.filename, VTT), role="subtitles")]
 
