@@ -19,6 +19,8 @@ from mediamill.dialects.ittybit.errors import Fault, invalid
 from mediamill.dialects.ittybit.profile import Profile
 
 JSON_BYTES = 1 << 20
+_DEEPEST = 150
+"""Levels of a body; what it holds has narrower bounds of its own."""
 _SILENT_S = 60.0
 """A client that sends nothing for so long has gone: of a broken line no word may ever come."""
 Receive = Callable[[], Awaitable[Any]]
@@ -115,7 +117,17 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise invalid(f"The body is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise invalid("The body must be a JSON object.")
-    return found
+    level: list[Any] = [found]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return found
+    raise invalid(f"The body is nested deeper than {_DEEPEST} levels.")
 
 
 async def read_raw(receive: Receive, most: int = JSON_BYTES) -> bytes:

@@ -25,6 +25,7 @@ _OBJECT0: Json = {"type": ["object", "null"]}
 _ISO: Json = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
 _PERCENT: Json = {"type": ["integer", "null"], "minimum": 0, "maximum": 100}
 _NAME: Json = {"type": ["string", "null"], "minLength": 1, "maxLength": 255, "pattern": r"\S"}
+_CAPTION: Json = {**_NAME, "maxLength": 4096}
 _FOLDER: Json = {
     "type": ["string", "null"],
     "maxLength": 200,
@@ -276,11 +277,11 @@ _AUTOMATION: Json = {
 }
 _TOPIC_LIST: Json = {"type": "array", "items": {"enum": list(TOPICS)}, "minItems": 1}
 _HOOK: Json = {"type": "string", "pattern": "^https://[a-z0-9]{1,20}\\.example/[a-z]{0,20}$"}
-_PLAIN: Json = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[A-Za-z0-9-]+$"}
+_PLAIN: Json = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": r"^[A-Za-z0-9-]+$"}
 _CONNECTION: Json = {
-    "name": _PLAIN,
+    "name": {**_PLAIN, "maxLength": 200},
     "endpoint": {"type": "string", "pattern": "^https://[a-z0-9]{1,20}\\.example$"},
-    "region": {"type": "string", "pattern": "^[a-z0-9-]{1,60}$"},
+    "region": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     "access_key_id": _PLAIN,
     "secret_access_key": _PLAIN,
     "is_default": _BOOL0,
@@ -315,10 +316,10 @@ _BODIES: Json = {
         {"filename": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"\S"}, "folder": _FOLDER,
          "ref": _NAME, "metadata": _METADATA}
     ),
-    "MediaChange": _body({"title": _NAME, "alt": _NAME, "metadata": _METADATA}),
+    "MediaChange": _body({"title": _CAPTION, "alt": _CAPTION, "metadata": _METADATA}),
     "NewSignature": _body(
         {"filename": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"}, "folder": _FOLDER,
-         "expiry": {"type": ["integer", "null"], "minimum": 4_000_000_000, "maximum": 1 << 39},
+         "expiry": {"type": ["integer", "null"], "minimum": 4_000_000_000, "maximum": (1 << 40) - 1},
          "method": {"enum": ["get", "put", None]}},
         "filename",
     ),
@@ -349,7 +350,9 @@ def _cursors(word: str) -> list[Json]:
 
 _STATUS = _query("status", {"type": "string", "enum": list(STATUSES)}, "Only those that stand there.")
 _KIND = _query("kind", {"type": "string", "enum": list(KINDS)}, "Only those of this kind.")
-_RUN = [_query(name, _id("run"), "Only those of this run.") for name in ("run_id", "created_by")]
+_RUN = [
+    _query(name, {"type": "string", "minLength": 1}, "Only those of this run.") for name in ("run_id", "created_by")
+]
 _IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -402,6 +405,7 @@ def _paths() -> Json:
     )
     keys = _noun("keys", "key", "Key", _cursors("key"), post="NewKey", delete=True)
     del keys["/keys/{id}"]["get"]
+    keys["/keys"]["post"]["requestBody"]["required"] = False
     paths |= keys
     paths |= _noun(
         "files", "file", "File", [_PAGE, _LIMIT, _ORDER], post="NewFile", patch="FileChange", delete=True, more=(404,)
@@ -429,9 +433,10 @@ def _noun(
         "parameters": [{"name": "id", "in": "path", "required": True, "schema": _id(word)}],
         "get": _get(f"get{schema}", "One.", _ref(schema), [], 404),
     }
-    if patch:
+    if patch:  # absent fields are let be, and so is an absent body
         one["patch"] = _post(f"change{schema}", "Change it.", schema, patch, status=200, more=(404,))
         del one["patch"]["parameters"]
+        one["patch"]["requestBody"]["required"] = False
     if delete:
         one["delete"] = _operation(f"delete{schema}", "Let it go.", {"200": _good("Gone.", _ref("Message"))}, 404)
     many: Json = {"get": _get(f"list{schema}s", "A page of them.", _list(_ref(schema)), parameters)}

@@ -39,6 +39,7 @@ def read_item(body: Mapping[str, Any], where: str = "") -> Item:
     given = dict(options)
     if kind == "conditions" and "conditions" not in options and "conditions" in body:
         options["conditions"] = given["conditions"] = body["conditions"]
+    options = {name: _ours(name, value) for name, value in options.items()}
     source = read_source(body, where)
     if kind == "ingest":
         inner = options.pop("url", None)
@@ -115,6 +116,20 @@ def read_source(body: Mapping[str, Any], where: str = "") -> Source | None:
         if value is None:
             raise Fault(400, "url_required", f"{where}input.url is missing.")
     return Source(url=_url(value, f"{where}{name}"))
+
+
+def _ours(name: str, value: Any) -> Any:
+    """An option with the ids of files in it read: those that stand under `file` or a name that ends so."""
+    if isinstance(value, str) and (name == "file" or name.endswith("_file")) and value.startswith("file_"):
+        try:
+            return ids.read("file", value)
+        except NotFound:
+            raise Fault(404, "file_not_found", f"{name}: there is no file {value[:80]!r}.") from None
+    if isinstance(value, dict):
+        return {inner: _ours(inner, one) for inner, one in value.items()}
+    if isinstance(value, list):
+        return [_ours(name, one) for one in value]
+    return value
 
 
 def _either(body: Mapping[str, Any], options: dict[str, Any], name: str, where: str, most: int) -> str | None:
