@@ -22,6 +22,7 @@ import structlog
 from mediamill import config
 from mediamill.app.common import SUPERVISED, net_of
 from mediamill.config import Settings
+from mediamill.core.errors import NotFound
 from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.core.webhooks import Done, Due
@@ -29,6 +30,7 @@ from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
 from mediamill.store.deliveries import WOKEN, Deliveries
 from mediamill.store.listen import listen
+from mediamill.store.runs import Runs
 from mediamill.store.tasks import Tasks
 from mediamill.store.upkeep import Upkeep
 
@@ -52,7 +54,7 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
     end: Batcher[Done, None] = Batcher(store.end)
     dispatcher = Dispatcher(
         store=store,
-        words=await wording(settings, Tasks(pool), Upkeep(pool)),
+        words=await wording(settings, Tasks(pool), Runs(pool), Upkeep(pool)),
         postman=Postman(client, timeout_s=settings.webhook_timeout_s),
         end=end,
     )
@@ -74,7 +76,7 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
         await pool.close()
 
 
-async def wording(settings: Settings, tasks: Tasks, upkeep: Upkeep) -> Callable[[Sequence[Due]], Any]:
+async def wording(settings: Settings, tasks: Tasks, runs: Runs, upkeep: Upkeep) -> Callable[[Sequence[Due]], Any]:
     """A function from claimed deliveries to their messages, each in the words of its dialect."""
     from mediamill.dialects import Links
     from mediamill.dialects import load as load_dialects
@@ -115,8 +117,14 @@ async def wording(settings: Settings, tasks: Tasks, upkeep: Upkeep) -> Callable[
 
     async def words(batch: Sequence[Due]) -> list[Message | None]:
         wanted = sorted({due.event.task_id for due in batch if due.event.task_id is not None})
-        found: dict[str, Task | None] = dict(zip(wanted, await tasks.get_many(wanted), strict=True)) if wanted else {}
-        return [message(due, found.get(due.event.task_id) if due.event.task_id else None) for due in batch]
+        found: dict[str, Task | Run | None] = {}
+        if wanted:
+            found |= dict(zip(wanted, await tasks.get_many(wanted), strict=True))
+        for project_id, run_id in {(due.event.project_id, due.event.run_id) for due in batch if not due.event.task_id}:
+            if run_id is not None:
+                with contextlib.suppress(NotFound):  # removed meanwhile: the event tells of nothing then
+                    found[run_id] = await runs.get(project_id, run_id)
+        return [message(due, found.get(due.event.task_id or due.event.run_id or "")) for due in batch]
 
     return words
 
