@@ -112,12 +112,12 @@ def test_silence_is_not_made_up(tmp_path: Path) -> None:
 
     assert done.json == {
         "kind": "summary",
-        "title": "hum of the fridge",
+        "title": "",
         "description": "No words were found.",
         "tags": [],
         "languages": [],
     }
-    assert (done.details["engine"], done.details["title_from"]) == ("none", "filename")
+    assert (done.details["engine"], done.details["title_from"]) == ("none", "none")
 
 
 def test_a_title_in_the_file_is_taken_where_nothing_is_said(tmp_path: Path) -> None:

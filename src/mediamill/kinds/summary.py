@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import Any
 
 from mediamill.core import formats
@@ -59,11 +58,11 @@ class Summarise(Base[Options]):
 
 
 def _wordless(ctx: Context) -> tuple[Summary, dict[str, Any], str]:
-    """Where nothing is said nothing is made up: the title the file has itself, and the plain fact."""
+    """Where nothing is said nothing is made up: the title the file has itself, if any, and the plain fact."""
     source = ctx.inputs[0]
-    title = ctx.engines.probe(source.path, source.mime).title
-    made = Summary(title=title or PurePath(source.filename).stem, description="No words were found.", tags=())
-    return made, {"engine": "none", "method": "extractive"}, "metadata" if title else "filename"
+    title = ctx.engines.probe(source.path, source.mime).title or ""
+    made = Summary(title=title, description="No words were found.", tags=())
+    return made, {"engine": "none", "method": "extractive"}, "metadata" if title else "none"
 
 
 KIND = Summarise()

@@ -70,7 +70,7 @@ class Reuse:
         """The end of a task whose result is here already; None when the work is to be done."""
         task = taken.task
         found = await self._find(task.project_id, key)
-        if found is None:
+        if found is None or found.details.get("instead_of"):  # another tool stood in then, and may not have to now
             return None
         renamed = _renamed(found, files[0])
         if renamed is None:
