@@ -161,6 +161,10 @@ def _resolved(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str
     while "$ref" in schema:
         target = defs[schema["$ref"].rsplit("/", 1)[1]]
         schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    choices = [choice for choice in schema.get("anyOf", ()) if choice.get("type") != "null"]
+    if len(choices) == 1:  # "or null" is what an empty control means
+        rest = {key: value for key, value in schema.items() if key != "anyOf"}
+        return _resolved({**choices[0], **rest}, defs)
     return schema
 
 

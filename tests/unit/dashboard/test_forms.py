@@ -112,3 +112,15 @@ def test_options_survive_the_way_through_a_form() -> None:
     options = {"name": "a", "box": {"width": 3}, "loud": False, "angle": 180, "sheet": 2, "parts": [{"height": 1}]}
 
     assert read_options(FIELDS, write_options(options)) == options
+
+
+def test_structures_that_may_be_null_are_laid_flat_too() -> None:
+    schema = {
+        "properties": {"sheet": {"anyOf": [{"$ref": "#/$defs/Sheet"}, {"type": "null"}], "default": None}},
+        "$defs": {"Sheet": {"type": "object", "properties": {"columns": {"type": "integer"}}}},
+    }
+
+    [field] = fields_of(schema)
+
+    assert (field.name, field.control) == ("o.sheet.columns", "integer")
+    assert read_options([field], {"o.sheet.columns": "3"}) == {"sheet": {"columns": 3}}
