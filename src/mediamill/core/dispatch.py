@@ -28,6 +28,8 @@ class Accept:
     in_flight_limit: int | None = None
     inherits: bool = False
     """Whether its first input will be what another task of its run makes."""
+    created_by: str | None = None
+    """The id of the key that asks, for the run of a task alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,7 @@ class Tasks:
             new=replace(new, options=options, inputs=[*sources, *attached], extra=extra),
             project_id=caller.project_id,
             inherits=inherits,
+            created_by=caller.key_id or None,
             queue=kind.queue,
             label=name[:500],
             body_hash=body_hash(new) if new.idempotency_key is not None else None,

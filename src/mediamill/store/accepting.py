@@ -33,11 +33,12 @@ WITH new AS (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[],
         $10::jsonb[], $11::jsonb[], $12::int[], $13::timestamptz[], $14::int[], $15::jsonb[], $16::text[],
-        $17::text[], $18::text[], $19::boolean[], $20::int[], $21::text[]
+        $17::text[], $18::text[], $19::boolean[], $20::int[], $21::text[], $22::text[]
     ) AS t (id, project_id, run_id, kind, dialect, queue, state, label, options, extra, metadata, priority,
-            not_before, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref)
+            not_before, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref, created_by)
 ), started AS (
-    INSERT INTO runs (id, project_id, dialect) SELECT run_id, project_id, dialect FROM new WHERE place IS NULL
+    INSERT INTO runs (id, project_id, dialect, created_by)
+    SELECT run_id, project_id, dialect, created_by FROM new WHERE place IS NULL
 ), told AS (
     INSERT INTO events (project_id, task_id, run_id, type)
     SELECT project_id, id, NULL, 'task.created' FROM new
@@ -172,6 +173,7 @@ def _row(id: str, item: Accept, place: Place, now: datetime) -> tuple[Any, ...]:
         place.inherits,
         place.number,
         None if place.ref is None else clean(place.ref),
+        item.created_by,
     )
 
 
