@@ -95,6 +95,10 @@ def write_output(task: Task, links: Links) -> Json | None:
     found = {"kind": "internal", "url": url, "filename": file.filename, **objects.facts_of(file)}
     if task.kind == "adaptive_video":
         found["filesize"] = sum(o.file.size_bytes for o in task.outputs if o.file is not None)
+        told_of = {"width": "width_px", "height": "height_px", "duration": "duration_s", "framerate": "frame_rate"}
+        found |= {name: task.details[fact] for name, fact in told_of.items() if fact in task.details}
+        if found["duration"]:
+            found["bitrate"] = round(found["filesize"] * 8 / found["duration"])
     if isinstance(sent, Mapping):
         found["destination"] = sent.get("url")
     return found

@@ -277,9 +277,9 @@ _AUTOMATION: Json = {
 }
 _TOPIC_LIST: Json = {"type": "array", "items": {"enum": list(TOPICS)}, "minItems": 1}
 _HOOK: Json = {"type": "string", "pattern": "^https://[a-z0-9]{1,20}\\.example/[a-z]{0,20}$"}
-_PLAIN: Json = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": r"^[A-Za-z0-9-]+$"}
+_PLAIN: Json = {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[ -~]+$"}
 _CONNECTION: Json = {
-    "name": {**_PLAIN, "maxLength": 200},
+    "name": {**_PLAIN, "maxLength": 200, "pattern": r"\S"},
     "endpoint": {"type": "string", "pattern": "^https://[a-z0-9]{1,20}\\.example$"},
     "region": {"type": "string", "pattern": "^[a-z0-9-]{1,64}$"},
     "access_key_id": _PLAIN,
@@ -319,7 +319,7 @@ _BODIES: Json = {
     "MediaChange": _body({"title": _CAPTION, "alt": _CAPTION, "metadata": _METADATA}),
     "NewSignature": _body(
         {"filename": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"}, "folder": _FOLDER,
-         "expiry": {"type": ["integer", "null"], "minimum": 4_000_000_000, "maximum": (1 << 40) - 1},
+         "expiry": {"type": ["integer", "null"], "description": "Seconds since 1970, in the future."},
          "method": {"enum": ["get", "put", None]}},
         "filename",
     ),

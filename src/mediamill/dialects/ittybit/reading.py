@@ -14,7 +14,7 @@ from mediamill.dialects.ittybit.call import Call
 from mediamill.dialects.ittybit.errors import Fault, invalid, refused
 from mediamill.dialects.ittybit.objects import NAME
 from mediamill.dialects.ittybit.query import mapping, text
-from mediamill.dialects.ittybit.words import folded, kind_of
+from mediamill.dialects.ittybit.words import accepted, folded, kind_of
 
 LONGEST_URL = 8192
 _SCHEMES = ("http://", "https://", "s3://")
@@ -158,8 +158,19 @@ def folder(body: Mapping[str, Any], where: str = "") -> str | None:
     return "/".join(parts)
 
 
-def told(error: MediamillError, item: Mapping[str, Any]) -> MediamillError:
+def named(error: Invalid, kind: str) -> Invalid:
+    """The refusal of an option with the words it takes, where it takes words and the reason does not say them."""
+    field = error.field.rsplit("options.", 1)[-1]
+    words = accepted(kind, field) if "options." in error.field else []
+    if not words or all(word in error.reason for word in words):
+        return error
+    return Invalid(error.field, f"{error.reason.rstrip('.')}; it must be one of {', '.join(words)}.")
+
+
+def told(error: MediamillError, item: Mapping[str, Any], kind: str = "") -> MediamillError:
     """What the service refused of a task, in the caller's words."""
+    if isinstance(error, Invalid) and type(error) is Invalid:
+        error = named(error, kind)
     if isinstance(error, NotFound) and error.noun == "connection":
         return Fault(404, "connection_not_found", "connection_id: there is no such connection.")
     if isinstance(error, NotFound) and error.noun == "file":

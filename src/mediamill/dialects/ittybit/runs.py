@@ -14,7 +14,7 @@ from mediamill.dialects.ittybit.call import Call, Reply, Route
 from mediamill.dialects.ittybit.errors import Fault, invalid, refused
 from mediamill.dialects.ittybit.objects import NAME, Json
 from mediamill.dialects.ittybit.profile import Profile
-from mediamill.dialects.ittybit.reading import key_of, read_source
+from mediamill.dialects.ittybit.reading import key_of, named, read_source
 from mediamill.dialects.ittybit.status import STATUSES, legacy
 from mediamill.dialects.ittybit.workflow import nodes_of
 
@@ -113,6 +113,8 @@ def told(error: MediamillError, nodes: Any) -> MediamillError:
         field = _PLACE.sub("", error.field)
         place = error.field.split(".")[1] if error.field.startswith("tasks.") else ""
         kind = nodes[int(place)].new.kind if place.isdigit() and int(place) < len(nodes) else ""
+        if type(error) is Invalid:
+            error = named(error, kind)
         said = refused(error)
         shown = field.removeprefix("options.")
         shown = "url" if shown.startswith("inputs") else shown

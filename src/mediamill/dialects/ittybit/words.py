@@ -53,6 +53,42 @@ def option_names(kind: str) -> frozenset[str]:
     return frozenset(f.encode_name for f in msgspec.structs.fields(known.options)) if known else frozenset()
 
 
+def accepted(kind: str, field: str) -> list[str]:
+    """The words that an option takes, by its dotted path; none where it takes other things than words."""
+    known = kinds.load().get(kind)
+    if known is None:
+        return []
+    schema = msgspec.json.schema(known.options)
+    defs = schema.get("$defs", {})
+    found = [schema]
+    for part in ["", *field.split(".")]:
+        step: list[Any] = []
+        for one in _plain(found, defs):
+            inner = one.get("items") if part.isdigit() else one.get("properties", {}).get(part)
+            if part == "":
+                inner = one
+            if isinstance(inner, dict):
+                step.append(inner)
+        found = step
+    return [
+        str(word) for one in _plain(found, defs) for word in one.get("enum", [one["const"]] if "const" in one else [])
+    ]
+
+
+def _plain(schemas: list[Any], defs: Mapping[str, Any]) -> list[Any]:
+    """Schemas without references and alternatives."""
+    found, left = [], list(schemas)
+    while left:
+        one = left.pop()
+        if "$ref" in one:
+            left.append(defs[one["$ref"].rsplit("/", 1)[1]])
+        elif "anyOf" in one:
+            left.extend(one["anyOf"])
+        else:
+            found.append(one)
+    return found
+
+
 def folded(item: Mapping[str, Any], kind: str, where: str) -> dict[str, Any]:
     """The options of a task item: those inside `options`, and those that older callers put beside it."""
     inner = item.get("options")
