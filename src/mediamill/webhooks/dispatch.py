@@ -20,9 +20,10 @@ from mediamill.webhooks.post import Message, Postman
 log = structlog.get_logger()
 
 LANE_WIDTH = 8
-"""Attempts under way to one receiver; to one that did not answer well last time, one."""
-SLOTS = 256
-"""Attempts under way in all."""
+"""Attempts under way to one receiver at first; each good answer makes room for one more."""
+WIDEST_LANE = 64
+SLOTS = 512
+"""Attempts under way in all; each has a socket, and 1,024 files are what many systems allow."""
 FAILING_SLOTS = 128
 """Of these, how many receivers may have that did not answer well last time."""
 LEASE_BEYOND_S = 10.0
@@ -70,6 +71,7 @@ class Dispatcher:
         self._lease_s = postman.timeout_s + LEASE_BEYOND_S
         self._news = asyncio.Event()
         self._busy: Counter[str] = Counter()
+        self._widths: dict[str, int] = {}
         self._failing: set[str] = set()
         self._held: dict[str, float] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -147,7 +149,7 @@ class Dispatcher:
         now = self._monotonic()
         for lane in [lane for lane, until in self._held.items() if until <= now]:
             del self._held[lane]
-        places = {lane: self._lane_width - count for lane, count in self._busy.items()}
+        places = {lane: self._width(lane) - count for lane, count in self._busy.items()}
         failing_left = FAILING_SLOTS - sum(self._busy[lane] for lane in self._failing)
         for lane in self._failing:
             places[lane] = 1 if failing_left > 0 and not self._busy[lane] else 0
@@ -177,11 +179,14 @@ class Dispatcher:
             error = "There are no words for this event in the endpoint's dialect."
             return Done(id=due.id, number=due.number, outcome=Outcome(state=DeliveryState.FAILED), error=error)
         done = await self._postman.post(due, message)
+        if max(len(self._failing), len(self._widths)) >= _MOST_REMEMBERED:
+            self._failing.clear()
+            self._widths.clear()
         if done.outcome.state is DeliveryState.DELIVERED:
             self._failing.discard(due.lane)
+            self._widths[due.lane] = min(self._width(due.lane) + 1, max(WIDEST_LANE, self._lane_width))
         else:
-            if len(self._failing) >= _MOST_REMEMBERED:
-                self._failing.clear()
+            self._widths.pop(due.lane, None)
             if due.lane not in self._failing:
                 # Once for all that wait behind it; each attempt is in its delivery's own log.
                 sent = done.attempt
@@ -197,9 +202,12 @@ class Dispatcher:
             self._held[due.lane] = self._monotonic() + done.outcome.hold_s
         return done
 
+    def _width(self, lane: str) -> int:
+        return self._widths.get(lane, self._lane_width)
+
     def _leave(self, lane: str, was_failing: bool) -> None:
         # There may be more for whoever had to wait for this place; anything else is told by notice or the clock.
-        full = self._busy[lane] >= self._lane_width or len(self._running) >= self._slots
+        full = self._busy[lane] >= self._width(lane) - 1 or len(self._running) >= self._slots
         waited = full or was_failing or lane in self._failing
         self._busy[lane] -= 1
         if not self._busy[lane]:
