@@ -109,6 +109,19 @@ class Key(TypedDict):
     secret: NotRequired[str]
 
 
+class Connection(TypedDict):
+    """Credentials of a bucket of one's own; the secret is masked."""
+
+    id: str
+    name: str
+    endpoint: str
+    region: str
+    access_key_id: str
+    is_default: bool
+    created_at: str
+    updated_at: str
+
+
 class Endpoint(TypedDict):
     """Where webhooks go; `secret` only in the answers that made or changed it."""
 
@@ -345,6 +358,18 @@ class Client:
     def revoke_key(self, id: str) -> None:
         """Make a key worthless."""
         self._send("DELETE", _path("keys", id))
+
+    def connections(self) -> list[dict[str, Any]]:
+        """The project's connections to buckets, the newest 100; their secrets are masked."""
+        return cast(list[dict[str, Any]], self._send("GET", "/mill/connections", params={"limit": 100})["data"])
+
+    def create_connection(self, name: str, **given: Any) -> dict[str, Any]:
+        """Keep credentials: endpoint, region, access_key_id, secret_access_key and is_default."""
+        return self._send("POST", "/mill/connections", json={"name": name, **given})
+
+    def remove_connection(self, id: str) -> None:
+        """Forget a connection and its secret."""
+        self._send("DELETE", _path("connections", id))
 
     # webhooks
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
-from tests.support import bucket
+from tests.support import av, bucket
 from tests.support.bucket import Bucket
 from tests.support.server import Server, serving, until
 
@@ -276,3 +278,29 @@ def test_lists_of_connections_are_paged(http: httpx.Client, s3: Bucket) -> None:
     assert seen[:5] == made[::-1]
     for id in made:
         http.delete(f"/mill/connections/{id}")
+
+
+def test_a_package_goes_there_whole_under_the_names_it_uses(
+    http: httpx.Client, s3: Bucket, ours: str, tmp_path: Path
+) -> None:
+    film = av.film(tmp_path / "film.mp4", seconds=1, size="320x240")
+    task = done(
+        http,
+        {
+            "kind": "adaptive_video",
+            "inputs": [{"file": stored(http, film.read_bytes(), "film.mp4")}],
+            "destination": {"url": "s3://mill/package/master.m3u8"},
+        },
+    )
+
+    assert task["state"] == "succeeded", task
+    names = [one["file"]["filename"] for one in task["outputs"] if one["role"] == "part"]
+    wanted = [name for name in names if not name.startswith("film-early")]
+    sent = {path.name: path for path in (s3.folder / "package").iterdir()}
+    assert set(sent) == {"master.m3u8", *wanted}
+    assert task["details"]["destination"]["files"] == len(wanted) + 1
+    for playlist in (path for path in sent.values() if path.suffix == ".m3u8"):
+        lines = playlist.read_text().splitlines()
+        named = {line for line in lines if line and not line.startswith("#")}
+        named |= {name for line in lines for name in re.findall(r'URI="([^"]+)"', line)}
+        assert named <= set(sent), playlist.name

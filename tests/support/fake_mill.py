@@ -33,6 +33,9 @@ class FakeMill:
     names: dict[str, str] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    connections: dict[str, dict[str, Any]] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    """Those that connections were made with."""
     uploads: dict[str, bytearray] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     ends: Callable[[dict[str, Any]], None] = field(default=lambda task: succeed(task))
@@ -310,6 +313,23 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(204)
             case _:
                 self._problem(404, "not_found", "No such key.")
+
+    def _connections(self, rest: list[str], query: Any) -> None:
+        mill = self.mill
+        match (self.command, rest):
+            case ("GET", []):
+                self._answer(200, {"data": list(mill.connections.values()), "next": None, "prev": None})
+            case ("POST", []):
+                body = json.loads(self._read())
+                mill.secrets.append(body["secret_access_key"])
+                id = f"c{len(mill.connections) + 1}"
+                mill.connections[id] = {**body, "id": id, "kind": "s3", "secret_access_key": "****"}
+                self._answer(201, mill.connections[id])
+            case ("DELETE", [id]) if id in mill.connections:
+                del mill.connections[id]
+                self._answer(204)
+            case _:
+                self._problem(404, "not_found", "No such connection.")
 
     def _download(self, id: str) -> None:
         content = b"other bytes" if self.mill.spoil else self.mill.files[id]
