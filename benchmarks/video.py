@@ -4,17 +4,20 @@
 
 All run in turn in the same process on the same file with the same encoder settings; the best round of each counts.
 Ours include probing, the process runner with its limits, and progress. The kind moves the sound as it is, so it is held
-against a command that does, and once more with a logo and a title on the film. Goal: each ratio ≤ 1.10.
+against a command that does, and once more with a logo and a title on the film. Goal: each ratio ≤ 1.10. Beside the
+ratios of time stand those of processor seconds, which other work on the machine moves less.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mediamill import engines
@@ -109,6 +112,31 @@ def through_mediamill(path: Path, folder: Path, target_mime: str, **settings: ob
     return time.perf_counter() - began
 
 
+def compared(by_hand: Callable[[], float], ours: Callable[[], float], rounds: int) -> dict[str, float]:
+    """The best of some rounds of both, in seconds and in processor seconds, and their ratios."""
+    best: dict[str, tuple[float, float]] = {}
+    for _ in range(rounds):
+        for side, work in (("by_hand", by_hand), ("mediamill", ours)):
+            before_s = processor_s()
+            took_s = work()
+            spent_s = processor_s() - before_s
+            known = best.get(side, (took_s, spent_s))
+            best[side] = min(known[0], took_s), min(known[1], spent_s)
+    (hand_s, hand_cpu_s), (our_s, our_cpu_s) = best["by_hand"], best["mediamill"]
+    return {
+        "by_hand_s": round(hand_s, 2),
+        "mediamill_s": round(our_s, 2),
+        "ratio": round(our_s / hand_s, 3),
+        "processor_ratio": round(our_cpu_s / hand_cpu_s, 3),
+    }
+
+
+def processor_s() -> float:
+    """What this process and all it has waited for have spent."""
+    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in spent)
+
+
 def main() -> int:
     """Print the figures as one JSON object; status 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -121,40 +149,34 @@ def main() -> int:
         through_mediamill(path, folder, "image/png")  # imports and the first look at the binary are not the question
         logo, title = picture(folder, "logo", "300x120"), picture(folder, "title", "200x80")
         by_the_kind(source(folder, 1, name="short.mp4"), folder, logo=logo)
-        hand, ours, hand_copied, kind, hand_laid, laid = [], [], [], [], [], []
-        for _ in range(asked.rounds):
-            hand.append(by_hand(path, folder / "hand.mp4", *AAC))
-            ours.append(through_mediamill(path, folder, "video/mp4", resize={"width": 1280, "height": 720}))
-            hand_copied.append(by_hand(path, folder / "hand.mp4", "-c:a", "copy"))
-            kind.append(by_the_kind(path, folder))
-            hand_laid.append(by_hand(path, folder / "hand.mp4", "-c:a", "copy", layers=(logo, title)))
-            laid.append(by_the_kind(path, folder, logo=logo))
+        target = folder / "hand.mp4"
+        ways: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
+            "converter": (
+                lambda: by_hand(path, target, *AAC),
+                lambda: through_mediamill(path, folder, "video/mp4", resize={"width": 1280, "height": 720}),
+            ),
+            "kind": (lambda: by_hand(path, target, "-c:a", "copy"), lambda: by_the_kind(path, folder)),
+            "layers": (
+                lambda: by_hand(path, target, "-c:a", "copy", layers=(logo, title)),
+                lambda: by_the_kind(path, folder, logo=logo),
+            ),
+        }
+        rows = {name: compared(*sides, asked.rounds) for name, sides in ways.items()}
         moved = through_mediamill(path, folder, "video/quicktime")
         mebibytes = path.stat().st_size / (1 << 20)
-    ratio, kind_ratio, laid_ratio = (
-        min(mine) / min(theirs) for mine, theirs in ((ours, hand), (kind, hand_copied), (laid, hand_laid))
-    )
     print(
         json.dumps(
             {
                 "seconds_of_1080p": asked.seconds,
-                "by_hand_s": round(min(hand), 2),
-                "mediamill_s": round(min(ours), 2),
-                "ratio": round(ratio, 3),
-                "kind_by_hand_s": round(min(hand_copied), 2),
-                "kind_s": round(min(kind), 2),
-                "kind_ratio": round(kind_ratio, 3),
-                "layers_by_hand_s": round(min(hand_laid), 2),
-                "layers_s": round(min(laid), 2),
-                "layers_ratio": round(laid_ratio, 3),
+                **rows,
                 "goal": GOAL,
-                "times_real_time": round(asked.seconds / min(ours), 2),
+                "times_real_time": round(asked.seconds / rows["converter"]["mediamill_s"], 2),
                 "remux_s": round(moved, 2),
                 "source_mib": round(mebibytes, 1),
             }
         )
     )
-    return 0 if max(ratio, kind_ratio, laid_ratio) <= GOAL else 1
+    return 0 if all(row["ratio"] <= GOAL for row in rows.values()) else 1
 
 
 if __name__ == "__main__":
