@@ -109,19 +109,6 @@ class Key(TypedDict):
     secret: NotRequired[str]
 
 
-class Connection(TypedDict):
-    """Credentials of a bucket of one's own; the secret is masked."""
-
-    id: str
-    name: str
-    endpoint: str
-    region: str
-    access_key_id: str
-    is_default: bool
-    created_at: str
-    updated_at: str
-
-
 class Endpoint(TypedDict):
     """Where webhooks go; `secret` only in the answers that made or changed it."""
 
