@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import resource
 from itertools import pairwise
 from pathlib import Path
 
@@ -150,6 +152,46 @@ def test_progress_only_grows_to_the_end(made: Packaged) -> None:
     assert fractions[-1] >= 0.99
 
 
+def _children(thread: Path) -> list[str]:
+    try:
+        return (thread / "children").read_text().split()
+    except OSError:  # the thread has ended meanwhile
+        return []
+
+
+def spent_s() -> float:
+    """Processor time of this process's children, those that still run as well."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = spent.ru_utime + spent.ru_stime
+    children = [
+        child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    for child in children:
+        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+@pytest.mark.parametrize(("name", "mime"), [("grain.mp4", "video/mp4"), ("grain.avi", "video/x-msvideo")])
+def test_progress_is_the_share_of_the_work_that_is_done(tmp_path: Path, name: str, mime: str) -> None:
+    codecs = H264 if name.endswith("mp4") else ("-c:v", "mpeg4", "-b:v", "4M", "-c:a", "libmp3lame")
+    film_ = film(tmp_path / name, *codecs, size="480x270", seconds=18, filters="noise=alls=8:allf=t")
+    seen: list[tuple[float, float]] = []
+    began_s = spent_s()
+
+    def looked(stage: str, fraction: float | None) -> None:
+        if fraction is not None and stage == "encode":
+            seen.append((spent_s() - began_s, fraction))
+
+    package(film_, mime, tmp_path / "made", reported=looked)
+
+    whole_s = spent_s() - began_s
+    assert len(seen) >= 4
+    assert max(abs(at_s / whole_s - fraction) for at_s, fraction in seen) < 0.05, [
+        (round(at_s / whole_s, 3), round(fraction, 3)) for at_s, fraction in seen
+    ]
+
+
 def test_sound_and_picture_stay_together(tmp_path: Path) -> None:
     """White from second 4 on, and a tone from second 4 on."""
     graph = (
@@ -174,14 +216,14 @@ def test_sound_and_picture_stay_together(tmp_path: Path) -> None:
 
 
 def test_a_source_that_players_cannot_take_is_published_as_its_first_seconds(tmp_path: Path) -> None:
-    film_ = film(tmp_path / "old.avi", "-c:v", "mpeg4", "-c:a", "libmp3lame", size="640x480", seconds=26)
+    film_ = film(tmp_path / "old.avi", "-c:v", "mpeg4", "-c:a", "libmp3lame", size="480x360", rate="10", seconds=26)
 
     packed = package(film_, "video/x-msvideo", tmp_path / "made")
 
     assert packed.details["early"] == {"way": "preview", "duration_s": 24.0}
     [variant] = hls_rules.master(packed.folder / packed.early[0][0].filename).variants
     assert variant.size == (480, 360)
-    assert [argv.count("libx264") for argv in packed.argvs] == [1, 3]
+    assert [argv.count("libx264") for argv in packed.argvs] == [1, 2]
     fractions = [fraction for _, fraction in packed.reports if fraction is not None]
     assert fractions == sorted(fractions)
 
@@ -336,6 +378,48 @@ def test_an_hdr_film_becomes_one_that_every_screen_shows(tmp_path: Path) -> None
     assert int(frame.color_trc) == 1
 
 
+def test_the_smallest_and_oddest_picture_is_packaged(tmp_path: Path) -> None:
+    film_ = film(tmp_path / "tiny.mkv", "-c:v", "ffv1", size="7x5", seconds=1, tone_hz=None)
+
+    packed = package(film_, "video/x-matroska", tmp_path / "made")
+
+    assert [variant.size for variant in hls_rules.master(packed.result).variants] == [(6, 4)]
+
+
+def test_a_sound_that_ends_before_the_span_is_left_out(tmp_path: Path) -> None:
+    film_ = tmp_path / "short-sound.mkv"
+    ffmpeg(
+        *("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=6", "-f", "lavfi", "-i", "sine=d=1"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "flac", film_),
+    )
+
+    packed = package(film_, "video/x-matroska", tmp_path / "made", start=3)
+
+    assert hls_rules.master(packed.result).media == []
+    assert "audio_missing" in packed.details
+
+
+def test_several_sound_tracks_are_told_apart(tmp_path: Path, source: Path) -> None:
+    two = tmp_path / "two.mkv"
+    tags = (
+        "-metadata:s:a:0",
+        "language=eng",
+        "-metadata:s:a:1",
+        "language=fre",
+        "-metadata:s:a:1",
+        "title=Fran\u00e7ais",
+    )
+    ffmpeg("-i", source, "-t", "3", "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy", *tags, two)
+
+    packed = package(two, "video/x-matroska", tmp_path / "made")
+
+    found = [attributes for attributes, _ in hls_rules.master(packed.result).group("AUDIO")]
+    assert [(f["NAME"], f["LANGUAGE"], f["DEFAULT"]) for f in found] == [
+        ("en", "en", "YES"),
+        ("Fran\u00e7ais", "fr", "NO"),
+    ]
+
+
 def test_a_picture_that_is_no_film_is_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(BadMedia):
         package(source, "image/png", tmp_path / "made")
@@ -354,7 +438,8 @@ def test_bytes_that_are_no_film_are_the_inputs_fault(tmp_path: Path) -> None:
     [
         ({"start": 5, "end": 5}, "end"),
         ({"width": "0%"}, "width"),
-        ({"subtitles": [{"url": "ftp://x/y.vtt"}]}, "subtitles.0.url"),
+        ({"subtitles": [{"label": "English"}]}, "subtitles.0.url"),
+        ({"subtitles": [{"url": "https://x/y.vtt", "file": "f1"}]}, "subtitles.0.url"),
         ({"subtitles": [{"url": "http://x/1", "default": True}, {"url": "http://x/2", "default": True}]}, "subtitles"),
     ],
 )
@@ -369,7 +454,7 @@ def test_options_that_mean_nothing_are_refused_by_name(
 
 def test_the_kind_says_what_it_fetches_besides() -> None:
     options = adaptive_video.Options(
-        subtitles=(adaptive_video.Subtitle(url="https://x/a.vtt"), adaptive_video.Subtitle(url="file_abc")),
+        subtitles=(adaptive_video.Subtitle(url="https://x/a.vtt"), adaptive_video.Subtitle(file="file_abc")),
     )
 
     first, second = adaptive_video.KIND.attachments(options)

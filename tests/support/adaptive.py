@@ -12,6 +12,7 @@ from tests.support.av import ffmpeg
 from tests.support.tools import PlainTools
 
 from mediamill import engines
+from mediamill.core.ports import Report
 from mediamill.kinds import Context, Input, Output, adaptive_video
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50", "-c:a", "aac")
@@ -57,7 +58,15 @@ class Packaged:
         return self.folder / str(self.details["manifests"]["dash"])
 
 
-def package(source: Path, mime: str, folder: Path, *attached: Input, filename: str = "", **options: Any) -> Packaged:
+def package(
+    source: Path,
+    mime: str,
+    folder: Path,
+    *attached: Input,
+    filename: str = "",
+    reported: Report | None = None,
+    **options: Any,
+) -> Packaged:
     """Run the kind, unsandboxed, and lay its files where they can be served."""
     tools = PlainTools()
     scratch, served = folder / "scratch", folder / "served"
@@ -72,6 +81,11 @@ def package(source: Path, mime: str, folder: Path, *attached: Input, filename: s
             _lay(output, served)
             output.path.unlink()  # the worker takes them away, too
 
+    def report(stage: str, fraction: float | None = None) -> None:
+        made.reports.append((stage, fraction))
+        if reported is not None:
+            reported(stage, fraction)
+
     found = engines.open(tools)
     chosen = msgspec.convert(options, adaptive_video.Options)
     given = Input(path=source, mime=mime, filename=filename or source.name)
@@ -79,7 +93,7 @@ def package(source: Path, mime: str, folder: Path, *attached: Input, filename: s
         inputs=[given, *attached],
         scratch=scratch,
         engines=found,
-        report=lambda stage, fraction=None: made.reports.append((stage, fraction)),
+        report=report,
         publish=publish,
     )
     result = adaptive_video.KIND.run(context, adaptive_video.KIND.check(chosen, [], found))

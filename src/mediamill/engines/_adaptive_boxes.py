@@ -6,6 +6,7 @@ Source: ISO/IEC 14496-12 (boxes, 8.8 fragments, 8.16.3 segment index), 14496-15 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,7 +269,7 @@ def segments(track: Track, at_s: Sequence[float] | None = None, *, least_s: floa
     else:
         first = track.fragments[0].start
         starts = [track.seconds(fragment.start - first) for fragment in track.fragments]
-        cuts = {min(range(len(starts)), key=lambda n: abs(starts[n] - at)) for at in at_s}
+        cuts = {_nearest(starts, at) for at in at_s}
         for number, fragment in enumerate(track.fragments):
             if number in cuts or not groups:
                 groups.append([])
@@ -282,6 +283,13 @@ def segments(track: Track, at_s: Sequence[float] | None = None, *, least_s: floa
         )
         for group in groups
     )
+
+
+def _nearest(ascending: Sequence[float], wanted: float) -> int:
+    """The place of the value that is nearest."""
+    above = bisect_left(ascending, wanted)
+    near = [n for n in (above - 1, above) if 0 <= n < len(ascending)]
+    return min(near, key=lambda n: abs(ascending[n] - wanted))
 
 
 def write_index(track: Track, parts: Sequence[Segment]) -> tuple[int, int]:

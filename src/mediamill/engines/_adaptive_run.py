@@ -15,19 +15,22 @@ from mediamill.engines._ffmpeg_args import decoder
 
 
 class Frames(_ffmpeg.Progress):
-    """Counts the frames of the first output, the highest rung. The time that ffmpeg tells is that of whichever output
-    is furthest, which on a short film runs 6 % ahead of the processor time spent; the frames keep within 3 %."""
+    """The mean of two counts: ffmpeg's time is that of the output furthest ahead, its frames are those of the highest
+    rung, which comes last. Against the processor time spent, each is off by up to 6 % on a short film, the mean by 2.
+    """
 
-    def __init__(self, *, frames: float, report: Report, span: tuple[float, float]) -> None:
+    def __init__(self, *, frames: float, lasts_s: float, report: Report, span: tuple[float, float]) -> None:
         super().__init__(report, None, span)
-        self._frames = frames
+        self._frames, self._lasts_s = frames, lasts_s
+        self._made = 0.0
 
     def __call__(self, line: str) -> None:
         name, _, value = line.strip().partition("=")
         if name == "frame" and value.strip().isdigit():
-            self._advance(int(value) / self._frames)
-        else:
-            super().__call__(line)
+            self._made = min(1.0, int(value) / self._frames)
+        super().__call__(line)
+        if name == "out_time_us":
+            self._advance((self._made + min(1.0, self.out_s / self._lasts_s)) / 2)
 
 
 def run(
@@ -48,7 +51,8 @@ def run(
     """
     progress = _ffmpeg.Progress(order.report, lasts_s, span)
     if rate is not None and lasts_s:
-        progress = Frames(frames=max(1.0, lasts_s * float(rate)), report=order.report, span=span)
+        frames = max(1.0, lasts_s * float(rate))
+        progress = Frames(frames=frames, lasts_s=lasts_s, report=order.report, span=span)
     given = _ffmpeg.input_args(
         order.source,
         order.mime,

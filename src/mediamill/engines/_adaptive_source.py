@@ -14,7 +14,8 @@ COPIED_FROM = frozenset({"video/mp4", "video/quicktime", "video/x-matroska", "vi
 """Containers whose key frames are marked truly and whose times are whole; recovery points are none."""
 MOST_COPIED_BPS = 25_000_000
 MOST_COPIED_PX = 1920 * 1088
-SYNC_S = 0.02
+SYNC_S = 0.1
+"""How far apart tracks may begin: each file keeps its own start, but players should have a picture with the sound."""
 
 _PROFILES = ("baseline", "main", "high")
 _TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})

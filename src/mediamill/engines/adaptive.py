@@ -33,6 +33,8 @@ _FIRST_S = 24.0
 _FIRST_LARGE_S = 12.0
 _LARGE_PX = 1920 * 1088
 _FIRST_HEIGHT = 360
+_FIRST_BYTES = 1 << 30
+"""How much of a source is copied for its first package: more takes longer than anybody wants to wait for a start."""
 _STEM = 80
 
 
@@ -171,10 +173,13 @@ class _Work:
         if video is None:
             return None
         target = self._path("early_video.mp4")
-        padding = boxes.padding(self._lasts_s)
+        lasts_s, bps = self._lasts_s, self._source.tracks.bitrate_bps
+        if lasts_s is not None and bps:
+            lasts_s = min(lasts_s, _FIRST_BYTES * 8 / bps)
+        padding = boxes.padding(lasts_s)
         plans = self._early_sounds(copy=True)
         args = ["-map", f"0:{video.index}", "-c:v", "copy", *told.file_of_one(target, padding, picture=True)]
-        self._run([*args, *told.sounds(plans, padding=padding)], self._lasts_s, (0.0, _REMUX_SHARE))
+        self._run([*args, *told.sounds(plans, padding=padding)], lasts_s, (0.0, _REMUX_SHARE))
         track, parts = cut(target)
         longest_s = max(track.seconds(part.duration) for part in parts)
         if longest_s > _LONGEST_SEGMENT_S and len(parts) > 1:

@@ -15,6 +15,7 @@ from mediamill.core.errors import BadMedia, Invalid, NoSound, Unavailable, Unsup
 from mediamill.core.ports import Engines, Missing
 from mediamill.core.tasks import Source
 from mediamill.kinds import Base, Context, Hint, Output, Result
+from mediamill.kinds._layers import Url
 from mediamill.kinds._sizes import (
     Colour,
     Fit,
@@ -38,7 +39,11 @@ _MOST_SUBTITLES = 32
 class Subtitle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A subtitle file to go along as a track of its own."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=8192, description="Where it is: WebVTT or SubRip.")]
+    url: Annotated[Url, Meta(description="Where it is: WebVTT or SubRip.")] | None = None
+    file: (
+        Annotated[str, Meta(min_length=1, max_length=255, description="Id of a stored file, in place of its URL.")]
+        | None
+    ) = None
     label: Annotated[str, Meta(max_length=100, description="Its name in a player's menu.")] | None = None
     language: (
         Annotated[
@@ -89,8 +94,8 @@ class AdaptiveVideo(Base[Options]):
         check_size("height", options.height)
         check_span(options.start, options.end)
         for number, subtitle in enumerate(options.subtitles):
-            if not subtitle.url.startswith(("http://", "https://", "file_")):
-                raise Invalid(f"subtitles.{number}.url", "must be an http(s) URL or the id of a file.")
+            if (subtitle.url is None) == (subtitle.file is None):
+                raise Invalid(f"subtitles.{number}.url", "a subtitle file is named by one of url and file.")
         if sum(subtitle.default for subtitle in options.subtitles) > 1:
             raise Invalid("subtitles", "at most one can be the default.")
         for hint in inputs:
@@ -99,7 +104,7 @@ class AdaptiveVideo(Base[Options]):
         return options
 
     def attachments(self, options: Options) -> Sequence[Source]:
-        return [Source(file=s.url) if s.url.startswith("file_") else Source(url=s.url) for s in options.subtitles]
+        return [Source(url=subtitle.url, file=subtitle.file) for subtitle in options.subtitles]
 
     def run(self, ctx: Context, options: Options) -> Result:
         source, *attached = ctx.inputs
