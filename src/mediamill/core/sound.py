@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mediamill.core.ports import Engine, Report, Tools
 
@@ -56,6 +56,10 @@ class SoundEditor(Engine):
         """Of "quality" and "bitrate", what means nothing to a format."""
 
     @abstractmethod
+    def cost_s(self, codec: str, *, levelled: bool) -> float:
+        """About how long five minutes of stereo take, with a loudness or without: how much of the progress it is."""
+
+    @abstractmethod
     def edit(self, work: SoundEdit) -> Mapping[str, Any]:
         """Write the target; facts about it. Raises BadMedia, NoSound, RangeEmpty, LimitExceeded, ToolFailed."""
 
@@ -75,6 +79,9 @@ class Peaks:
 
 class PeakFinder(Engine):
     """Finds the peaks of a sound, and draws them."""
+
+    cost_s: ClassVar[float] = 1.0
+    """About how long five minutes of stereo take."""
 
     @abstractmethod
     def find(

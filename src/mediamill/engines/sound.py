@@ -45,7 +45,7 @@ FORMATS: Mapping[str, _Format] = {
     "opus": _format("audio/opus", 3.5, 48, 80, 128, 160, 224),
 }
 _MEASURE_COST, _LIMIT_COST = 0.65, 3.5
-_FAR_LU = 0.25
+_FAR_LU = 0.45
 
 
 class FfmpegSound(SoundEditor):
@@ -65,6 +65,11 @@ class FfmpegSound(SoundEditor):
 
     def ignored(self, codec: str) -> frozenset[str]:
         return frozenset() if FORMATS[codec].kbps else frozenset({"quality", "bitrate"})
+
+    def cost_s(self, codec: str, *, levelled: bool) -> float:
+        known = FORMATS[codec]
+        listened = (1 + bool(known.kbps)) * _MEASURE_COST if levelled else 0.0
+        return known.cost + listened
 
     def edit(self, work: SoundEdit) -> Mapping[str, Any]:
         source = _av.read(work.source, work.source_mime)
@@ -154,7 +159,7 @@ class _Job:
             return plan.facts
         made = self._measured(self._made(), [], (end, 1.0))
         if abs(target_lufs - made.lufs) > _FAR_LU:
-            # Noise loses more in a lossy codec than music does. Once more, by as much louder.
+            # Noise loses more in a lossy codec than music does: once more, by as much louder.
             filters = _loudness.corrected(filters, target_lufs - made.lufs)
             self._encode([*args, "-filter:a", ",".join([*before, *filters])], (1.0, 1.0))
             made = self._measured(self._made(), [], (1.0, 1.0))

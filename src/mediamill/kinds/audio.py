@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from mediamill.core import formats
-from mediamill.core.errors import BadMedia, Invalid, Unavailable, Unsupported
+from mediamill.core.errors import BadMedia, ToolFailed, Unavailable, Unsupported
 from mediamill.core.ports import Engines, Missing
 from mediamill.core.sound import EBU_R128_LUFS, PeakFinder, Peaks, SoundEdit, SoundEditor
 from mediamill.kinds import Base, Context, Hint, Output, Result
@@ -19,8 +19,6 @@ from mediamill.kinds import _sizes as sizes
 
 FORMATS = ("mp3", "aac", "m4a", "wav", "ogg", "flac", "alac", "opus")
 DEFAULT = "mp3"
-_WAVEFORM_SHARE = 0.06
-"""Of the work: reading the result once more takes this much beside encoding it."""
 
 
 class Waveform(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -93,7 +91,10 @@ class Audio(Base[Options]):
         start_s, end_s = sizes.span(options.start, options.end, facts.duration_s)
         mime = editor.codecs()[codec]
         target = ctx.scratch / ("result" + formats.suffix(mime))
-        share = 1.0 if options.waveform is None else 1 - _WAVEFORM_SHARE
+        share = 1.0
+        if options.waveform is not None:
+            cost_s = editor.cost_s(codec, levelled=_target_lufs(options) is not None)
+            share = cost_s / (cost_s + _finder(ctx).cost_s)
         details = editor.edit(
             SoundEdit(
                 source=source.path,
@@ -146,14 +147,16 @@ def _target_lufs(options: Options) -> float | None:
     return EBU_R128_LUFS if options.loudness is True else float(options.loudness)
 
 
+def _finder(ctx: Context) -> PeakFinder:
+    for finder in ctx.engines.offering(PeakFinder):
+        return finder
+    raise ToolFailed("Nothing here finds the peaks of a sound.")
+
+
 def _waveform(ctx: Context, made: Output, wished: Waveform, span: tuple[float, float]) -> list[Output]:
     """The peaks of what was made, so that they fit what is heard: JSON, and a picture if wished."""
-    finders = ctx.engines.offering(PeakFinder)
-    if not finders:
-        raise Invalid("waveform", "nothing here finds peaks.")
-    peaks = finders[0].find(
-        made.path, made.mime, wished.points, tools=ctx.engines.tools(), report=ctx.report, span=span
-    )
+    finder = _finder(ctx)
+    peaks = finder.find(made.path, made.mime, wished.points, tools=ctx.engines.tools(), report=ctx.report, span=span)
     table = ctx.scratch / "waveform.json"
     table.write_text(json.dumps(document(peaks), separators=(",", ":")), encoding="utf-8")
     name = formats.renamed(made.filename, "application/json")
@@ -161,7 +164,7 @@ def _waveform(ctx: Context, made: Output, wished: Waveform, span: tuple[float, f
     if wished.png:
         picture = ctx.scratch / "waveform.png"
         background = None if wished.background is None else _rgb(wished.background)
-        finders[0].draw(peaks, picture, (wished.width, wished.height), _rgb(wished.color), background)
+        finder.draw(peaks, picture, (wished.width, wished.height), _rgb(wished.color), background)
         name = formats.renamed(made.filename, "image/png")
         outputs.append(Output(path=picture, mime="image/png", filename=name, role="waveform_image"))
     return outputs
