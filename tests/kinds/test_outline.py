@@ -250,3 +250,9 @@ def test_what_has_no_words_is_refused_at_once() -> None:
     assert KIND.check(Options(), [Hint(mime="application/json")], installed) == Options()
     with pytest.raises(msgspec.ValidationError, match="depth"):
         msgspec.convert({"depth": 2}, Options)
+
+
+def test_a_text_of_nothing_but_abbreviations_takes_no_time_that_grows_with_its_square() -> None:
+    [whole] = _text.sentences("A. " * 200_000)
+
+    assert len(whole) == 599_999

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 
 _MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0dff"
 _MARKS += "\u0e30-\u0e4e\u0eb0-\u0ece\u0f18-\u0fbc\u102b-\u103e\u17b4-\u17d3\u200c\u200d"
@@ -194,7 +194,7 @@ def unspaced(text: str) -> bool:
     return inside * 2 > sum(map(len, words(text)))
 
 
-@cache
+@lru_cache(1 << 16)
 def stem(word: str) -> str:
     """A word in small letters without its ending, roughly, in any language that inflects at the end."""
     word = word.replace("’", "'").split("'")[0] or word

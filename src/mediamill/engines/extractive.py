@@ -88,10 +88,10 @@ def topics(counted: Sequence[Mapping[str, int]], most: int, breaks: Sequence[boo
     if not counted:
         return []
     step = math.ceil(len(counted) / MOST_UNITS)
-    units = [sum((Counter(one) for one in counted[at : at + step]), Counter()) for at in range(0, len(counted), step)]
+    units = [_all(counted[at : at + step]) for at in range(0, len(counted), step)]
     marked = [bool(breaks) and any(breaks[at : at + step]) for at in range(0, len(counted), step)]
-    total: Counter[str] = sum(units, Counter())
-    units = [Counter({term: count for term, count in unit.items() if total[term] > 1}) for unit in units]
+    total = _all(units)
+    units = [Counter({term: times for term, times in unit.items() if total[term] > 1}) for unit in units]
     prior = PRIOR
     found = _split(units, marked, prior)
     while len(found) > most:
@@ -153,7 +153,7 @@ def _split(units: Sequence[Mapping[str, int]], breaks: Sequence[bool], prior: fl
     return firsts[::-1]
 
 
-def _all(units: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
+def _all(units: Sequence[Mapping[str, int]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for unit in units:
         total.update(unit)

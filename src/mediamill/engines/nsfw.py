@@ -86,24 +86,17 @@ class Nsfw(Judge):
         if found.video is None:
             raise BadMedia("The file has no video track, only sound.")
         length_s = duration_s or found.duration_s
-        if length_s and length_s > ALL_UP_TO_S and mime != "image/gif":
-            seen = _looked(network, source, mime, found.video, length_s, tools, report, keyframes=True)
-            if seen.distinct * SPARSEST_S >= length_s:
-                return seen
-            # Progress starts anew from where the first look left it: most of the time goes into this second one.
-            report = _later(report)
-        return _looked(network, source, mime, found.video, length_s, tools, report, keyframes=False)
+        keyframes = bool(length_s) and mime != "image/gif" and _by_keyframes(source, mime, found.video, length_s or 0.0)
+        return _looked(network, source, mime, found.video, length_s, tools, report, keyframes=keyframes)
 
 
-def _later(report: Report) -> Report:
-    def told(stage: str, fraction: float | None = None) -> None:
-        report(stage, None if fraction is None else _QUICK + (1 - _QUICK) * fraction)
-
-    return told
-
-
-_QUICK = 0.2
-"""The part of the work that a look at keyframes is when a whole one follows."""
+def _by_keyframes(source: Path, mime: str, video: _av.Video, length_s: float) -> bool:
+    """Whether a film is long, and its keyframes near enough to each other. Counts them without decoding any."""
+    if length_s <= ALL_UP_TO_S:
+        return False
+    with _av.opened(source, mime) as container:
+        count = sum(packet.is_keyframe for packet in container.demux(container.streams[video.index]) if packet.size)
+    return count * SPARSEST_S >= length_s
 
 
 def _looked(

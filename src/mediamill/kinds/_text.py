@@ -20,7 +20,7 @@ from mediamill.core.ports import Conversion, Engines
 from mediamill.core.speech import Transcript, Turn
 from mediamill.kinds import Context, Hint, _transcript
 
-LARGEST_BYTES = 16 << 20
+LARGEST_BYTES = 8 << 20
 MOST_PASSAGES = 20_000
 PLAIN, VTT, SRT, MARKDOWN = "text/plain", "text/vtt", "application/x-subrip", "text/markdown"
 _TRACKS = (VTT, SRT)
@@ -35,6 +35,8 @@ _ABBREVIATED = re.compile(
     r"(?:^|[\s(])(?:[A-ZÀ-ÞА-Я]|Mr|Mrs|Ms|Dr|Prof|St|No|vs|etc|approx|e\.g|i\.e|z\.\s?B|d\.\s?h|u\.\s?a|ca|bzw|usw|Nr|Sr|"
     r"Sra|Mme|M|Inc|Ltd|Jr|Fig|fig)\.$"
 )
+_LONGEST_SHORT = 8
+"""Letters of the longest abbreviation, with the space before it."""
 _CLOSED = re.compile(r"[.!?…؟۔。！？｡।॥։።။។][\"'”’»)\]」』]*$")
 
 
@@ -130,10 +132,10 @@ def sentences(text: str) -> list[str]:
     made: list[str] = []
     begin = 0
     for end in _END.finditer(text):
-        piece = text[begin : end.end()].strip()
-        if _ABBREVIATED.search(piece) or text[end.end() : end.end() + 1].islower():
+        last = text[max(begin, end.start() - _LONGEST_SHORT) : end.end()].strip()
+        if _ABBREVIATED.search(last) or text[end.end() : end.end() + 1].islower():
             continue
-        made.append(piece)
+        made.append(text[begin : end.end()].strip())
         begin = end.end()
     rest = text[begin:].strip()
     return [*made, rest] if rest else made
