@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 from tests.support import films
 from tests.support.av import BLUE, LIME, RED, WHITE, boxes, close, colours, corners, ffmpeg, film, samples, tone
 
-from mediamill.core.errors import BadMedia, Failed, LimitExceeded, NoVideo, RangeEmpty
+from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty
 from mediamill.engines import video
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac")
@@ -461,14 +460,15 @@ def test_without_a_count_of_pictures_progress_goes_by_time() -> None:
     assert said == pytest.approx([0.75])
 
 
-def test_a_film_cut_off_in_the_middle_yields_what_is_there_or_words(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [{}, {"width": 160}], ids=["moved", "encoded"])
+def test_a_film_cut_off_in_the_middle_yields_what_is_there_and_says_so(
+    given: dict[str, int], source: Path, tmp_path: Path
+) -> None:
     ffmpeg("-i", source, "-c", "copy", "-movflags", "+faststart", tmp_path / "whole.mp4")
     content = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])
 
-    try:
-        made = films.make(tmp_path / "cut.mp4", tmp_path / "out", width=160)
-    except Failed as error:
-        assert str(tmp_path) not in str(error)  # noqa: PT017 - either end is right
-    else:
-        assert np.mean(films.pictures(made.path)[0]) > 10
+    made = films.make(tmp_path / "cut.mp4", tmp_path / "out", **given)
+
+    assert "could be read" in made.details["incomplete"]
+    assert 15 < len(films.pictures(made.path)) < 60

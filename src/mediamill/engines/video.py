@@ -105,6 +105,7 @@ def _move(film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], len
         ways.insert(0, ("-moov_size", str(room)))
     for last, way in zip(range(len(ways) - 1, -1, -1), ways, strict=True):
         args = [
+            *(("-fflags", "+discardcorrupt") if source.indexed else ()),  # the last packet of a file cut off
             *_ffmpeg.input_args(film.source, film.source_mime),
             *track.inputs,
             *("-map", f"0:{video.index}", "-c:v", "copy", *_video_codec.tag(film.codec, film.container)),
@@ -112,12 +113,12 @@ def _move(film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], len
             *track.outputs(source, film, way),
         ]
         try:
-            _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
+            written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
             break
         except ToolFailed:
             if not last:
                 raise
-    return {"remuxed": True} if kept else {"picture_kept": True}
+    return {**({"remuxed": True} if kept else {"picture_kept": True}), **_shortfall(source, length_s, written_s)}
 
 
 def _encode(
@@ -160,8 +161,17 @@ def _encode(
         *sounds,
         *track.outputs(source, film),
     ]
-    _run(film, args, length_s, span=(FIRST_LOOK, 1.0), expected=_expected(film, video, length_s), env=env)
-    return {"encoder": encoder, **({"tone_mapped": True} if tone_mapped else {})}
+    expected = _expected(film, video, length_s)
+    written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0), expected=expected, env=env)
+    toned = {"tone_mapped": True} if tone_mapped else {}
+    return {"encoder": encoder, **toned, **_shortfall(source, length_s, written_s)}
+
+
+def _shortfall(source: _av.Source, length_s: float | None, written_s: float) -> dict[str, str]:
+    """A note when far less came out than the file's index promised: the upload was probably cut off."""
+    if not source.indexed or length_s is None or written_s >= 0.9 * length_s - 0.5:
+        return {}
+    return {"incomplete": f"Only {written_s:.1f} s of {length_s:.1f} s could be read."}
 
 
 def _expected(film: Film, video: _av.Video, length_s: float | None) -> float | None:
@@ -274,8 +284,8 @@ def _run(
     span: tuple[float, float],
     expected: float | None = None,
     env: Mapping[str, str] | None = None,
-) -> None:
-    """Run ffmpeg; a film without a picture is none."""
+) -> float:
+    """Run ffmpeg; the seconds written, by its own count. A film without a picture is none."""
     progress = _Progress(film.report, length_s, span, expected)
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
@@ -290,3 +300,4 @@ def _run(
         if film.spanned:
             raise RangeEmpty("There is no picture in the part that was asked for.")
         raise BadMedia("There is no picture in the input that can be read.")
+    return progress.out_s
