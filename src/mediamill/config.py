@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -147,8 +147,9 @@ class Settings(BaseSettings):
     )
 
     # speech
-    stt_engine: Literal["auto", "openai", "assemblyai", "whisper", "pocketsphinx"] = Field(
+    stt_engine: str = Field(
         "auto",
+        pattern="^(auto|openai|assemblyai|whisper|pocketsphinx)$",
         description="What transcribes. auto: openai when MEDIAMILL_STT_BASE_URL is set, else whisper when "
         "MEDIAMILL_STT_MODEL is a folder of weights, else pocketsphinx.",
         json_schema_extra=_ENGINE,
