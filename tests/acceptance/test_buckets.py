@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -304,3 +306,47 @@ def test_a_package_goes_there_whole_under_the_names_it_uses(
         named = {line for line in lines if line and not line.startswith("#")}
         named |= {name for line in lines for name in re.findall(r'URI="([^"]+)"', line)}
         assert named <= set(sent), playlist.name
+
+
+class Curious(BaseHTTPRequestHandler):
+    """An endpoint that notes what it is told, and refuses."""
+
+    heads: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.heads.append(str(self.headers))
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_PUT = do_POST = do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+def test_the_operators_own_bucket_and_its_keys_stay_unknown_to_a_callers_endpoint(s3: Bucket) -> None:
+    own = {"MEDIAMILL_BLOBS_URL": s3.url, **s3.environment, "AWS_SESSION_TOKEN": "token-of-the-operator"}
+    endpoint = ThreadingHTTPServer(("127.0.0.1", 0), Curious)
+    threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{endpoint.server_address[1]}"
+    with serving(environment={"MEDIAMILL_ALLOW_NETWORKS": "127.0.0.1/32", **own}) as server, server.client() as http:
+        there = connect(http, s3, endpoint=url, access_key_id="callers-key", secret_access_key="callers-secret")
+        file = stored(http, picture())
+        body = {"inputs": [{"file": file}], "options": {"destination": "s3://any/x.png", "connection": there["id"]}}
+        task = done(http, {"kind": "upload", **body})
+        content = http.get(f"/mill/files/{file}/content", follow_redirects=True).content
+    endpoint.shutdown()
+    endpoint.server_close()
+
+    assert content == picture()
+    assert (task["state"], task["error"]["code"]) == ("failed", "destination_failed")
+    assert "Credential=callers-key" in "".join(Curious.heads)
+    for known in (
+        "token-of-the-operator",
+        s3.environment["AWS_ACCESS_KEY_ID"],
+        "callers-secret",
+        "x-amz-security-token",
+    ):
+        assert known not in "".join(Curious.heads)
