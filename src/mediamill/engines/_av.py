@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -160,7 +161,19 @@ def unreadable(mime: str) -> BadMedia:
 
 
 def read(path: Path, mime: str) -> Source:
-    """The tracks of a file. Decodes at most one picture (only frames tell how they are turned). Raises BadMedia."""
+    """The tracks of a file. Decodes at most one picture (only frames tell how they are turned). Raises BadMedia.
+
+    A kind looks at its input and its engine looks again: the last answers are kept for as long as a file is the same.
+    """
+    try:
+        known = path.stat()
+    except OSError as error:
+        raise unreadable(mime) from error
+    return _read(path, mime, known.st_size, known.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, mime: str, size_bytes: int, changed_ns: int) -> Source:
     with opened(path, mime) as container:
         video = cover = None
         for stream in container.streams.video:
