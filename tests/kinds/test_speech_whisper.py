@@ -115,10 +115,12 @@ def test_an_engine_that_is_chosen_and_lacks_something_says_what(
     monkeypatch.setenv("MEDIAMILL_STT_ENGINE", "whisper")
     monkeypatch.setenv("MEDIAMILL_STT_MODEL", str(tmp_path))
 
-    lacking = voices.installed().absent()["whisper"]
+    lacking = speech.KIND.missing(voices.installed())
 
+    assert lacking is not None
+    assert "chooses whisper" in lacking.reason
     assert "model.bin" in lacking.reason
-    assert speech.KIND.missing(voices.installed()) is not None
+    assert "MEDIAMILL_STT_MODEL" in lacking.remedy
 
 
 def test_the_model_made_here_is_laid_out_as_published_ones_are(weights: Path) -> None:

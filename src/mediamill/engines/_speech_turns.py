@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Sequence
 
@@ -11,15 +12,21 @@ from mediamill.core.speech import Turn, Word
 ENGINE = "MEDIAMILL_STT_ENGINE"
 """The setting that chooses among the transcribers; "auto" or unset: the best that is there."""
 
+_MODULES = ("pocketsphinx", "speech_http", "whisper")
 _PAUSE_S = 0.4
 _LONGEST_S = 15.0
 
 
 def unchosen(name: str) -> Missing | None:
-    """Why an engine stands back when the operator has chosen another."""
+    """Why an engine stands back when the operator has chosen another; and what that one lacks, if it lacks something,
+    since nothing takes its place."""
     chosen = os.environ.get(ENGINE) or "auto"
     if chosen in ("auto", name):
         return None
+    for module in _MODULES:
+        for engine in importlib.import_module(f"{__package__}.{module}").PROVIDES:
+            if engine.name == chosen and (lacking := engine.missing()) is not None:
+                return Missing(reason=f"{ENGINE} chooses {chosen}: {lacking.reason}", remedy=lacking.remedy)
     return Missing(reason=f"{ENGINE} chooses {chosen}.", remedy=f"Set {ENGINE} to {name} or auto.")
 
 
