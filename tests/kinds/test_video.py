@@ -275,6 +275,24 @@ def test_a_part_begins_and_ends_where_asked(source: Path, tmp_path: Path) -> Non
     assert signal.shape[1] / rate_hz == pytest.approx(1.2, abs=0.06)
 
 
+def test_chapters_are_kept_and_trimmed(source: Path, tmp_path: Path) -> None:
+    chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}\ntitle={}\n"
+    (tmp_path / "tags.txt").write_text(
+        ";FFMETADATA1\n" + chapter.format(0, 1000, "One") + chapter.format(1000, 3000, "Two")
+    )
+    ffmpeg("-i", source, "-i", tmp_path / "tags.txt", "-map_chapters", "1", "-c", "copy", tmp_path / "in.mp4")
+
+    for container in ("mp4", "webm"):
+        made = films.make(tmp_path / "in.mp4", tmp_path / container, format=container, start=0.5, end=2, width=160)
+        with av.open(str(made.path)) as opened:
+            found = [
+                (*(float(one[edge] * (one["time_base"] or 0)) for edge in ("start", "end")), one["metadata"]["title"])
+                for one in opened.chapters()
+            ]
+        assert found == [(0, 0.5, "One"), (0.5, 1.5, "Two")]
+        assert made.facts.duration_s == pytest.approx(1.5, abs=0.03)
+
+
 def test_frames_stop_the_sound_too(source: Path, tmp_path: Path) -> None:
     made = films.make(source, tmp_path / "out", frames=10, start=1)
 

@@ -158,6 +158,8 @@ def _encode(
         *_colours(deep),
         *(("-auto-alt-ref", "0") if clear else ()),  # libvpx writes no transparency otherwise
         *(("-frames:v", str(film.frames)) if film.frames is not None else ()),
+        # Said of the input already; said of the film made too, it ends the chapters, which else would make it longer.
+        *(("-t", _ffmpeg.seconds(length_s)) if length_s and (film.end_s or film.frames) else ()),
         *sounds,
         *track.outputs(source, film),
     ]
