@@ -328,6 +328,18 @@ def test_padding_has_the_colour_and_the_place_asked_for(tmp_path: Path) -> None:
     assert close(tuple(int(v) for v in image[30, 60]), RED, 40)
 
 
+def test_every_rung_states_its_colours_and_padding_has_them(tmp_path: Path) -> None:
+    flat = corners(tmp_path / "flat.mp4", *H264[:6], size="640x360")
+
+    packed = package(flat, "video/mp4", tmp_path / "made", width=360, height=360, fit="contain", background="#227722")
+
+    for variant in hls_rules.master(packed.result).variants:
+        frame = variant.playlist.frames(variant.playlist.parts[0])[0]
+        assert int(frame.colorspace) == int(frame.color_primaries) == 6
+        image = frame.to_ndarray(format="rgb24")
+        assert close(tuple(int(v) for v in image[4, 4]), (0x22, 0x77, 0x22), 6)
+
+
 def test_quality_moves_the_bit_rates(tmp_path: Path) -> None:
     noisy = tmp_path / "noisy.mp4"
     noise = "nullsrc=s=320x240:r=25:d=4,geq=random(1)*255:128:128,format=yuv420p"

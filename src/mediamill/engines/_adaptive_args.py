@@ -42,14 +42,23 @@ def key_every(rate: Fraction) -> int:
     return max(1, round(rate * Fraction(KEY_S)))
 
 
-def graph(video: Video, frame: Frame, rungs: Sequence[Rung], *, rate: Fraction, hdr: bool) -> str:
-    """One picture made upright, placed and toned once, then handed down the ladder, each rung from the one above."""
+def graph(
+    video: Video, frame: Frame, rungs: Sequence[Rung], *, rate: Fraction, hdr: bool, colours: str | None = None
+) -> str:
+    """One picture made upright, placed and toned once, then handed down the ladder, each rung from the one above.
+
+    colours: what to say of a picture that says nothing of its colours; padding is coloured accordingly, too.
+    """
     chain = ["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []
     chain.append(f"fps={rate}:start_time=0")
     chain.append(_ffmpeg_args.scale(video, (frame.scaled_width_px, frame.scaled_height_px)))
     if hdr and video.transfer:
         chain.append(_ffmpeg_args.tone_map(video.transfer))
     chain.append("format=yuv420p")
+    if video.rgb or (hdr and video.transfer):
+        colours = "bt709"
+    if colours is not None:
+        chain.append(f"setparams=color_primaries={colours}:color_trc={colours}:colorspace={colours}")
     wide, high = frame.width_px, frame.height_px
     if frame.scaled_width_px > wide or frame.scaled_height_px > high:
         kept = min(wide, frame.scaled_width_px), min(high, frame.scaled_height_px)
@@ -57,8 +66,6 @@ def graph(video: Video, frame: Frame, rungs: Sequence[Rung], *, rate: Fraction, 
     if frame.scaled_width_px < wide or frame.scaled_height_px < high:
         colour = "0x" + frame.background.removeprefix("#")
         chain.append(f"pad={wide}:{high}:{max(0, frame.left_px)}:{max(0, frame.top_px)}:{colour}")
-    if video.rgb or (hdr and video.transfer):
-        chain.append("setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709")
     steps = [f"[0:{video.index}]{','.join(chain)}"]
     for number, rung in enumerate(rungs):
         if number or (rung.width_px, rung.height_px) != (wide, high):

@@ -17,6 +17,7 @@ MOST_COPIED_PX = 1920 * 1088
 SYNC_S = 0.1
 """How far apart tracks may begin: each file keeps its own start, but players should have a picture with the sound."""
 
+_UNTOLD = 2  # matrix coefficients, ITU-T H.273 table 4
 _PROFILES = ("baseline", "main", "high")
 _TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
 # ISO 639-2 to the shorter code that RFC 5646 asks for; a code not here is handed on as it is.
@@ -50,6 +51,16 @@ class Source:
     words: Mapping[int, Words] = field(default_factory=dict)
     profile: str = ""
     starts_s: Mapping[int, float] = field(default_factory=dict)
+    colours_told: bool = True
+
+    @property
+    def colours(self) -> str | None:
+        """The colours that a picture without a word on them is taken to have, by its size as players do; None where it
+        says so itself. All rungs must state the same, or each is guessed by its own size."""
+        video = self.tracks.video
+        if video is None or self.colours_told:
+            return None
+        return "bt709" if min(video.width_px, video.height_px) >= 720 else "smpte170m"
 
     @property
     def texts(self) -> tuple[_av.Text, ...]:
@@ -76,7 +87,7 @@ def read(path: Path, mime: str) -> Source:
     tracks = _av.read(path, mime)
     words: dict[int, Words] = {}
     starts: dict[int, float] = {}
-    profile = ""
+    profile, told = "", True
     with _av.opened(path, mime) as container:
         for stream in container.streams:
             language = (stream.metadata.get("language") or "").lower()
@@ -88,7 +99,8 @@ def read(path: Path, mime: str) -> Source:
                 starts[stream.index] = float(stream.start_time * stream.time_base)
             if tracks.video is not None and stream.index == tracks.video.index:
                 profile = str(getattr(stream, "profile", "") or "")
-    return Source(tracks=tracks, words=words, profile=profile, starts_s=starts)
+                told = int(stream.codec_context.colorspace) != _UNTOLD
+    return Source(tracks=tracks, words=words, profile=profile, starts_s=starts, colours_told=told)
 
 
 def _named(handler: str | None) -> str | None:

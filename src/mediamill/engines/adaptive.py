@@ -134,7 +134,7 @@ class _Work:
         hdr = video.transfer is not None and {"zscale", "tonemap"} <= _ffmpeg.filters(order.tools)
         frame = order.frame
         padding = boxes.padding(lasts_s)
-        graph = told.graph(video, frame, rungs, rate=rate, hdr=hdr)
+        graph = told.graph(video, frame, rungs, rate=rate, hdr=hdr, colours=self._source.colours)
         shown = ["-filter_complex", graph, *told.pictures(rungs, targets, rate=rate, padding=padding)]
         self._run([*shown, *told.sounds(plans, padding=padding)], lasts_s, span, video=video, rate=rate)
 
