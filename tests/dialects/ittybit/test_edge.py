@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.dialects.ittybit.conftest import Caller
+from tests.dialects.ittybit.conftest import ENVELOPE, FLAT, Caller, ours
+from tests.support import database, inprocess
+from tests.support.database import Postgres
 
 from mediamill.core.errors import Invalid
+from mediamill.dialects import Links
+from mediamill.dialects.ittybit import DIALECT
 from mediamill.dialects.ittybit.profile import choose
+from mediamill.service.signing import Signer
+from mediamill.store.tasks import Tasks
 
 SDK = {"x-fern-sdk-name": "ittybit"}
 
@@ -73,3 +81,49 @@ async def test_the_bare_origin_is_this_dialect_and_links_say_so(call: Caller) ->
 
 async def test_a_body_that_is_too_large_is_refused(call: Caller) -> None:
     await call.error(413, "request_too_large", "POST", "/tasks", raw=b" " * (1 << 20) + b"{}")
+
+
+async def test_too_many_calls_are_told_when_to_come_back(postgres: Postgres, tmp_path: Path) -> None:
+    async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path, ittybit_requests_per_minute=2) as mill:
+        call = Caller(mill, inprocess.KEY)
+        for _ in range(2):
+            await call.good("GET", "/tasks")
+
+        answer = await call("GET", "/nowhere")
+
+    assert (answer.status_code, answer.json()["kind"]) == (429, "rate_limited")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_reply_that_is_still_at_work_or_failed_is_not_kept(call: Caller) -> None:
+    key = {"idempotency-key": "z" * 16}
+    await call.error(400, "request_invalid", "POST", "/media", {"title": 3}, headers=key)
+
+    made = await call("POST", "/media", {"title": "a"}, headers=key)
+    again = await call("POST", "/media", {"title": "a"}, headers=key)
+    elsewhere = await call("POST", "/signatures", {"filename": "a"}, headers=key)
+
+    assert (made.status_code, again.status_code, elsewhere.status_code) == (201, 200, 200)
+    assert made.json() == again.json()
+    await call.error(409, "idempotency_conflict", "POST", "/media", {"title": "b"}, headers=key)
+    assert len(await call.good("GET", "/media")) == 1
+
+
+async def test_a_tasks_own_webhook_tells_it_in_the_profile_it_was_asked_for_in(call: Caller) -> None:
+    url = "https://hooks.example/end"
+    made = {}
+    for name, headers in (("current", {}), ("flat", FLAT), ("envelope", ENVELOPE)):
+        body = {"kind": "ingest", "url": "https://a.example/b.png", "webhook_url": url}
+        task = await call.speaking(headers).good("POST", "/tasks", body, status=201)
+        made[name] = ours((task["data"] if name == "envelope" else task)["id"])
+        await call.mill.fail(made[name])
+    rows = await call.mill.bench.pool.fetch("SELECT task_id, url, type FROM deliveries WHERE endpoint_id IS NULL")
+    assert {(made[name], url, "task.failed") for name in made} <= {tuple(row) for row in rows}
+
+    signer = Signer(b"secret")
+    links = Links(origin="http://a", base="http://a/ittybit", signer=signer, upload_s=1, download_s=1)
+    found = await Tasks(call.mill.bench.pool).get_many(list(made.values()))
+    words = {name: DIALECT.write_task(task, links) for name, task in zip(made, found, strict=True) if task}
+    assert (words["current"]["status"], "created_at" in words["current"]) == ("failed", True)
+    assert (words["flat"]["status"], "created" in words["flat"]) == ("failed", True)
+    assert words["envelope"]["data"]["created"].endswith("Z")

@@ -12,7 +12,7 @@ STRANGE: list[Any] = [
     "\0", "\ud800", "x\ud83d", "‮evil", "a" * 100_000, "../../etc/passwd", "%00", "'; DROP TABLE files; --", "", " ",
     -1, 0, 1 << 80, 1e308, True, None, [], {}, [[[]]], {"a": {"b": []}}, ["\0"], {"\0": "\0"},
 ]  # fmt: skip
-FIELDS = (
+FIELDS: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
     ("/tasks", {"kind": "ingest", "url": URL},
      ("kind", "url", "file_id", "input", "options", "metadata", "connection_id", "destination", "filename", "folder",
       "ref", "webhook_url", "workflow")),
