@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -350,3 +352,22 @@ def test_the_operators_own_bucket_and_its_keys_stay_unknown_to_a_callers_endpoin
         "x-amz-security-token",
     ):
         assert known not in "".join(Curious.heads)
+
+
+def test_cancel_ends_a_sending_that_stands_still(http: httpx.Client, s3: Bucket) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
+        there = connect(http, s3, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        body = {
+            "kind": "upload",
+            "inputs": [{"file": stored(http, picture())}],
+            "options": {"destination": "s3://any/x.png", "connection": there["id"]},
+        }
+        id = http.post("/mill/tasks", json=body).json()["id"]
+        silent.settimeout(30)
+        line = silent.accept()[0]  # the sending has begun
+        began = time.monotonic()
+        cancelled = http.post(f"/mill/tasks/{id}/cancel").json()
+        line.close()
+
+    assert cancelled["state"] == "cancelled"
+    assert time.monotonic() - began < 2
