@@ -93,6 +93,7 @@ class Tasks:
         if (missing := kind.missing(self._engines)) is not None:
             raise Unavailable("kind", f"The kind {new.kind} is off here: {missing.reason}", missing.remedy)
         _check_numbers(new)
+        self._check_webhook(new.extra.get("webhook_url"))
         least, most = kind.inputs
         inherits = inherits and len(new.inputs) < most  # a kind without inputs takes nothing over
         if not least <= len(new.inputs) + inherits <= most:
@@ -232,6 +233,14 @@ class Tasks:
             ),
         )
         return task
+
+    def _check_webhook(self, url: object) -> None:
+        """An address that the task's end is posted to is refused at once where that can be said without a look-up."""
+        if isinstance(url, str):
+            try:
+                self._check_url(url)
+            except Invalid as error:
+                raise Invalid("webhook_url", error.reason) from error
 
     async def _inputs(self, caller: Caller, sources: Sequence[Source]) -> Sequence[File | None]:
         found: list[Any] = []

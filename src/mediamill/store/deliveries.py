@@ -78,8 +78,9 @@ FROM a WHERE d.id = a.id AND d.attempts = a.number AND d.state IN ('pending', 'd
 _LOG = """
 INSERT INTO delivery_attempts (delivery_id, number, url, started_at, took_s, request_headers, request_body, status,
                                response_headers, response_body, error)
-SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::timestamptz[], $5::float4[], $6::jsonb[], $7::bytea[],
-                     $8::int[], $9::jsonb[], $10::bytea[], $11::text[])
+SELECT a.* FROM unnest($1::bigint[], $2::int[], $3::text[], $4::timestamptz[], $5::float4[], $6::jsonb[], $7::bytea[],
+                       $8::int[], $9::jsonb[], $10::bytea[], $11::text[]) AS a (delivery_id)
+JOIN deliveries d ON d.id = a.delivery_id  -- its endpoint may have been removed meanwhile
 ON CONFLICT DO NOTHING
 """
 _DISABLE = """

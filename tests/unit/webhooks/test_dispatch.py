@@ -233,3 +233,24 @@ async def test_two_dispatchers_never_make_the_same_attempt(bench: Hooks, receive
                 await asyncio.sleep(0.02)
 
     assert len(receiver.posts) == len({post.id for post in receiver.posts}) == 200
+
+
+async def test_an_endpoint_removed_in_mid_post_leaves_nothing(bench: Hooks, receiver: Receiver) -> None:
+    endpoint = await bench.endpoint(receiver.url())
+    removed = asyncio.Event()
+
+    async def answers(_: Post) -> Reply:
+        await removed.wait()
+        return Reply()
+
+    receiver.answer_with(answers)
+    async with way_out() as net, bench.dispatching(net) as dispatcher:
+        await bench.tell()
+        await receiver.got(1)
+        await bench.endpoints.delete("default", endpoint.id)
+        dispatcher.idle.clear()
+        removed.set()
+        await asyncio.wait_for(dispatcher.idle.wait(), 10)
+
+    assert await bench.states() == {}
+    assert await bench.pool.fetchval("SELECT count(*) FROM delivery_attempts") == 0
