@@ -258,8 +258,8 @@ class Tasks:
 
     async def count(self, project_id: str, filter: Filter, most: int) -> int:
         """How many tasks a list has, counted up to `most`."""
-        sql, arguments = rows.list_tasks(project_id, Page(limit=most - 1), filter)
-        found: int = await self._pool.fetchval(f"SELECT count(*) FROM ({sql}) x", *arguments)
+        sql, arguments = rows.count_tasks(project_id, filter, most)
+        found: int = await self._pool.fetchval(sql, *arguments)
         return found
 
 
