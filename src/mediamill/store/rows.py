@@ -236,9 +236,7 @@ def _one_of(column: str, values: Sequence[str], put: _Arguments) -> str:
     return f"t.{column} = ANY({put(list(values))}::text[])"
 
 
-def _matching(
-    project_id: str, filter: Filter, put: _Arguments
-) -> tuple[list[str], list[tuple[str, Sequence[str]]]]:
+def _matching(project_id: str, filter: Filter, put: _Arguments) -> tuple[list[str], list[tuple[str, Sequence[str]]]]:
     """(conditions, words by column of which one must be there) of a filter."""
     conditions = [f"t.project_id = {put(project_id)}"]
     if filter.run_id is not None:
