@@ -315,3 +315,36 @@ def test_listen_posts_to_a_laptop_what_happens(http: httpx.Client, listening: Li
         vouched(secret, post)
     mine = [post.json for post in listening.at("/dev") if (post.json["data"] or {}).get("id") == task["id"]]
     assert next(event["type"] for event in mine) == "task.created"
+
+
+def test_the_command_line_adds_tests_shows_replays_and_removes(
+    http: httpx.Client, listening: Listening, open_server: Server
+) -> None:
+    def mill(*arguments: str) -> Any:
+        argv = [sys.executable, "-m", "mediamill.cli", "webhooks", *arguments, "--json"]
+        argv += ["--server", open_server.url, "--key", open_server.key]
+        run = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    made = mill("add", listening.receiver.url("/cli"), "--type", "task.succeeded", "--name", "mine")
+    tested = mill("test", made["id"])
+    assert (tested["state"], tested["status"]) == ("delivered", 200)
+    vouched(made["secret"], listening.at("/cli")[0])
+    [listed] = [e for e in mill("ls")["data"] if e["id"] == made["id"]]
+    assert (listed["name"], listed["state"], listed["types"]) == ("mine", "active", ["task.succeeded"])
+
+    assert mill("pause", made["id"])["state"] == "paused"
+    ping(http)
+    assert mill("resume", made["id"])["state"] == "active"
+    assert mill("replay", made["id"], "--first", tested["event_id"], "--missed")["count"] == 1
+    until(lambda: len(listening.at("/cli")) == 2, what="what was missed")
+
+    assert [d["type"] for d in mill("deliveries", made["id"])["data"]] == ["task.succeeded", "endpoint.test"]
+    again = mill("replay", tested["id"])
+    assert (again["replay_of"], again["event_id"]) == (tested["id"], tested["event_id"])
+    [post] = mill("log", tested["id"])["log"]
+    assert post["status"] == 200
+    assert mill("rotate", made["id"])["secret"] != made["secret"]
+    assert mill("rm", made["id"]) == {"removed": [made["id"]]}
+    assert http.get(f"/mill/endpoints/{made['id']}").status_code == 404
