@@ -36,7 +36,7 @@ _SURE_S = 1.5
 """A shorter stretch says too little of a voice: it goes to the nearest of the others."""
 _LEAST_VOICE_S = 2.0
 """A voice heard for less than this in all is more likely a fault of ours."""
-_MOST = 300
+_MOST = 160
 """Stretches that are compared with each other; the rest goes to the nearest cluster."""
 _STEP_S = 0.25
 
@@ -192,20 +192,35 @@ def _together(groups: list[tuple[Cloud, list[int]]]) -> list[tuple[Cloud, list[i
 
     groups = list(groups)
     between = np.full((len(groups), len(groups)), np.inf)
-    for i in range(len(groups)):
-        for j in range(i):
-            between[i, j] = gap(groups[i][0], groups[j][0])
+    for i in range(1, len(groups)):
+        between[i, :i] = between[:i, i] = _gaps(groups[i][0], [group[0] for group in groups[:i]])
     while len(groups) > 1:
-        i, j = (int(at) for at in np.unravel_index(between.argmin(), between.shape))
+        i, j = sorted(int(at) for at in np.unravel_index(between.argmin(), between.shape))
         if between[i, j] >= 0:
             break
-        groups[j] = groups[j][0] + groups[i][0], groups[j][1] + groups[i][1]
-        del groups[i]
-        between = np.delete(np.delete(between, i, axis=0), i, axis=1)
-        for k in range(len(groups)):
-            if k != j:
-                between[max(j, k), min(j, k)] = gap(groups[j][0], groups[k][0])
+        groups[i] = groups[i][0] + groups[j][0], groups[i][1] + groups[j][1]
+        del groups[j]
+        between = np.delete(np.delete(between, j, axis=0), j, axis=1)
+        between[i, :] = between[:, i] = _gaps(groups[i][0], [group[0] for group in groups])
+        between[i, i] = np.inf
     return sorted(groups, key=lambda group: -group[0].count)
+
+
+def _gaps(one: Cloud, others: Sequence[Cloud]) -> NDArray[np.float64]:
+    """`gap` of one cloud to each of many, at once."""
+    import numpy as np
+
+    one = one.heard_for(_EVIDENCE)
+    capped = [other.heard_for(_EVIDENCE) for other in others]
+    counts = np.array([one.count + other.count for other in capped], np.float64)
+    means = np.stack([one.total + other.total for other in capped]) / counts[:, None]
+    squares = np.stack([one.squares + other.squares for other in capped]) / counts[:, None, None]
+    spreads = squares - means[:, :, None] * means[:, None, :] + 1e-3 * np.eye(COEFFICIENTS)
+    both = counts * np.linalg.slogdet(spreads)[1] / 2
+    cost = (COEFFICIENTS + COEFFICIENTS * (COEFFICIENTS + 1) / 2) / 2 * np.log(counts)
+    alone = one.spread() + np.array([other.spread() for other in capped])
+    made: NDArray[np.float64] = both - alone - _PENALTY * cost
+    return made
 
 
 def _nearest(one: Cloud, others: Sequence[Cloud]) -> int:
