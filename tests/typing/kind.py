@@ -41,8 +41,12 @@ class Stamp(Base[Options]):
                 raise Invalid("inputs", "must be PDF files.")
         return options
 
+    def destination(self, options: Options) -> Mapping[str, Any] | None:
+        return {"url": "s3://stamped/", "connection": None}
+
     def run(self, ctx: Context, options: Options) -> Result:
         assert_type(ctx.inputs, Sequence[Input])
+        assert_type(ctx.metadata, Mapping[str, Any])
         assert_type(ctx.scratch, Path)
         assert_type(options.times, int)
         ctx.report("work")
