@@ -205,3 +205,17 @@ def test_a_sprite_of_a_picture_or_a_sound_is_refused(tmp_path: Path) -> None:
         run("image", tmp_path / "flat.png", tmp_path / "a", sprite={})
     with pytest.raises(NoVideo):
         run("image", tone(tmp_path / "tone.mp3", seconds=0.5), tmp_path / "b", sprite={})
+
+
+def test_a_see_through_film_has_a_see_through_poster(tmp_path: Path) -> None:
+    alpha = "geq=lum='lum(X,Y)':cb='cb(X,Y)':cr='cr(X,Y)':a='if(lt(X,32),0,255)'"
+    half = f"color=red:s=64x64:r=10:d=0.5,format=yuva420p,{alpha}"
+    source = tmp_path / "clear.webm"
+    ffmpeg("-f", "lavfi", "-i", half, "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", source)
+
+    with Image.open(run("image", source, tmp_path / "work", format="png", start=0.2).result.path) as made:
+        shown = np.asarray(made.convert("RGBA")).astype(int)
+
+    assert shown[32, 8, 3] < 16
+    assert shown[32, 56, 3] > 240
+    assert shown[32, 56, 0] > 200

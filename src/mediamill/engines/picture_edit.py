@@ -83,10 +83,7 @@ def _raster(work: PictureEdit, resize: Resize) -> tuple[Path, str]:
     """The source as a file that Pillow and libvips read; drawings and films already at the wished size."""
     size = work.placing.scaled_width_px, work.placing.scaled_height_px
     if work.source_mime in _film_frame.FILMS:
-        frame = _film_frame.frame(
-            work.source, work.source_mime, work.at_s, size, scratch=work.scratch, tools=work.tools
-        )
-        return frame, _PNG
+        return _film_frame.frame(work.source, work.source_mime, work.at_s, size, scratch=work.scratch, tools=work.tools)
     return _opened(work.source, work.source_mime, resize, work, work.scratch)
 
 
