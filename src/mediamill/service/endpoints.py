@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mediamill.core.access import Caller
@@ -109,14 +110,7 @@ class Endpoints:
         self._check(new.url, new.types)
         secret = secrets.token_bytes(24)
         if not new.topics:
-            new = NewEndpoint(
-                url=new.url,
-                types=new.types,
-                topics=new.types,
-                dialect=new.dialect,
-                name=new.name,
-                origin=new.origin,
-            )
+            new = replace(new, topics=new.types)
         return await self._store.create(caller.project_id, new_id("endpoint"), new, secret), _shown(secret)
 
     async def get(self, caller: Caller, id: str) -> Endpoint:
