@@ -24,6 +24,7 @@ from mediamill.core.errors import (
     Failed,
     Misconfigured,
     SourceRefused,
+    SourceTooLarge,
     SourceUnreachable,
 )
 
@@ -103,7 +104,7 @@ class Buckets:
                     found = await obstore.get_async(_store(access, place, way), place.key)
                     size = int(found.meta["size"])
                     if size > max_bytes:
-                        raise SourceRefused(f"The source is larger than the limit of {max_bytes} bytes.")
+                        raise SourceTooLarge(f"The source is larger than the limit of {max_bytes} bytes.")
                     digest = await _write(found.stream(min_chunk_size=_READ_BYTES), target, size, on_progress)
                     kind = found.attributes.get("Content-Type")
         except BaseException as error:

@@ -21,6 +21,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ TimedOut                limit: wall clock
 │  ├─ ToolFailed *            tool: a program or library crashed or said no without a better name
 │  ├─ SourceRefused           source: an address or an answer that is never allowed
+│  │  └─ SourceTooLarge       it has more bytes than the limit
 │  ├─ SourceUnreachable *     source: a fetch that may work later
 │  ├─ DestinationFailed       source: a bucket that would not take a result
 │  │  └─ DestinationAway *    it could not be reached, or was too busy
@@ -212,10 +213,16 @@ class ToolFailed(Failed):
 
 
 class SourceRefused(Failed):
-    """The source's address or answer is one we never accept (scheme, private address, size, endless redirects)."""
+    """The source's address or answer is one we never accept (scheme, private address, endless redirects)."""
 
     code = "source_refused"
     family = "source"
+
+
+class SourceTooLarge(SourceRefused):
+    """The source has more bytes than the limit allows."""
+
+    code = "source_too_large"
 
 
 class SourceUnreachable(Failed):

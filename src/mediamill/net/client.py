@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediamill import __version__
-from mediamill.core.errors import Invalid, SourceRefused, SourceUnreachable
+from mediamill.core.errors import Invalid, SourceRefused, SourceTooLarge, SourceUnreachable
 from mediamill.net import names, urls
 from mediamill.net.addresses import Network
 from mediamill.net.sink import Sink
@@ -269,7 +269,7 @@ class Client:
         length = headers.get("content-length", "")
         total = int(length) if length.isascii() and length.isdigit() else None
         if total is not None and total > max_bytes:
-            raise SourceRefused(f"The source is larger than the limit of {max_bytes} bytes.")
+            raise SourceTooLarge(f"The source is larger than the limit of {max_bytes} bytes.")
         sink = Sink(target, max_bytes=max_bytes, gunzip=gunzip)
         try:
             sink.open()  # not on a thread: a cancel must not meet a file that is still to be made
@@ -303,7 +303,7 @@ class Client:
             waiting += len(chunk)
             received += len(chunk)
             if received > max_bytes:
-                raise SourceRefused(f"The source is larger than the limit of {max_bytes} bytes.")
+                raise SourceTooLarge(f"The source is larger than the limit of {max_bytes} bytes.")
             elapsed_s = time.monotonic() - marked_at
             if elapsed_s >= limits.rate_window_s:
                 if received - marked < limits.min_rate * elapsed_s:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mediamill.core.errors import SourceRefused, SourceUnreachable
+from mediamill.core.errors import SourceTooLarge, SourceUnreachable
 
 _PIECE_BYTES = 256 * 1024
 
@@ -35,7 +35,7 @@ class Sink:
         self._file = self._target.open("wb")
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Raises SourceRefused past the limit, SourceUnreachable for a coding that is damaged."""
+        """Raises SourceTooLarge past the limit, SourceUnreachable for a coding that is damaged."""
         for chunk in chunks:
             if self._gunzip is None:
                 self._put(chunk)
@@ -68,7 +68,7 @@ class Sink:
     def _put(self, piece: bytes) -> None:
         self.size_bytes += len(piece)
         if self.size_bytes > self._max_bytes:
-            raise SourceRefused(f"The source is larger than the limit of {self._max_bytes} bytes.")
+            raise SourceTooLarge(f"The source is larger than the limit of {self._max_bytes} bytes.")
         assert self._file is not None, "open() comes first"
         self._file.write(piece)
         self._hash.update(piece)
