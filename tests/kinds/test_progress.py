@@ -5,11 +5,13 @@ Processor time, not the clock, because a machine that does other things as well 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.images import ffmpeg
 from tests.support.tools import PlainTools
@@ -26,14 +28,19 @@ def used_s() -> float:
     """Processor seconds of all programs that ran or run below us."""
     ended = os.times()
     total = (ended.children_user + ended.children_system) * _TICKS
-    for thread in Path("/proc/self/task").iterdir():
-        for pid in (thread / "children").read_text().split():
-            try:
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
+    for pid in children():
+        with contextlib.suppress(OSError):  # it has ended just now
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
     return total / _TICKS
+
+
+def children() -> list[str]:
+    found: list[str] = []
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += (thread / "children").read_text().split()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +79,6 @@ def test_progress_is_within_5_percent_of_the_work_done(
 
 
 def run(kind: str, options: dict[str, Any], film: Path, folder: Path, report: Callable[..., None]) -> None:
-    import msgspec
-
     chosen, installed = named(kind), engines.open(PlainTools())
     mime = getattr(formats.by_filename(film.name), "mime", "video/mp4")
     checked = chosen.check(msgspec.convert(options, chosen.options), [Hint(mime=mime)], installed)
