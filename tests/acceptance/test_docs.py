@@ -18,9 +18,10 @@ from mediamill.cli import _samples, demo
 from mediamill.client import Client
 
 ROOT = Path(__file__).parents[2]
+HOW_TO = ("convert-from-the-command-line.md", "images-and-audio.md", "understanding.md", "video.md")
 GUIDES = [
     ROOT / "docs" / "quickstart.md",
-    *(ROOT / "docs" / "how-to" / name for name in ("convert-from-the-command-line.md", "video.md", "understanding.md")),
+    *(ROOT / "docs" / "how-to" / name for name in HOW_TO),
 ]
 
 
