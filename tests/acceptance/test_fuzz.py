@@ -15,7 +15,11 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.support.server import Server, serving
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = {"mill": "/mill/openapi.json", "turbofiles": "/turbofiles/v1/openapi.json", "ittybit": "/ittybit/openapi.json"}
+DOCUMENTS = {
+    "mill": "/mill/openapi.json",
+    "turbofiles": "/turbofiles/v1/openapi.json",
+    "ittybit": "/ittybit/openapi.json",
+}
 ENDLESS = {"mill": ["/events"]}
 """Streams that end when their reader leaves."""
 

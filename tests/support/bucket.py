@@ -65,7 +65,9 @@ def running() -> Iterator[Bucket]:
     threading.Thread(target=front.serve_forever, daemon=True).start()
     try:
         until(lambda: _answers(f"http://127.0.0.1:{port}"), what="the bucket")
-        yield Bucket("s3://mill/files", f"http://127.0.0.1:{front.server_address[1]}", folder, f"http://127.0.0.1:{port}")
+        yield Bucket(
+            "s3://mill/files", f"http://127.0.0.1:{front.server_address[1]}", folder, f"http://127.0.0.1:{port}"
+        )
     finally:
         front.shutdown()
         front.server_close()

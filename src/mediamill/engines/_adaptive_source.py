@@ -99,7 +99,7 @@ def read(path: Path, mime: str) -> Source:
                 starts[stream.index] = float(stream.start_time * stream.time_base)
             if tracks.video is not None and stream.index == tracks.video.index:
                 profile = str(getattr(stream, "profile", "") or "")
-                told = int(stream.codec_context.colorspace) != _UNTOLD
+                told = int(getattr(stream.codec_context, "colorspace", _UNTOLD)) != _UNTOLD
     return Source(tracks=tracks, words=words, profile=profile, starts_s=starts, colours_told=told)
 
 
