@@ -191,9 +191,9 @@ def mixed(server: Server, count: int, rng: random.Random) -> list[tuple[str, dic
     broken = server.upload("b.png", png(300, 3)[:2000])
     kinds: list[dict[str, Any]] = [
         {"kind": "ping"},
-        {"kind": "convert", "inputs": [{"file": small}], "options": {"format": "webp"}},
-        {"kind": "convert", "inputs": [{"file": large}], "options": {"format": "jpeg"}},
-        {"kind": "convert", "inputs": [{"file": sound}], "options": {"format": "mp3"}},
+        {"kind": "convert", "inputs": [{"file": small}], "options": {"format": "webp"}, "reuse": False},
+        {"kind": "convert", "inputs": [{"file": large}], "options": {"format": "jpeg"}, "reuse": False},
+        {"kind": "convert", "inputs": [{"file": sound}], "options": {"format": "mp3"}, "reuse": False},
         {"kind": "convert", "inputs": [{"file": broken}], "options": {"format": "gif"}, "max_attempts": 2},
     ]
     chosen = rng.choices(kinds, [45, 30, 12, 8, 5], k=count)

@@ -187,7 +187,9 @@ def convert_a_bag(server: Server) -> None:
     for _ in range(4):
         tasks = [
             server.call(
-                "POST", "/mill/tasks", {"kind": "convert", "inputs": [{"file": ids[word]}], "options": {"format": to}}
+                "POST",
+                "/mill/tasks",
+                {"kind": "convert", "inputs": [{"file": ids[word]}], "options": {"format": to}, "reuse": False},
             )["id"]
             for word, to in _BAG
         ]

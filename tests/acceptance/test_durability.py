@@ -106,6 +106,7 @@ def long_input(server: Server) -> str:
 
 def post(http: httpx.Client, input: str, **more: Any) -> str:
     body = {"kind": "convert", "inputs": [{"file": input}], "options": {"format": "mp3", "bitrate": 320}, **more}
+    body["reuse"] = False  # the work is what is looked at
     made = http.post("/mill/tasks", json=body)
     assert made.status_code == 201, made.text
     return str(made.json()["id"])

@@ -20,7 +20,7 @@ DOCUMENTS = {
     "turbofiles": "/turbofiles/v1/openapi.json",
     "ittybit": "/ittybit/openapi.json",
 }
-ENDLESS = {"mill": ["/events"]}
+ENDLESS = {"mill": ["/events", "/events/follow"]}
 """Streams that end when their reader leaves."""
 
 

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import events, kept, wire
+from mediamill.dialects.mill import events, kept, project, runs, wire
 from mediamill.dialects.mill.errors import Problem
 from mediamill.web.capabilities import Capabilities
 
@@ -39,6 +39,8 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "createUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "continueUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "createKey": {"application/json": {"$ref": "#/components/schemas/KeyIn"}},
+    "createRun": {"application/json": {"$ref": "#/components/schemas/RunIn"}},
+    "changeProject": {"application/json": {"$ref": "#/components/schemas/ProjectIn"}},
     "createEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointIn"}},
     "changeEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointChange"}},
     "rotateEndpoint": {"application/json": {"$ref": "#/components/schemas/RotateIn"}},
@@ -92,6 +94,8 @@ _STRUCTS = (
     wire.Version,
     *events.SHAPES,
     *kept.SHAPES,
+    *runs.SHAPES,
+    *project.SHAPES,
     Capabilities,
     Problem,
 )

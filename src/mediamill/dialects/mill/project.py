@@ -24,6 +24,9 @@ class ProjectOut(msgspec.Struct, kw_only=True):
     reuse: bool
 
 
+SHAPES = (ProjectIn, ProjectOut)
+
+
 def router(site: Site) -> Router:
     """Everything about the project."""
     service = site.service.projects

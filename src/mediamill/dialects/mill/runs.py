@@ -83,6 +83,9 @@ class RunPage(msgspec.Struct, kw_only=True):
     prev: str | None
 
 
+SHAPES = (RunIn, RunOut, RunPage)
+
+
 def write_run(run: core.Run, links: Links) -> RunOut:
     """A run as JSON."""
     here = f"{links.base}/runs/{run.id}"
