@@ -7,9 +7,9 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from mediamill.core.errors import LimitExceeded
 from mediamill.engines._picture import libvips
@@ -38,7 +38,7 @@ def lettered(
         return None
     rgb = "#{:02x}{:02x}{:02x}".format(*colour)
     points = round(size_px * 1024)
-    markup = f"<span face={quoteattr(_family(font))} size='{points}' foreground='{rgb}'>{escape(plain)}</span>"
+    markup = f"<span face='{escape(_family(font))}' size='{points}' foreground='{rgb}'>{escape(plain)}</span>"
     options = {} if width_px is None else {"width": width_px, "wrap": "word-char"}
     with _our_fonts(scratch):
         made = vips.Image.text(markup, dpi=72, rgba=True, **options)

@@ -7,8 +7,8 @@ anew, with every sign of SubStation's markup disarmed.
 from __future__ import annotations
 
 import re
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from mediamill import fonts
 from mediamill.core.encode import Film

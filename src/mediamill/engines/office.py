@@ -12,9 +12,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from mediamill import fonts
 from mediamill.core import formats
