@@ -218,8 +218,8 @@ async def ledger(dsn: str, accepted: dict[str, str], killed: list[tuple[str, int
     if unfinished := sum(counts[s] for s in ("queued", "running", "delayed", "ingesting", "waiting")):
         broken.append(f"{unfinished} tasks are stuck")
     twice = await db.fetch(
-        "SELECT task_id, count(*) AS n FROM events WHERE type <> 'task.created' AND task_id IS NOT NULL "
-        "GROUP BY 1 HAVING count(*) <> 1"
+        "SELECT task_id, count(*) AS n FROM events "
+        "WHERE type IN ('task.succeeded', 'task.failed', 'task.cancelled') GROUP BY 1 HAVING count(*) <> 1"
     )
     if twice:
         broken.append(f"{len(twice)} tasks ended more than once")
