@@ -361,7 +361,8 @@ class Executor:
                 live.stop = None
                 await early.settled()
             if done.outputs:
-                live.entered("store")
+                # Costs nothing where storing is quick: a tick is written only if the end has not come before its turn.
+                self._moved(taken, live, "store", 1.0)
             return replace(await self._store(taken, files, done), reuse_key=key)
 
     async def _all(self, pool: Children, lot: Sequence[tuple[str, Job]]) -> list[Done | Failed | None]:
