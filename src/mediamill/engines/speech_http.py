@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mediamill.core.errors import ToolFailed
+from mediamill.core.errors import SourceUnreachable, ToolFailed
 from mediamill.core.ports import Missing
 from mediamill.core.speech import Listening, Quality, Transcriber, Transcript, Turn
 from mediamill.engines import _ffmpeg, _speech_answers, _speech_local, _speech_turns, _speech_voice
@@ -31,6 +31,8 @@ CALL_S = 900.0
 POLL_S = 3.0
 MOST_POLLS = 4800
 """Four hours: AssemblyAI takes up to ten hours of sound, and minutes for each."""
+MOST_UNHEARD = 20
+"""Looks in a row that a service may leave unanswered: a minute."""
 _FLAC = "audio/flac"
 
 
@@ -124,6 +126,7 @@ class AssemblyAI(Transcriber):
         id = _speech_answers.text(answer, "id")
         if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", id) is None:
             raise _speech_answers.unreadable()
+        unheard = 0
         for polled in range(MOST_POLLS):
             status = answer.get("status") if isinstance(answer, dict) else None
             if status == "completed":
@@ -134,7 +137,13 @@ class AssemblyAI(Transcriber):
             waited_s = polled * POLL_S
             work.report("listen", 0.2 + 0.75 * waited_s / (waited_s + max(15.0, length_s / 10)))
             time.sleep(POLL_S)
-            answer = work.remote("assemblyai", f"/v2/transcript/{id}", method="GET")
+            try:
+                answer = work.remote("assemblyai", f"/v2/transcript/{id}", method="GET")
+                unheard = 0
+            except SourceUnreachable:
+                unheard += 1  # it goes on meanwhile: to begin anew would be paid for again
+                if unheard == MOST_UNHEARD:
+                    raise
         raise ToolFailed("AssemblyAI did not finish.")
 
 
