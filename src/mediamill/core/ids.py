@@ -13,6 +13,7 @@ ProjectId = NewType("ProjectId", str)
 KeyId = NewType("KeyId", str)
 ConnectionId = NewType("ConnectionId", str)
 AutomationId = NewType("AutomationId", str)
+ScheduleId = NewType("ScheduleId", str)
 
 Noun = Literal[
     "task",
@@ -27,6 +28,8 @@ Noun = Literal[
     "endpoint",
     "connection",
     "automation",
+    "schedule",
+    "batch",
 ]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX: dict[Noun, str] = {
@@ -42,6 +45,8 @@ _PREFIX: dict[Noun, str] = {
     "endpoint": "w",
     "connection": "c",
     "automation": "o",
+    "schedule": "s",
+    "batch": "b",
 }
 
 

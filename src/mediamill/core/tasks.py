@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from mediamill.core.files import File
 from mediamill.core.ids import ProjectId, RunId, TaskId
@@ -57,6 +57,32 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whose task it is beyond its project, and what it is grouped and found by. Most tasks have none of it.
+
+    identifier: of a prompt, the name of what runs it. due_at: the nominal instant of the firing of `schedule_id` that
+    started it. caller_id: the prompt whose function call asked for it; root_id: the first of such callers; depth: how
+    many there are above. hold: why it is not on a queue yet: another task of its schedule has the turn, or no worker
+    runs its identifier.
+    """
+
+    identifier: str | None = None
+    schedule_id: str | None = None
+    due_at: datetime | None = None
+    caller_id: str | None = None
+    root_id: str | None = None
+    depth: int = 0
+    batch_id: str | None = None
+    tags: Sequence[str] = ()
+    ttl_s: float | None = None
+    """Seconds it may wait to be started, counted from the end of its delay."""
+    hold: Literal["turn", "runner"] | None = None
+
+
+NO_ORIGIN = Origin()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """A request for a task as a dialect read it; nothing is checked yet but its types."""
 
@@ -72,6 +98,7 @@ class NewTask:
     max_attempts: int = MAX_ATTEMPTS
     idempotency_key: str | None = None
     retry_of: str | None = None
+    origin: Origin = NO_ORIGIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +109,9 @@ class Failure:
     family: str
     message: str
     stage: str | None = None
+    name: str | None = None
+    """Of an error in a runner: what its class is called."""
+    stack: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +191,9 @@ class Task:
     place: int | None = None
     """In the order of a run of several; None for a task alone in its run."""
     ref: str | None = None
+    origin: Origin = NO_ORIGIN
+    expires_at: datetime | None = None
+    """When it ends if it has not been started by then."""
 
     @property
     def skipped(self) -> bool:

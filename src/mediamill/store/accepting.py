@@ -10,7 +10,7 @@ from typing import Any
 from mediamill import queue
 from mediamill.core.dispatch import Accept
 from mediamill.core.errors import IdempotencyMismatch, LimitReached
-from mediamill.core.tasks import State
+from mediamill.core.tasks import NO_ORIGIN, Origin, State
 from mediamill.store.notices import columns, wake
 from mediamill.store.text import clean, dumps
 
@@ -33,9 +33,10 @@ WITH new AS (
     SELECT * FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::jsonb[],
         $10::jsonb[], $11::jsonb[], $12::int[], $13::timestamptz[], $14::int[], $15::jsonb[], $16::text[],
-        $17::text[], $18::text[], $19::boolean[], $20::int[], $21::text[], $22::text[]
+        $17::text[], $18::text[], $19::boolean[], $20::int[], $21::text[], $22::text[], $23::jsonb[]
     ) AS t (id, project_id, run_id, kind, dialect, queue, state, label, options, extra, metadata, priority,
-            not_before, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref, created_by)
+            not_before, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref, created_by,
+            origin)
 ), started AS (
     INSERT INTO runs (id, project_id, dialect, created_by)
     SELECT run_id, project_id, dialect, created_by FROM new WHERE place IS NULL
@@ -45,9 +46,17 @@ WITH new AS (
     UNION ALL SELECT project_id, NULL, run_id, 'run.created' FROM new WHERE place IS NULL
 )
 INSERT INTO tasks (id, project_id, run_id, kind, dialect, queue, state, label, options, extra, metadata, priority,
-                   not_before, attempts_left, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref)
+                   not_before, attempts_left, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref,
+                   identifier, schedule_id, due_at, caller_id, root_id, depth, batch_id, tags, ttl_s, expires_at, hold,
+                   created_at)
 SELECT id, project_id, run_id, kind, dialect, queue, state, label, options, extra, metadata, priority,
-       not_before, max_attempts, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref
+       not_before, max_attempts, max_attempts, inputs, retry_of, parent_id, after_id, inherits, place, ref,
+       origin ->> 'identifier', origin ->> 'schedule_id', (origin ->> 'due_at')::timestamptz, origin ->> 'caller_id',
+       origin ->> 'root_id', coalesce((origin ->> 'depth')::int, 0), origin ->> 'batch_id',
+       CASE WHEN origin ? 'tags' THEN ARRAY(SELECT jsonb_array_elements_text(origin -> 'tags')) ELSE '{}' END,
+       (origin ->> 'ttl_s')::float8,
+       greatest(not_before, clock_timestamp()) + (origin ->> 'ttl_s')::float8 * interval '1 second',
+       origin ->> 'hold', coalesce((origin ->> 'due_at')::timestamptz, clock_timestamp())
 FROM new
 """
 
@@ -68,7 +77,7 @@ async def insert_tasks(connection: Any, new: Sequence[tuple[str, Accept, Place]]
     """Write (id, task, its place), with queue entries for what may start."""
     now = await connection.fetchval("SELECT clock_timestamp()")
     await connection.execute(_INSERT, *columns([_row(id, item, place, now) for id, item, place in new]))
-    free = [(id, item) for id, item, place in new if place.after_id is None]
+    free = [(id, item) for id, item, place in new if place.after_id is None and item.new.origin.hold is None]
     await queue.enqueue(connection, [_entry(item, id, now) for id, item in free])
     await wake(connection, [id for id, _, _ in new])
 
@@ -143,7 +152,7 @@ async def within_limits(
 def _row(id: str, item: Accept, place: Place, now: datetime) -> tuple[Any, ...]:
     new = item.new
     inputs = [{k: v for k, v in asdict(source).items() if v is not None} for source in new.inputs]
-    if place.after_id is not None:
+    if place.after_id is not None or new.origin.hold == "runner":
         state = State.WAITING
     elif new.not_before is not None and new.not_before > now:
         state = State.DELAYED
@@ -174,7 +183,18 @@ def _row(id: str, item: Accept, place: Place, now: datetime) -> tuple[Any, ...]:
         place.number,
         None if place.ref is None else clean(place.ref),
         item.created_by,
+        _origin(new.origin),
     )
+
+
+def _origin(origin: Origin) -> str | None:
+    """As JSON, without what is not said; the columns it goes to are null for most tasks."""
+    if origin is NO_ORIGIN:
+        return None
+    said = {name: value for name, value in asdict(origin).items() if value not in (None, (), [], 0)}
+    if origin.due_at is not None:
+        said["due_at"] = origin.due_at.isoformat()
+    return dumps(said)
 
 
 def _entry(item: Accept, id: str, now: datetime) -> queue.Entry:

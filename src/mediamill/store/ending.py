@@ -17,6 +17,7 @@ from mediamill.store.files import insert_files
 from mediamill.store.notices import WAKE
 from mediamill.store.results import remember
 from mediamill.store.text import clean, dumps
+from mediamill.store.turns import pass_on
 
 _FINISH = """
 WITH f AS (
@@ -38,7 +39,8 @@ WITH f AS (
         finished_at = CASE WHEN f.state IN ('succeeded', 'failed', 'cancelled') THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM f WHERE t.id = f.id AND t.fence = f.fence AND t.state IN ('running', 'ingesting')
-    RETURNING t.id, t.project_id, t.run_id, t.place, t.state, t.attempt, t.queue, t.priority, f.error, f.delay_s, f.log,
+    RETURNING t.id, t.project_id, t.run_id, t.place, t.state, t.attempt, t.queue, t.priority, t.schedule_id, f.error,
+              f.delay_s, f.log,
               f.job_id, f.stages, f.inputs IS NOT NULL AS fetched
 ), noted AS (
     UPDATE attempts a SET
@@ -62,7 +64,7 @@ WITH f AS (
 ), woken AS (
     SELECT pg_notify($12, string_agg(id, ' ')) FROM done HAVING count(*) > 0
 )
-SELECT id, run_id, place, queue, priority, delay_s, state FROM done LEFT JOIN woken ON true
+SELECT id, run_id, place, queue, priority, schedule_id, delay_s, state FROM done LEFT JOIN woken ON true
 """
 MOST_AT_ONCE = 300
 """Ends in one statement: their ids must fit a notification, which holds 8,000 bytes."""
@@ -152,6 +154,7 @@ async def end_with_files(connection: Any, ordered: Sequence[Finish]) -> set[str]
     placed = {row["id"]: by_id[row["id"]].media or {} for row in done if row["state"] == State.SUCCEEDED}
     await media.join(connection, {id: wanted for id, wanted in placed.items() if by_id[id].media is not None})
     await branches.follow(connection, [row for row in done if row["place"] is not None])
+    await pass_on(connection, [row["schedule_id"] for row in done if row["schedule_id"] and State(row["state"]).final])
     return set(ended)
 
 

@@ -8,7 +8,20 @@ from typing import Any, TypeVar
 
 from mediamill.core.files import File, FileState
 from mediamill.core.ids import FileId, ProjectId, RunId, TaskId
-from mediamill.core.tasks import Attempt, Cursor, Failure, Filter, Input, Output, Page, Stage, State, Task
+from mediamill.core.tasks import (
+    NO_ORIGIN,
+    Attempt,
+    Cursor,
+    Failure,
+    Filter,
+    Input,
+    Origin,
+    Output,
+    Page,
+    Stage,
+    State,
+    Task,
+)
 from mediamill.store.text import clean
 
 Row = Mapping[str, Any]
@@ -19,6 +32,8 @@ TASK = f"""
 t.id, t.project_id, t.run_id, t.kind, t.dialect, t.state, t.stage, t.progress, t.options, t.extra, t.metadata,
 t.priority, t.not_before, t.attempt, t.attempts_left, t.max_attempts, t.cancel_requested, t.error, t.details,
 t.retry_of, t.parent_id, t.place, t.ref, t.created_at, t.updated_at, t.started_at, t.finished_at,
+t.identifier, t.schedule_id, t.due_at, t.caller_id, t.root_id, t.depth, t.batch_id, t.tags, t.ttl_s,
+t.expires_at, t.hold,
 CASE WHEN t.inputs = '[]' THEN t.inputs ELSE (
     SELECT jsonb_agg(
         jsonb_build_object('url', x.i ->> 'url', 'connection', x.i ->> 'connection', 'file', to_jsonb(f)) ORDER BY x.n
@@ -136,7 +151,15 @@ def task(row: Row) -> Task:
         parent_id=row["parent_id"],
         place=row["place"],
         ref=row["ref"],
+        origin=_origin(row),
+        expires_at=row["expires_at"],
     )
+
+
+def _origin(row: Row) -> Origin:
+    if row["identifier"] is None and row["caller_id"] is None and not row["tags"] and row["ttl_s"] is None:
+        return NO_ORIGIN
+    return Origin(**{name: row[name] for name in Origin.__dataclass_fields__})
 
 
 class _Arguments:

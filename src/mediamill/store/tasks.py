@@ -26,6 +26,7 @@ from mediamill.store.ending import end, end_with_files, forget
 from mediamill.store.files import insert_files
 from mediamill.store.notices import CANCEL, columns, wake
 from mediamill.store.text import clean, dumps
+from mediamill.store.turns import pass_on
 
 _LOCK = """
 SELECT id, state, fence IS NOT NULL AND state IN ('running', 'ingesting') AS held, attempts_left, cancel_requested,
@@ -87,7 +88,7 @@ UPDATE tasks SET
     state = CASE WHEN fence IS NULL THEN 'cancelled' ELSE state END,
     finished_at = CASE WHEN fence IS NULL THEN clock_timestamp() END
 WHERE project_id = $1 AND id = $2 AND state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running')
-RETURNING id, project_id, run_id, place, state
+RETURNING id, project_id, run_id, place, state, schedule_id
 """
 _LONE_OVER = """
 WITH over AS (
@@ -276,7 +277,7 @@ async def _give_up(connection: Any, id: str, *, cancelled: bool) -> None:
     error = None if cancelled else dumps(asdict(_LOST_FAILURE))
     row = await connection.fetchrow(
         "UPDATE tasks SET state = $2, fence = NULL, error = $3::jsonb, finished_at = clock_timestamp(), "
-        "updated_at = clock_timestamp() WHERE id = $1 RETURNING id, project_id, run_id, place, state",
+        "updated_at = clock_timestamp() WHERE id = $1 RETURNING id, project_id, run_id, place, state, schedule_id",
         id,
         state.value,
         error,
@@ -291,3 +292,5 @@ async def _over(connection: Any, row: Mapping[str, Any], error: str | None = Non
         await connection.execute(_LONE_OVER, row["run_id"], row["state"], error)
     else:
         await branches.follow(connection, [row])
+    if row["schedule_id"] is not None:
+        await pass_on(connection, [row["schedule_id"]])
