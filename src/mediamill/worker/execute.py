@@ -139,7 +139,9 @@ class Executor:
                 live.cancelled = True
             finish = await self._work(taken, live, queue)
             self._tick.forget(taken.fence)
-            finish = replace(finish, stages=live.stages, lone=taken.task.place is None)
+            finish = replace(
+                finish, stages=live.stages, lone=taken.task.place is None and taken.task.origin.schedule_id is None
+            )
             await self._record(finish, taken)
         finally:
             if self._live.get(task_id) is live:
