@@ -1,0 +1,289 @@
+"""What every look works on: a picture, the moment it is shown, and the small tools that all of them use.
+
+A picture is never changed in place. Arrays that depend on the size alone are kept in small caches, as a film asks for
+the same ones on every frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# OpenCV's stubs return arrays of any number, so these say the type in words.
+Picture: TypeAlias = NDArray[Any]
+"""(height, width, 4) of uint8: RGBA, colours premultiplied by alpha, C-contiguous."""
+Mask: TypeAlias = NDArray[Any]
+"""(height, width) of uint8: 0 keeps the first, 255 takes the second."""
+Field: TypeAlias = NDArray[Any]
+"""(height, width) of float32"""
+
+CACHED_SIZES = 6
+"""A film has one canvas and some element sizes. A 1080p field of float32 is 8 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a look is asked for.
+
+    t: seconds since the start of the element (effects), of the transition's window, or of the motion's window.
+    frame: the number of the frame on the timeline. length_s: of that element or window, 0 when unknown.
+    earlier(seconds): the element's picture that long before this frame, without its effects; None before its start.
+    seed: tells two elements with the same look apart. The same moment gives the same picture, in every process.
+    """
+
+    t: float = 0.0
+    frame: int = 0
+    rate: float = 30.0
+    length_s: float = 0.0
+    earlier: Callable[[float], Picture | None] | None = None
+    seed: int = 0
+
+
+Settings: TypeAlias = Mapping[str, Any]
+Effect: TypeAlias = Callable[[Picture, Moment, float, Settings], Picture]
+Transition: TypeAlias = Callable[[Picture, Picture, float, Moment], Picture]
+Blend: TypeAlias = Callable[[Picture, Picture], Picture]
+
+
+def random(moment: Moment, salt: int, every: float = 0.0) -> np.random.Generator:
+    """Chance that is the same for the same frame. every: seconds for which it stays the same; 0 = one frame."""
+    step = int(moment.t / every + 1e-6) if every > 0 else moment.frame
+    return np.random.default_rng((moment.seed & 0xFFFFFFFF, salt, max(step, 0)))
+
+
+def smooth(low: float, high: float, x: float) -> float:
+    """0 below `low`, 1 above `high`, an S between."""
+    share = min(max((x - low) / (high - low), 0.0), 1.0)
+    return share * share * (3 - 2 * share)
+
+
+def opaque(picture: Picture) -> bool:
+    """Whether nothing shines through."""
+    return cv2.minMaxLoc(cv2.extractChannel(picture, 3))[0] == 255
+
+
+def alpha4(picture: Picture) -> Picture:
+    """The alpha of a picture in all four channels."""
+    alpha = cv2.extractChannel(picture, 3)
+    return cv2.merge([alpha, alpha, alpha, alpha])
+
+
+def four(mask: Mask) -> Picture:
+    """A mask in all four channels."""
+    return cv2.merge([mask, mask, mask, mask])
+
+
+def times(first: Picture, second: Picture) -> Picture:
+    """Product of two pictures, 255 counting as one."""
+    return cv2.multiply(first, second, scale=1 / 255)
+
+
+def mixed(first: Picture, second: Picture, share: float) -> Picture:
+    """`share` of the second, the rest of the first; exactly either at 0 and 1."""
+    if share <= 0:
+        return first
+    if share >= 1:
+        return second
+    return cv2.addWeighted(first, 1 - share, second, share, 0)
+
+
+def masked(first: Picture, second: Picture, mask: Mask) -> Picture:
+    """The second where the mask is 255, the first where it is 0, and a mixture on the soft edge."""
+    out = cv2.copyTo(second, cv2.inRange(mask, 255, 255), first.copy())
+    edge = cv2.inRange(mask, 1, 254)
+    left, top, width, height = cv2.boundingRect(edge)
+    if width == 0:
+        return out
+    at = (slice(top, top + height), slice(left, left + width))
+    if cv2.countNonZero(edge) * 12 > mask.size:
+        weights = four(np.ascontiguousarray(mask[at]))
+        mixture = cv2.add(times(second[at], weights), times(first[at], cv2.bitwise_not(weights)))
+        out[at] = mixture
+        return out
+    where = np.flatnonzero(edge)
+    weight = mask.reshape(-1)[where].astype(np.uint16)[:, None]
+    old, new = (picture.reshape(-1, 4)[where].astype(np.uint16) for picture in (first, second))
+    out.reshape(-1, 4)[where] = (old * (255 - weight) + new * weight + 127) // 255
+    return out
+
+
+def to_mask(field: Field, gain: float, offset: float) -> Mask:
+    """field * gain + offset, in levels of 0 to 255."""
+    return cv2.addWeighted(field, gain, field, 0, offset, dtype=cv2.CV_8U)
+
+
+def threshold(field: Field, level: float, soft: float) -> Mask:
+    """255 where the field is below the level, 0 where it is `soft` above it and more."""
+    return to_mask(field, -255 / soft, 255 * (level / soft + 1))
+
+
+def clipped(picture: Picture, like: Picture) -> Picture:
+    """Colours cut at alpha, as premultiplied ones must be, where the picture can shine through."""
+    return picture if opaque(like) else cv2.min(picture, alpha4(picture))
+
+
+def straight(picture: Picture) -> Picture:
+    """The same with colours that are not multiplied by alpha; the colour of nothing is black."""
+    alpha = cv2.extractChannel(picture, 3).astype(np.float32)
+    factor = np.divide(255.0, alpha, out=np.zeros_like(alpha), where=alpha > 0)
+    out = np.rint(np.minimum(picture[:, :, :3] * factor[:, :, None], 255)).astype(np.uint8)
+    return np.dstack([out, picture[:, :, 3]])
+
+
+def premultiplied(picture: Picture, alpha: Mask) -> Picture:
+    """Straight colours times this alpha, which becomes the picture's."""
+    scaled = times(picture, four(alpha))
+    cv2.insertChannel(alpha, scaled, 3)
+    return scaled
+
+
+def on_colours(picture: Picture, paint: Callable[[Picture], Picture]) -> Picture:
+    """`paint` applied to straight colours; alpha stays. `paint` gets RGBA and may return anything as alpha."""
+    if opaque(picture):
+        out = paint(picture)
+        out = out if out is not picture else picture.copy()
+        cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
+        return out
+    return premultiplied(paint(straight(picture)), np.ascontiguousarray(picture[:, :, 3]))
+
+
+def table(*curves: NDArray[Any]) -> NDArray[np.uint8]:
+    """A table for cv2.LUT from three curves of 256 values in 0..255, or one for all; alpha stays."""
+    three = curves * 3 if len(curves) == 1 else curves
+    stacked = np.stack([*(np.clip(np.rint(curve), 0, 255) for curve in three), np.arange(256)], axis=1)
+    return stacked.astype(np.uint8).reshape(1, 256, 4)
+
+
+@lru_cache(CACHED_SIZES)
+def axes(height: int, width: int) -> tuple[Field, Field]:
+    """x and y of every pixel's middle from 0 to 1, as arrays that broadcast: (1, width) and (height, 1)."""
+    x = (np.arange(width, dtype=np.float32) + 0.5) / width
+    y = (np.arange(height, dtype=np.float32) + 0.5) / height
+    return x[None, :], y[:, None]
+
+
+@lru_cache(CACHED_SIZES)
+def pixels(height: int, width: int) -> tuple[Field, Field]:
+    """The column and the row of every pixel, for cv2.remap. Do not write into them."""
+    columns = np.tile(np.arange(width, dtype=np.float32), (height, 1))
+    rows = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
+    columns.setflags(write=False)
+    rows.setflags(write=False)
+    return columns, rows
+
+
+def coarse(height: int, width: int, step: int = 8) -> tuple[Field, Field]:
+    """x and y in pixels at every `step`-th pixel: a map is worked out on these and enlarged with `fine`."""
+    small = (max(2, -(-height // step)), max(2, -(-width // step)))
+    x = (np.arange(small[1], dtype=np.float32) + 0.5) * (width / small[1]) - 0.5
+    y = (np.arange(small[0], dtype=np.float32) + 0.5) * (height / small[0]) - 0.5
+    return np.tile(x, (small[0], 1)), np.repeat(y[:, None], small[1], axis=1)
+
+
+def fine(x: Field, y: Field, height: int, width: int) -> tuple[Field, Field]:
+    """A coarse map in full size. Its outermost half steps are continued straight, not repeated."""
+    out = []
+    for small in (x, y):
+        rows, columns = small.shape
+        padded = np.pad(small, 1, mode="reflect", reflect_type="odd").astype(np.float32)
+        full = cv2.warpAffine(
+            padded,
+            np.array(
+                [[columns / width, 0, 0.5 * columns / width + 0.5], [0, rows / height, 0.5 * rows / height + 0.5]]
+            ),
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        out.append(full)
+    return out[0], out[1]
+
+
+def moved(picture: Picture, x: Field, y: Field, *, beyond: int = cv2.BORDER_REPLICATE) -> Picture:
+    """The picture with each pixel taken from (x, y). beyond: what is outside, a border type of OpenCV."""
+    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=beyond)
+
+
+def blurred(picture: Picture, sigma: float) -> Picture:
+    """Gaussian blur; a strong one is worked out on a smaller picture, which looks the same. sigma: in pixels."""
+    if sigma < 0.3:
+        return picture
+    height, width = picture.shape[:2]
+    step = int(min(sigma / 2.5, 16))
+    if step < 2:
+        return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    small = cv2.resize(picture, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REPLICATE)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def luma(picture: Picture) -> Mask:
+    """Brightness as the eye weighs it (BT.601), of the colours as they stand."""
+    return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY)
+
+
+@lru_cache(CACHED_SIZES)
+def clouds(height: int, width: int, cells: int, seed: int) -> Field:
+    """Soft random field in 0..1, evenly spread: equal shares of the area lie in equal ranges of its values.
+
+    cells: how many clouds fit in the height, the largest of them; three finer layers lie over these.
+    """
+    chance = np.random.default_rng((seed, cells))
+    field = np.zeros((height, width), np.float32)
+    for layer in range(4):
+        rows = min(cells << layer, height)
+        grid = chance.random((rows + 1, max(2, round(rows * width / height) + 1)), dtype=np.float32)
+        field += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / (1 << layer)
+    known = np.sort(cv2.resize(field, (96, 96), interpolation=cv2.INTER_NEAREST).ravel())
+    share = np.interp(field.ravel(), known, np.linspace(0, 1, known.size)).astype(np.float32)
+    out: Field = share.reshape(height, width)
+    out.setflags(write=False)
+    return out
+
+
+@lru_cache(CACHED_SIZES)
+def radius(height: int, width: int) -> Field:
+    """Distance from the middle of each pixel, 1 in the corners; circles are round on the screen."""
+    x, y = axes(height, width)
+    far = np.hypot(width, height) / 2
+    out: Field = np.hypot((x - 0.5) * width / far, (y - 0.5) * height / far).astype(np.float32)
+    out.setflags(write=False)
+    return out
+
+
+@lru_cache(2)
+def grain(kind: str) -> Picture:
+    """A tile of noise about 128 with neutral alpha, 1024 high and 2048 wide. kind: "mono" or "colour"."""
+    chance = np.random.default_rng(20)
+    shape = (1024, 2048, 1 if kind == "mono" else 3)
+    noise = np.clip(chance.standard_normal(shape, dtype=np.float32) * 40 + 128, 0, 255)
+    tile = np.full((1024, 2048, 4), 128, np.uint8)
+    tile[:, :, :3] = np.rint(noise).astype(np.uint8)
+    tile.setflags(write=False)
+    return tile
+
+
+def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 1.0, kind: str = "mono") -> Picture:
+    """Film grain over a picture. strength: one standard deviation, as a share of white. size: of a grain, in pixels."""
+    height, width = picture.shape[:2]
+    chance = random(moment, 7)
+    tile = grain(kind)
+    need = (int(height / size) + 2, int(width / size) + 2)
+    if need[0] > tile.shape[0] or need[1] > tile.shape[1]:
+        tile = np.tile(tile, (-(-need[0] // tile.shape[0]), -(-need[1] // tile.shape[1]), 1))
+    top = int(chance.integers(0, tile.shape[0] - need[0] + 1))
+    left = int(chance.integers(0, tile.shape[1] - need[1] + 1))
+    part = tile[top : top + need[0], left : left + need[1]]
+    part = part[:: int(chance.choice((-1, 1))), :: int(chance.choice((-1, 1)))]
+    if size > 1.01:
+        part = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_LINEAR)
+    else:
+        part = np.ascontiguousarray(part[:height, :width])
+    gain = strength * 255 / 40
+    return cv2.addWeighted(picture, 1, part, gain, -128 * gain)
