@@ -92,6 +92,22 @@ class Outliner(Engine):
         """The sections in order, the first beginning with passage 0; at most `most`. Raises as `summarise` does."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Highlight:
+    """A phrase that a text is about: as it is mostly written, and how much it weighs in it, from 0 to 1."""
+
+    text: str
+    rank: float
+
+
+class Highlighter(Engine):
+    """Finds the phrases that a text is about."""
+
+    @abstractmethod
+    def highlights(self, work: Reading, *, most: int) -> Sequence[Highlight]:
+        """The best first; none within another."""
+
+
 class Linguist(Engine):
     """Tells languages apart."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mediamill.core.ports import Engine, Remote, Report, Tools
 
@@ -59,6 +59,8 @@ class Transcript:
     engine: str
     quality: Quality
     duration_s: float = 0.0
+    analyses: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for besides and the engine does, by the names of `Listening.analyses`; times in milliseconds."""
 
     @property
     def speakers(self) -> int:
@@ -97,12 +99,23 @@ class Listening:
     remote: Remote
     report: Report
     language: str | None = None
+    speakers: int | None = None
+    """How many voices the caller expects; a hint."""
+    boost: Sequence[str] = ()
+    """Words and names that are likely to be said."""
+    model: str | None = None
+    """The model that the caller names, for services that have several."""
+    analyses: Set[str] = frozenset()
+    """What the caller wants to know besides: sentiment_analysis, entity_detection, auto_highlights, content_safety,
+    iab_categories. An engine does those it can; none is made up."""
 
 
 class Transcriber(Engine):
     """Turns speech into a Transcript."""
 
     quality: ClassVar[Quality] = "draft"
+    boosts: ClassVar[bool] = False
+    """Whether it heeds `Listening.boost`."""
     languages: ClassVar[frozenset[str] | None] = None
     """ISO 639-1 codes of what it can hear; None for whatever its model or service knows."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from mediamill.core.errors import ToolFailed
@@ -82,6 +82,33 @@ def assemblyai(answer: Any, part: Span) -> list[Turn]:
                 )
             )
     return turns or _sentences(_words(answer.get("words"), part, 1000.0))
+
+
+_BLOCKS = {
+    "sentiment_analysis": "sentiment_analysis_results",
+    "entity_detection": "entities",
+    "auto_highlights": "auto_highlights_result",
+    "content_safety": "content_safety_labels",
+    "iab_categories": "iab_categories_result",
+}
+
+
+def analyses(answer: Any, wanted: Set[str], part: Span) -> dict[str, Any]:
+    """The analyses that AssemblyAI gave of `part`, by what they were asked for; times as in the whole."""
+    shift_ms = round(part.start_s * 1000)
+    found = {name: answer.get(_BLOCKS[name]) for name in wanted if name in _BLOCKS}
+    return {name: _later(block, shift_ms) for name, block in found.items() if isinstance(block, dict | list)}
+
+
+def _later(value: Any, shift_ms: int) -> Any:
+    if isinstance(value, list):
+        return [_later(item, shift_ms) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: round(_number(item)) + shift_ms if key in ("start", "end") else _later(item, shift_ms)
+        for key, item in value.items()
+    }
 
 
 def _list(value: Any) -> list[Any]:

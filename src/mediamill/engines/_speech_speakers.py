@@ -161,9 +161,15 @@ def _sum(clouds: Sequence[Cloud]) -> Cloud:
 
 
 def voices(
-    sound: NDArray[np.int16], spans: Sequence[Span], progress: Callable[[float], None] = lambda _: None
+    sound: NDArray[np.int16],
+    spans: Sequence[Span],
+    progress: Callable[[float], None] = lambda _: None,
+    expected: int | None = None,
 ) -> list[tuple[Span, int]]:
-    """The spans, cut where needed, each with a number for its voice: from 0, in the order in which they are heard."""
+    """The spans, cut where needed, each with a number for its voice: from 0, in the order in which they are heard.
+
+    expected: more voices than that are not told apart.
+    """
     parts: list[Span] = []
     for at, span in enumerate(spans):
         parts += _parted(sound, span)
@@ -171,7 +177,7 @@ def voices(
     clouds = [cloud(cepstra(part.samples(sound))) for part in parts]
     by_length = sorted(range(len(parts)), key=lambda at: -clouds[at].count)
     sure = [at for at in by_length if parts[at].length_s >= _SURE_S and clouds[at].count > 2 * COEFFICIENTS][:_MOST]
-    groups = _together([(clouds[at], [at]) for at in sure])
+    groups = _together([(clouds[at], [at]) for at in sure], expected)
     heard = [group for group in groups if group[0].count >= _LEAST_VOICE_S * 80] or groups[:1]
     number: dict[int, int] = {}
     for voice, (_, members) in enumerate(heard):
@@ -186,8 +192,8 @@ def voices(
     return told
 
 
-def _together(groups: list[tuple[Cloud, list[int]]]) -> list[tuple[Cloud, list[int]]]:
-    """Merge the two most alike until no two are alike enough."""
+def _together(groups: list[tuple[Cloud, list[int]]], most: int | None = None) -> list[tuple[Cloud, list[int]]]:
+    """Merge the two most alike until no two are alike enough, and there are no more than `most`."""
     import numpy as np
 
     groups = list(groups)
@@ -196,7 +202,7 @@ def _together(groups: list[tuple[Cloud, list[int]]]) -> list[tuple[Cloud, list[i
         between[i, :i] = between[:i, i] = _gaps(groups[i][0], [group[0] for group in groups[:i]])
     while len(groups) > 1:
         i, j = sorted(int(at) for at in np.unravel_index(between.argmin(), between.shape))
-        if between[i, j] >= 0:
+        if between[i, j] >= 0 and (most is None or len(groups) <= most):
             break
         groups[i] = groups[i][0] + groups[j][0], groups[i][1] + groups[j][1]
         del groups[j]

@@ -1,7 +1,8 @@
-"""faster-whisper, run as a program of its own (`python _speech_whisper.py FILE MODEL LANGUAGE THREADS`), so that its
-gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece it gets.
+"""faster-whisper, run as a program of its own (`python _speech_whisper.py FILE MODEL LANGUAGE THREADS LIKELY`), so that
+its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece it gets; LIKELY are words that
+may be said, or "".
 
-Each line of stdin is [first sample, last sample] of a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
+It says its process id once it is loaded. Each line of stdin is then [first sample, last sample] of a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
 {"language": code, "turns": [{"text", "words": [[word, start s, end s, probability in [0, 1]], …]}, …]}, times within
 the piece. Imports libraries and nothing of ours.
 """
@@ -9,18 +10,24 @@ the piece. Imports libraries and nothing of ours.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 
-def hear(model: Any, samples: bytes, language: str | None) -> dict[str, Any]:
+def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -> dict[str, Any]:
     """The utterances of a piece."""
     import numpy as np
 
     wave = np.frombuffer(samples, np.int16).astype(np.float32) / 32768
     # What it said before is no guide here: pieces come in any order, and it makes whisper repeat itself.
     segments, told = model.transcribe(
-        wave, language=language, word_timestamps=True, condition_on_previous_text=False, vad_filter=True
+        wave,
+        language=language,
+        word_timestamps=True,
+        condition_on_previous_text=False,
+        vad_filter=True,
+        hotwords=likely,
     )
     turns = [
         {
@@ -40,7 +47,7 @@ def hear(model: Any, samples: bytes, language: str | None) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until stdin ends."""
-    path, folder, language, threads = sys.argv[1:5]
+    path, folder, language, threads, likely = sys.argv[1:6]
     from faster_whisper import WhisperModel
 
     # Eight bits are what processors do fastest; of the words, they change few.
@@ -48,11 +55,13 @@ def main() -> None:
         folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
     )
     spoken = language or None
+    sys.stdout.write(json.dumps({"pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
     with open(path, "rb") as file:
         for line in sys.stdin:
             first, last = json.loads(line)
             file.seek(2 * first)
-            heard = hear(model, file.read(2 * (last - first)), spoken)
+            heard = hear(model, file.read(2 * (last - first)), spoken, likely or None)
             spoken = spoken or heard["language"]
             sys.stdout.write(json.dumps(heard) + "\n")
             sys.stdout.flush()

@@ -20,6 +20,8 @@ from mediamill.core.language import (
     TAG_LETTERS,
     TAGS,
     TITLE_LETTERS,
+    Highlight,
+    Highlighter,
     Linguist,
     Outliner,
     Reading,
@@ -44,7 +46,7 @@ _ALIKE = 0.5
 _PHRASE_WORDS = 3
 
 
-class Extractive(Summariser, Outliner, Linguist):
+class Extractive(Summariser, Outliner, Highlighter, Linguist):
     """See the module."""
 
     name: ClassVar[str] = "extractive"
@@ -75,6 +77,18 @@ class Extractive(Summariser, Outliner, Linguist):
             _title(phrases, part, [1.0] * len(part), TITLE_LETTERS) for phrases, part in zip(named, parts, strict=True)
         ]
         return [Section(first=first, title=title) for first, title in zip(firsts, titles, strict=True)]
+
+    def highlights(self, work: Reading, *, most: int) -> Sequence[Highlight]:
+        texts = [passage.text for passage in work.passages]
+        stop = _words.stop_words(work.text, work.languages)
+        ranks = _ranked([Counter(_words.terms(text, stop)) for text in texts])
+        found = _phrases([texts], stop, most, weights=[ranks])[0]
+        weights = [sum(rank for text, rank in zip(texts, ranks, strict=True) if phrase in text) for phrase in found]
+        heaviest = max(weights, default=0.0) or 1.0
+        return [
+            Highlight(text=phrase, rank=min(1.0, weight / heaviest))
+            for phrase, weight in zip(found, weights, strict=True)
+        ]
 
     def languages(self, text: str) -> tuple[str, ...]:
         return _words.languages(text)

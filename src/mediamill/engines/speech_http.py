@@ -41,6 +41,7 @@ class OpenAI(Transcriber):
 
     name = "openai"
     rank: ClassVar[int] = 10
+    boosts: ClassVar[bool] = True
     quality: ClassVar[Quality] = "full"
 
     def missing(self) -> Missing | None:
@@ -60,6 +61,7 @@ class OpenAI(Transcriber):
             "response_format": "verbose_json",
             "timestamp_granularities[]": "word",
             **({} if work.language is None else {"language": work.language}),
+            **({"prompt": ", ".join(work.boost)} if work.boost else {}),
         }
         for part in parts:
             path = _flac(work, scene.sound.path, part)
@@ -87,6 +89,7 @@ class AssemblyAI(Transcriber):
 
     name = "assemblyai"
     rank: ClassVar[int] = 20
+    boosts: ClassVar[bool] = True
     quality: ClassVar[Quality] = "full"
 
     def missing(self) -> Missing | None:
@@ -109,7 +112,14 @@ class AssemblyAI(Transcriber):
         path.unlink()
         work.report("listen", 0.2)
         told = {"language_code": work.language} if work.language else {"language_detection": True}
-        asked = {"audio_url": _speech_answers.text(sent, "upload_url"), "speaker_labels": True, **told}
+        asked: dict[str, Any] = {"audio_url": _speech_answers.text(sent, "upload_url"), "speaker_labels": True, **told}
+        asked.update({name: True for name in sorted(work.analyses)})
+        if work.speakers is not None:
+            asked["speakers_expected"] = work.speakers
+        if work.boost:
+            asked["word_boost"] = list(work.boost)
+        if work.model is not None:
+            asked["speech_models"] = [work.model]
         answer = self._answer(work, work.remote("assemblyai", "/v2/transcript", json=asked), whole.length_s)
         turns = scene.turns(_speech_answers.assemblyai(answer, whole), told_apart=True)
         language = str(answer.get("language_code") or "")[:2]
@@ -119,6 +129,7 @@ class AssemblyAI(Transcriber):
             engine=self.name,
             quality=self.quality,
             duration_s=scene.sound.duration_s,
+            analyses=_speech_answers.analyses(answer, work.analyses, whole),
         )
 
     def _answer(self, work: Listening, answer: Any, length_s: float) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Whisper(Transcriber):
     rank: ClassVar[int] = 50
     licence = "MIT AND Apache-2.0"
     quality: ClassVar[Quality] = "full"
+    boosts: ClassVar[bool] = True
 
     def missing(self) -> Missing | None:
         remedy = f"Set {MODEL} to a folder of weights that faster-whisper reads: docs/how-to/speech.md."
@@ -56,11 +57,11 @@ class Whisper(Transcriber):
         farm = Farm(
             name=self.name,
             program=_speech_whisper.__file__,
-            arguments=[scene.sound.path, folder() or "", work.language or "", str(threads)],
+            arguments=[scene.sound.path, folder() or "", work.language or "", str(threads), ", ".join(work.boost)],
             processes=1,
             threads=threads,
             load_s=1.5,
-            speed=0.3,
+            speed=0.3 * threads,
         )
         answers = _speech_farm.hear(work, farm, pieces, _speech_local.BEGUN)
         turns = scene.turns(

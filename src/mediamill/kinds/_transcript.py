@@ -43,8 +43,11 @@ def check(language: str | None, inputs: Sequence[Hint], engines: Engines) -> Non
         engine_for(engines, language)
 
 
-def transcribe(ctx: Context, language: str | None = None, *, span: tuple[float, float] = (0.0, 1.0)) -> Transcript:
-    """What is said in the first input. `span` is the part of the whole task's progress that this takes.
+def transcribe(
+    ctx: Context, language: str | None = None, *, span: tuple[float, float] = (0.0, 1.0), **asked: Any
+) -> Transcript:
+    """What is said in the first input. `span` is the part of the whole task's progress that this takes; `asked` goes
+    to the Listening as it is.
 
     Raises NoSound for a source without sound, BadMedia for one that cannot be read, and what engines raise.
     """
@@ -68,6 +71,7 @@ def transcribe(ctx: Context, language: str | None = None, *, span: tuple[float, 
             remote=ctx.remote,
             report=report,
             language=language,
+            **asked,
         )
     )
 
