@@ -68,7 +68,7 @@ class Options(kinds.Options, frozen=True, kw_only=True):
         tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...],
         Meta(max_length=200, description="Words and names that are likely to be said."),
     ] = ()
-    audio_url: Annotated[str | None, Meta(max_length=2083, description="What the transcript names as its source.")] = (
+    audio_url: Annotated[str, Meta(max_length=2083, description="What the transcript names as its source.")] | None = (
         None
     )
 
