@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mediamill.engines import _look_wipe
+from mediamill.engines import _look_flow, _look_turn, _look_wipe
 from mediamill.engines._look_base import Blend, Effect, Moment, Picture, Settings, Transition
 from mediamill.engines._look_blend import BLENDS
 from mediamill.engines._look_motion import EASINGS, MOTIONS, Motion, of_character
@@ -39,7 +39,6 @@ def _bounded(transition: Transition) -> Transition:
     return applied
 
 
-TRANSITIONS: Mapping[str, Transition] = MappingProxyType(
-    {name: _bounded(transition) for part in (_look_wipe.TRANSITIONS,) for name, transition in part.items()}
-)
+_CUTS: Mapping[str, Transition] = {**_look_wipe.TRANSITIONS, **_look_turn.TRANSITIONS, **_look_flow.TRANSITIONS}
+TRANSITIONS: Mapping[str, Transition] = MappingProxyType({name: _bounded(cut) for name, cut in _CUTS.items()})
 EFFECTS: Mapping[str, Effect] = MappingProxyType({})

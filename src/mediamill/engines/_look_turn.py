@@ -1,0 +1,174 @@
+"""Transitions that turn a picture in space: what is uncovered around it is transparent, so the canvas shows there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from mediamill.engines._look_base import (
+    Field,
+    Moment,
+    Picture,
+    Transition,
+    alpha4,
+    axes,
+    coarse,
+    fine,
+    four,
+    moved,
+    smooth,
+    threshold,
+    times,
+)
+from mediamill.engines._look_blend import over
+
+EYE = 2.2
+"""How far the eye is from the screen, in canvas widths."""
+
+
+def _seen(points: Field, width: int, height: int) -> Field:
+    """Points in space, x and y from the middle of the canvas and z away from the eye, as they appear on it."""
+    eye = EYE * width
+    factor = eye / (eye + points[:, 2:])
+    return np.asarray(points[:, :2] * factor + (width / 2, height / 2), np.float32)
+
+
+def _laid(picture: Picture, corners: Field, light: float = 1.0) -> Picture:
+    """A picture stretched over four points of the canvas, clockwise from the upper left, and darkened."""
+    height, width = picture.shape[:2]
+    flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    half = np.float32(0.5)
+    matrix = cv2.getPerspectiveTransform(flat - half, corners.astype(np.float32) - half)
+    out = cv2.warpPerspective(
+        picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0, 0, 0, 0),
+    )  # fmt: skip
+    return darkened(out, light)
+
+
+def darkened(picture: Picture, light: float) -> Picture:
+    """The colours times `light`, the alpha as it was."""
+    if light >= 1:
+        return picture
+    curve = np.rint(np.arange(256) * max(light, 0.0)).astype(np.uint8)
+    known = np.stack([curve, curve, curve, np.arange(256, dtype=np.uint8)], axis=1).reshape(1, 256, 4)
+    return cv2.LUT(picture, known)
+
+
+def _upright(start: tuple[float, float], end: tuple[float, float], half: float) -> Field:
+    """The corners of a wall that stands on the line between two points (x, z)."""
+    (x0, z0), (x1, z1) = start, end
+    return np.array([[x0, -half, z0], [x1, -half, z1], [x1, half, z1], [x0, half, z0]], np.float32)
+
+
+def cube(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
+    """Two sides of a cube that turns to the left, a little further away while it turns."""
+    height, width = a.shape[:2]
+    half = width / 2
+    turned = smooth(0, 1, p) * math.pi / 2
+    back = half + 0.35 * width * math.sin(math.pi * p)
+    sides = []
+    for picture, angle in ((a, -turned), (b, math.pi / 2 - turned)):
+        # The middle of a side is half a width before the cube's own middle, which is `back` behind the screen.
+        left, right = (
+            (x * math.cos(angle) + half * math.sin(angle), x * math.sin(angle) - half * math.cos(angle) + back)
+            for x in (-half, half)
+        )
+        wall = _upright(left, right, height / 2)
+        sides.append((math.cos(angle), picture, _seen(wall, width, height)))
+    out = np.zeros_like(a)
+    for facing, picture, corners in sorted(sides, key=lambda side: side[0]):
+        if corners[1][0] - corners[0][0] > 0.5:
+            out = over(out, _laid(picture, corners, 0.35 + 0.65 * facing))
+    return out
+
+
+def doorway(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
+    """The first picture opens inwards like two wings of a door; the second comes nearer behind them."""
+    height, width = a.shape[:2]
+    come = smooth(0, 1, p)
+    scale = 0.55 + 0.45 * come
+    middle, size = np.array([width, height]) / 2, np.array([width, height]) * scale / 2
+    signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    out = _laid(b, (middle + signs * size).astype(np.float32), 0.25 + 0.75 * come)
+    angle = come * math.radians(108)
+    light = 1 - 0.65 * come
+    half = width / 2
+    reach, depth = half * math.cos(angle), half * math.sin(angle) * 0.9
+    for left in (True, False):
+        hinge = -half if left else half
+        inner = hinge + reach if left else hinge - reach
+        ends = ((hinge, 0.0), (inner, depth)) if left else ((inner, depth), (hinge, 0.0))
+        corners = _seen(_upright(ends[0], ends[1], height / 2), width, height)
+        if corners[1][0] - corners[0][0] < 0.5:
+            continue
+        wing = np.zeros_like(a)
+        wing_at = slice(0, width // 2) if left else slice(width // 2, width)
+        wing[:, wing_at] = a[:, wing_at]
+        matrix = cv2.getPerspectiveTransform(
+            np.array([[x, y] for x, y in _corners(wing_at, height)], np.float32), corners.astype(np.float32)
+        )
+        moved = cv2.warpPerspective(wing, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        out = over(out, darkened(moved, light))
+    return out
+
+
+def _corners(columns: slice, height: int) -> list[tuple[int, int]]:
+    return [(columns.start, 0), (columns.stop, 0), (columns.stop, height), (columns.start, height)]
+
+
+LEAN = math.radians(22)
+"""Of the fold against upright: the page is pulled at its lower right corner."""
+
+
+def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
+    """The first picture is rolled up from the lower right corner and turned over to the left.
+
+    The page lies flat left of the fold, goes round a cylinder that touches it there, and lies with its back on top.
+    """
+    height, width = a.shape[:2]
+    across, down = math.cos(LEAN), math.sin(LEAN)
+    roll = 0.09 * width * (0.4 + 0.6 * math.sin(math.pi * min(p * 1.1, 1)))
+    end = width * across + height * down
+    shadow = 0.08 * width
+    fold = end + (-(roll + shadow) - end) * p
+    x, y = coarse(height, width, 4)
+    beyond = x * across + y * down - fold
+    arc = roll * np.arcsin(np.clip(beyond / roll, 0, 1))
+    front_move = np.where(beyond <= 0, 0, arc - beyond)
+    back_move = np.where(beyond <= 0, math.pi * roll - 2 * beyond, math.pi * roll - arc - beyond)
+    columns, rows = axes(height, width)
+    away = (columns * (width * across) + rows * (height * down)).astype(np.float32)
+    covered = four(threshold(away, fold + roll - 1, 1.5))
+    front, back = (
+        times(moved(a, *fine(x + move * across, y + move * down, height, width), beyond=cv2.BORDER_CONSTANT), covered)
+        for move in (front_move, back_move)
+    )
+    bow = np.clip(beyond / roll, 0, 1)
+    out = _shaded(b, 1 - 0.6 * np.exp(-np.maximum(beyond - roll, 0) / shadow * 2.0))
+    out = over(out, _shaded(front, 1 - 0.75 * bow**2))
+    ink = darkened(back, 0.22)
+    paper = cv2.addWeighted(ink, 1, alpha4(back), 0.74, 0)
+    cv2.insertChannel(cv2.extractChannel(back, 3), paper, 3)
+    tone = np.where(beyond <= 0, 0.97 - 0.25 * np.exp(beyond / roll), 0.72 + 0.28 * np.sin(bow * math.pi))
+    under = cv2.extractChannel(back, 3)
+    small = cv2.resize(under, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+    dark = cv2.resize(cv2.GaussianBlur(small, (0, 0), max(width / 8 * 0.012, 0.5)), (width, height))
+    cast = cv2.merge([np.zeros_like(dark)] * 3 + [cv2.convertScaleAbs(dark, alpha=0.5)])
+    out = over(out, times(cast, alpha4(out)))
+    return over(out, _shaded(paper, tone))
+
+
+def _shaded(picture: Picture, light: Field) -> Picture:
+    """Colours times a coarse field of light in 0..1."""
+    height, width = picture.shape[:2]
+    level = cv2.resize(light.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    mask = four(cv2.addWeighted(level, 255, level, 0, 0, dtype=cv2.CV_8U))
+    mask[:, :, 3] = 255
+    return times(picture, mask)
+
+
+TRANSITIONS: Mapping[str, Transition] = {"cube": cube, "doorway": doorway, "page_turn": page_turn}
