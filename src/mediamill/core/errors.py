@@ -26,6 +26,14 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ DestinationFailed       source: a bucket that would not take a result
 │  │  └─ DestinationAway *    it could not be reached, or was too busy
 │  ├─ WorkerLost *            internal: the process doing the work went away
+│  ├─ Interrupted *           internal: the server was stopped while it worked
+│  ├─ SystemFailure           internal: our own fault
+│  ├─ RunnerNotConfigured     a prompt, and nothing that could run it
+│  ├─ LlmHttpError            tool: the model's endpoint said no
+│  │  └─ LlmBusy *            it may say yes later
+│  ├─ LlmTimeout *            tool: it took too long
+│  ├─ CallFailed *            a function call that broke, not one that was refused
+│  ├─ StepLimit · TokenLimit · CostLimit   limit: a run did, read or cost more than it may
 │  └─ Cancelled               the caller asked for it
 └─ Misconfigured              names the setting, the value's format and the doc page; stops the start
                               (* retryable)
@@ -159,6 +167,12 @@ class Failed(MediamillError):
     """The last lines the tool or the process wrote, for the attempt's record."""
     private: str = ""
     """A trace for the log, never for a caller."""
+    name: str | None = None
+    """Of an error in a runner: what it is called."""
+    stack: str | None = None
+    """Where in a runner it happened, safe to show."""
+    retry_in_s: float | None = None
+    """When to try again; None: as the worker does."""
 
 
 class BadMedia(Failed):
@@ -252,6 +266,83 @@ class WorkerLost(Failed):
 
     code = "worker_lost"
     retryable = True
+
+
+class Interrupted(Failed):
+    """The server was stopped in order while this was at work."""
+
+    code = "interrupted"
+    retryable = True
+    name = "InterruptedError"
+
+
+class SystemFailure(Failed):
+    """A fault of our own."""
+
+    code = "system_failure"
+    name = "SystemFailure"
+
+
+class RunnerNotConfigured(Failed):
+    """Nothing here can run a prompt until the operator sets it up; the message says what to set."""
+
+    code = "runner_not_configured"
+    name = "RunnerNotConfigured"
+
+
+class LlmHttpError(Failed):
+    """A language model's endpoint refused, or answered what is no answer."""
+
+    code = "llm_http_error"
+    family = "tool"
+    name = "LlmHttpError"
+
+
+class LlmBusy(LlmHttpError):
+    """A language model's endpoint could not be reached or asked for patience."""
+
+    retryable = True
+
+
+class LlmTimeout(Failed):
+    """A language model took longer than it may."""
+
+    code = "llm_timeout"
+    family = "tool"
+    retryable = True
+    name = "LlmTimeout"
+
+
+class CallFailed(Failed):
+    """A function call of a run broke; one that was merely refused is told to the model instead."""
+
+    code = "call_failed"
+    retryable = True
+    name = "CallFailed"
+
+
+class StepLimit(Failed):
+    """A run would take more steps than it may."""
+
+    code = "step_limit"
+    family = "limit"
+    name = "StepLimit"
+
+
+class TokenLimit(Failed):
+    """A run would read and write more tokens than it may."""
+
+    code = "token_limit"
+    family = "limit"
+    name = "TokenLimit"
+
+
+class CostLimit(Failed):
+    """A run would cost more than it may."""
+
+    code = "cost_limit"
+    family = "limit"
+    name = "CostLimit"
 
 
 class Cancelled(Failed):

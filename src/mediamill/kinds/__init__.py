@@ -21,7 +21,7 @@ from mediamill.core.errors import ToolFailed, Unsupported
 from mediamill.core.ports import Engines, Missing, Remote, Report
 from mediamill.core.tasks import Source
 
-Queue = Literal["cpu", "gpu", "io"]
+Queue = Literal["cpu", "gpu", "io", "agent"]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -127,6 +127,10 @@ class Kind(Protocol[O]):
     def light(self) -> bool:
         """Whether it takes no input, makes no file and starts no program, so that many can be done at one go."""
 
+    @property
+    def hosted(self) -> bool:
+        """Whether the worker does it itself instead of `run` in a child: for what waits most of its time."""
+
     def missing(self, engines: Engines) -> Missing | None:
         """Why this kind is off on this install, with the remedy; None when it is on."""
 
@@ -152,6 +156,7 @@ class Base(Generic[O]):
     inputs: ClassVar[tuple[int, int]] = (1, 1)
     light: ClassVar[bool] = False
     reusable: ClassVar[bool] = True
+    hosted: ClassVar[bool] = False
 
     def missing(self, engines: Engines) -> Missing | None:
         return None

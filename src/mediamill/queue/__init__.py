@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 from pgqueuer.queries import Queries
 
-QUEUES = ("cpu", "gpu", "io")
+QUEUES = ("cpu", "gpu", "io", "agent")
 CHANNEL = "ch_pgqueuer"
 
 

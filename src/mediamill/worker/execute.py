@@ -19,11 +19,12 @@ import structlog
 
 from mediamill.core import formats
 from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
-from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
+from mediamill.core.errors import BadMedia, Cancelled, Failed, Interrupted, NotFound, SystemFailure
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import Failure, State, backoff_s
 from mediamill.worker.carrier import Carrier
 from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
+from mediamill.worker.early import Early
 from mediamill.worker.live import Live
 from mediamill.worker.messages import Answered, Call
 from mediamill.worker.reuse import Reuse
@@ -54,6 +55,11 @@ Coalesce = Callable[
     [Callable[[Sequence[Light]], Awaitable[Sequence[Done | Failed | None]]]],
     Callable[[Light], Awaitable[Done | None]],
 ]
+
+
+Host = Callable[[Taken, Callable[[str, float], None]], Awaitable[Mapping[str, Any]]]
+"""Does a task in the worker itself and returns its details; told to say (stage, fraction). It is stopped by being
+cancelled, and raises a core `Failed` for what goes wrong."""
 
 
 class Ticks(Protocol):
@@ -100,10 +106,12 @@ class Executor:
         coalesce: Coalesce,
         scratch: Path,
         rules: Rules,
+        hosts: Mapping[str, Host] | None = None,
     ) -> None:
         """unused: those of some blob keys that no file refers to. show: publishes outputs of running work; False when
         the fence is lost. call: asks an operator's service for a child. coalesce: makes of a call for many a call for
-        one, which goes together with those that wait at the same time."""
+        one, which goes together with those that wait at the same time. hosts: by kind, what is done here and not in a
+        child."""
         self._worker = worker
         self._take = take
         self._finish = finish
@@ -120,6 +128,7 @@ class Executor:
         self._reuse = reuse
         self._scratch = scratch
         self._rules = rules
+        self._hosts = hosts or {}
         self._live: dict[str, Live] = {}
         self._fetching = asyncio.Semaphore(_FETCHES)
         self._together = {queue: coalesce(partial(self._all, pool)) for queue, pool in children.items()}
@@ -209,6 +218,8 @@ class Executor:
                 raise Cancelled("The task was cancelled.")
             if task.state is State.INGESTING:
                 return await self._ingest(taken, live)
+            if task.kind in self._hosts:
+                return await self._host(taken, live)
             return await self._send(taken, live, await self._execute(taken, live, queue))
         except Failed as error:
             return self._failed(taken, live, error)
@@ -216,7 +227,8 @@ class Executor:
             raise
         except Exception as error:
             log.exception("task broke the worker's own code", task=task.id, kind=task.kind)
-            broken = Failed("The server failed at this task; its log says more.")
+            wrong = SystemFailure if task.kind in self._hosts else Failed
+            broken = wrong("The server failed at this task; its log says more.")
             broken.__cause__ = error
             return self._failed(taken, live, broken)
 
@@ -227,6 +239,10 @@ class Executor:
         state, retry_in_s, given_back = State.FAILED, 0.0, False
         if live.cancelled:
             state, error = State.CANCELLED, Cancelled("The task was cancelled.")
+        elif live.leaving and task.kind in self._hosts:
+            # What it has done is kept step by step, so that its attempt counts: there is nothing to give back.
+            error = Interrupted("The server was stopped while this was at work.")
+            state = State.QUEUED if task.attempts_left > 0 else State.FAILED
         elif live.leaving:
             given_back = True
             state = task.state if task.state is State.INGESTING else State.QUEUED
@@ -234,17 +250,33 @@ class Executor:
             retry_in_s = backoff_s(
                 task.max_attempts - task.attempts_left, first_s=self._rules.retry_first_s, cap_s=self._rules.retry_cap_s
             )
+            if error.retry_in_s is not None:
+                retry_in_s = error.retry_in_s
             state = State.INGESTING if task.state is State.INGESTING else State.DELAYED
         return Finish(
             task_id=task.id,
             fence=taken.fence,
             job_id=taken.job_id,
             state=state,
-            error=Failure(code=error.code, family=error.family, message=str(error), stage=error.stage),
+            error=Failure(
+                code=error.code,
+                family=error.family,
+                message=str(error),
+                stage=error.stage,
+                name=error.name,
+                stack=error.stack,
+            ),
             log=error.stderr_tail[-8192:].replace("\0", "") or None,
             retry_in_s=retry_in_s,
             given_back=given_back,
         )
+
+    async def _host(self, taken: Taken, live: Live) -> Finish:
+        """Have it done here; nothing of a child's is used."""
+        task = taken.task
+        work = self._hosts[task.kind](taken, lambda stage, fraction: self._moved(taken, live, stage, fraction))
+        details = await live.stoppable(_awaited(work), "run")
+        return Finish(task_id=task.id, fence=taken.fence, job_id=taken.job_id, state=State.SUCCEEDED, details=details)
 
     async def _ingest(self, taken: Taken, live: Live) -> Finish:
         """Fetch the inputs that are URLs, and hand the task on to its queue."""
@@ -341,7 +373,7 @@ class Executor:
             return replace(earlier, media=task.extra.get("media"), lifetime_s=lifetime_s)
         async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
-            early = _Early(self, taken)
+            early = Early(partial(self.publish, taken), task.id)
             try:
                 if live.cancelled or live.leaving:
                     raise Cancelled("The task was cancelled.")
@@ -458,27 +490,5 @@ class Executor:
         )
 
 
-class _Early:
-    """Publishes what a child shows, one lot after the other."""
-
-    def __init__(self, executor: Executor, taken: Taken) -> None:
-        self._executor = executor
-        self._taken = taken
-        self._last: asyncio.Task[None] | None = None
-
-    def __call__(self, outputs: list[OutputFile]) -> None:
-        self._last = asyncio.create_task(self._publish(outputs, self._last))
-
-    async def settled(self) -> None:
-        """Wait until all that was shown is stored: the slot's files go when it is given back."""
-        if self._last is not None:
-            await asyncio.wait([self._last])
-
-    async def _publish(self, outputs: list[OutputFile], before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        try:
-            await self._executor.publish(self._taken, outputs)
-        except Exception:
-            # Early is extra: the end of the work publishes what counts.
-            log.exception("not shown early", task=self._taken.task.id)
+async def _awaited(work: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return await work
