@@ -40,7 +40,10 @@ class _FromFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
-_USUAL = ("llm_base_url", "llm_api_key", "llm_model")
+_USUAL = (
+    "llm_base_url", "llm_api_key", "llm_model", "llm_timeout_s", "llm_price_in", "llm_price_out", "llm_prices",
+    "task_runner", "run_max_attempts", "run_max_duration_s", "run_max_steps",
+)  # fmt: skip
 """Settings that other programs know by the same names: LLM_MODEL without our prefix counts too, after our own."""
 
 
@@ -174,11 +177,24 @@ class Settings(BaseSettings):
     llm_base_url: str | None = Field(
         None,
         pattern="^https?://",
-        description="Base of an OpenAI-compatible API whose /chat/completions words summaries and outlines.",
+        description="Base of an OpenAI-compatible API whose /chat/completions runs prompts and words summaries.",
         json_schema_extra=_ENGINE,
     )
     llm_model: str | None = Field(None, description="The model to ask there.", json_schema_extra=_ENGINE)
     llm_api_key: SecretStr | None = Field(None, description="The key it wants, if any.")
+    llm_timeout_s: float = Field(120.0, gt=0, description="Longest one answer to a prompt's run may take.")
+    llm_price_in: float = Field(0.0, ge=0, description="Cents for a million tokens read, of models not in the table.")
+    llm_price_out: float = Field(0.0, ge=0, description="Cents for a million tokens written, likewise.")
+    llm_prices: Path | None = Field(None, description="TOML table of prices by model; read anew when it changes.")
+
+    # prompts
+    task_runner: str = Field(
+        "openai", description="What runs prompts: openai, the name of an entry point, or a dotted name."
+    )
+    agent_slots: int = Field(64, ge=1, description="Prompts at work at once; those that wait are not counted.")
+    run_max_attempts: int = Field(3, ge=1, le=10, description="Attempts of a prompt's run.")
+    run_max_duration_s: float = Field(900.0, gt=0, description="Longest work of a run, over all of its attempts.")
+    run_max_steps: int = Field(30, ge=1, description="Most model calls and function calls of a run.")
 
     # telling
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
