@@ -20,6 +20,7 @@ from mediamill.core.errors import NotFound
 from mediamill.core.files import File
 from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
+from mediamill.store.accounts import Accounts as AccountTable
 from mediamill.store.automations import STARTS
 from mediamill.store.automations import Automations as AutomationTable
 from mediamill.store.batch import Batcher
@@ -57,6 +58,7 @@ async def api(
     from mediamill.front import Front
     from mediamill.metrics import Metrics
     from mediamill.service import Service
+    from mediamill.service.accounts import Accounts
     from mediamill.service.automations import Automations
     from mediamill.service.connections import Connections
     from mediamill.service.endpoints import Endpoints
@@ -164,6 +166,7 @@ async def api(
         connections=connections,
         automations=automations,
         watch=watch,
+        accounts=Accounts(AccountTable(pool)),
     )
     if settings.secret_key is not None:
         await connections.reseal()  # what another key has sealed

@@ -14,6 +14,7 @@ KeyId = NewType("KeyId", str)
 ConnectionId = NewType("ConnectionId", str)
 AutomationId = NewType("AutomationId", str)
 ScheduleId = NewType("ScheduleId", str)
+OrganisationId = NewType("OrganisationId", str)
 
 Noun = Literal[
     "task",
@@ -30,6 +31,7 @@ Noun = Literal[
     "automation",
     "schedule",
     "batch",
+    "organisation",
 ]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX: dict[Noun, str] = {
@@ -47,6 +49,7 @@ _PREFIX: dict[Noun, str] = {
     "automation": "o",
     "schedule": "s",
     "batch": "b",
+    "organisation": "g",
 }
 
 

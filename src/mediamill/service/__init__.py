@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mediamill.service.accounts import Accounts
 from mediamill.service.automations import Automations
 from mediamill.service.connections import Connections
 from mediamill.service.endpoints import Endpoints
@@ -32,3 +33,4 @@ class Service:
     projects: Projects
     endpoints: Endpoints
     watch: Watch
+    accounts: Accounts
