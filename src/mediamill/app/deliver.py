@@ -102,6 +102,8 @@ async def wording(settings: Settings, tasks: Tasks, runs: Runs, upkeep: Upkeep) 
 
     def message(due: Due, subject: Task | Run | None) -> Message | None:
         native = dialects["mill"]
+        if due.body is not None:
+            return Message(body=msgspec.json.encode(due.body))
         if due.endpoint_id is None:
             if not isinstance(subject, Task):
                 return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 
@@ -31,3 +32,55 @@ class Step:
     cost_cents: float
     started_at: datetime
     finished_at: datetime | None
+
+
+class Hold(StrEnum):
+    """What became of a write under an attempt's fence."""
+
+    HELD = "held"
+    LOST = "lost"  # another attempt has taken over; nothing was written
+    CANCELLED = "cancelled"  # a caller has asked for the end; nothing was written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """A step about to take effect. metadata: what the run says of itself from now on, laid over what it said."""
+
+    number: int
+    kind: Literal["model", "call"]
+    name: str
+    request: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A post that is an effect of a step: written with its end, sent as all webhooks are."""
+
+    url: str
+    body: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A step that is over. details: of the task, laid over what they were."""
+
+    number: int
+    state: Literal["done", "failed"]
+    result: Any
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_cents: float = 0.0
+    details: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Some letters of a model's answer while it comes. offset: how many came before."""
+
+    task_id: str
+    number: int
+    offset: int
+    text: str

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from typing import Any
 
 from mediamill.core.events import EventType
 from mediamill.core.ids import ProjectId
 
 TEST = "endpoint.test"
 """The type of the event of a test send; it goes to the endpoint that is tested and to no other."""
+SENT = "prompt.webhook"
+"""The type of the event of a webhook that a prompt's run sends; it goes to the address that the run names."""
 EVERYTHING = "*"
 """As a type an endpoint wants: every event there is, and those to come."""
 
@@ -146,6 +149,8 @@ class Due:
     """None for an address that a task named: the task's own."""
     origin: str | None
     active: bool
+    body: Any
+    """What to post as it is; None: the event, in words."""
     secrets: Sequence[bytes] = field(repr=False)
     event: Event
 

@@ -51,9 +51,9 @@ WITH RECURSIVE lanes (lane) AS (
 ), claimed AS (
     UPDATE deliveries d SET attempts = attempts + 1, next_attempt_at = {_NOW} + $6::float8 * interval '1 second'
     FROM due WHERE d.id = due.id
-    RETURNING d.id, d.attempts, d.step, d.lane, d.url, d.endpoint_id, d.event_id
+    RETURNING d.id, d.attempts, d.step, d.lane, d.url, d.endpoint_id, d.event_id, d.body
 )
-SELECT c.id, c.attempts, c.step, c.lane, c.endpoint_id, coalesce(c.url, p.url) AS url, p.dialect, p.origin,
+SELECT c.id, c.attempts, c.step, c.lane, c.endpoint_id, c.body, coalesce(c.url, p.url) AS url, p.dialect, p.origin,
        c.endpoint_id IS NULL OR p.state = 'active' AS active, p.secret,
        CASE WHEN p.old_until > {_NOW} THEN p.old_secret END AS old_secret,
        e.id AS about, e.project_id, e.type, e.task_id, e.run_id, e.file_id, e.created_at
@@ -109,8 +109,8 @@ WHERE d.project_id = $1 AND d.id = $2
 """
 _ATTEMPTS = "SELECT * FROM delivery_attempts WHERE delivery_id = $1 ORDER BY number"
 _AGAIN = """
-INSERT INTO deliveries (project_id, endpoint_id, lane, url, event_id, type, task_id, run_id, replay_of)
-SELECT project_id, endpoint_id, lane, url, event_id, type, task_id, run_id, id FROM deliveries
+INSERT INTO deliveries (project_id, endpoint_id, lane, url, event_id, type, task_id, run_id, replay_of, body)
+SELECT project_id, endpoint_id, lane, url, event_id, type, task_id, run_id, id, body FROM deliveries
 WHERE project_id = $1 AND id = $2 RETURNING id
 """
 _SPAN = """
@@ -119,7 +119,7 @@ made AS (
     INSERT INTO deliveries (project_id, endpoint_id, lane, event_id, type, task_id, run_id, replay_of)
     SELECT n.project_id, e.id, e.id, n.id, n.type, n.task_id, n.run_id, last.id
     FROM e CROSS JOIN LATERAL (
-        SELECT * FROM events n WHERE n.project_id = e.project_id AND n.type <> 'endpoint.test'
+        SELECT * FROM events n WHERE n.project_id = e.project_id AND n.type NOT IN ('endpoint.test', 'prompt.webhook')
         AND e.types && ARRAY[n.type, '*']
         AND ($3::bigint IS NULL OR n.id >= $3) AND ($4::bigint IS NULL OR n.id <= $4)
         AND ($5::timestamptz IS NULL OR n.created_at >= $5) AND ($6::timestamptz IS NULL OR n.created_at <= $6)
@@ -169,6 +169,7 @@ def _due(row: Row) -> Due:
         dialect=row["dialect"],
         origin=row["origin"],
         active=bool(row["active"]),
+        body=row["body"],
         secrets=[secret for secret in (row["secret"], row["old_secret"]) if secret],
         event=_event(row, row["about"]),
     )

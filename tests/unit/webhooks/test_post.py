@@ -41,6 +41,7 @@ def due(url: str, step: int = 0, secrets: tuple[bytes, ...] = (SECRET,)) -> Due:
         dialect="mill",
         origin=None,
         active=True,
+        body=None,
         secrets=secrets,
         event=EVENT,
     )
