@@ -25,6 +25,8 @@ class Accept:
     label: str
     body_hash: bytes | None = None
     scope: str = ""
+    key_s: float | None = None
+    """How long its idempotency key is kept. Such a key answers whatever the body says, and a failed task frees it."""
     in_flight_limit: int | None = None
     inherits: bool = False
     """Whether its first input will be what another task of its run makes."""

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from mediamill import queue
 from mediamill.core.dispatch import Accept
-from mediamill.core.errors import IdempotencyMismatch, LimitReached
+from mediamill.core.errors import Conflict, IdempotencyMismatch, Invalid, LimitReached, NotFound
+from mediamill.core.ids import new_id
+from mediamill.core.prompts import MOST_DEPTH
 from mediamill.core.tasks import NO_ORIGIN, Origin, State
 from mediamill.store.notices import columns, wake
 from mediamill.store.text import clean, dumps
+from mediamill.store.turns import in_turn
 
 _SEEN = """
 SELECT project_id, scope, key, body_hash, task_id FROM idempotency
 WHERE (project_id, scope, key) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
 """
 _REMEMBER = """
-INSERT INTO idempotency (project_id, scope, key, body_hash, task_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[])
+INSERT INTO idempotency (project_id, scope, key, body_hash, task_id, expires_at)
+SELECT k.project_id, k.scope, k.key, k.body_hash, k.task_id, clock_timestamp() + k.key_s * interval '1 second'
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::float8[])
+     AS k (project_id, scope, key, body_hash, task_id, key_s)
 ON CONFLICT DO NOTHING RETURNING task_id
+"""
+# What is freed here is locked until we commit, so that of two who see the same failed task one starts the next.
+_FREE = """
+DELETE FROM idempotency i USING unnest($1::text[], $2::text[], $3::text[]) AS k (project_id, scope, key)
+WHERE i.project_id = k.project_id AND i.scope = k.scope AND i.key = k.key
+  AND (i.expires_at <= clock_timestamp()
+       OR EXISTS (SELECT FROM tasks t WHERE t.id = i.task_id AND t.state = 'failed'))
+"""
+_FORGET = """
+DELETE FROM idempotency WHERE (project_id, scope, key, task_id) IN (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]))
+"""
+# Held until we commit: whoever cancels a caller waits for us, and then finds what it started.
+_CALLERS = """
+SELECT id, project_id, root_id, depth, cancel_requested OR finished_at IS NOT NULL AS over FROM tasks
+WHERE id = ANY($1::text[]) ORDER BY id FOR SHARE
+"""
+_TAG = """
+INSERT INTO task_tags (project_id, tag, created_at, task_id)
+SELECT t.project_id, unnest(t.tags), t.created_at, t.id FROM tasks t WHERE t.id = ANY($1::text[])
+ON CONFLICT DO NOTHING
 """
 _IN_FLIGHT = """
 SELECT project_id, count(*) AS n FROM tasks
@@ -79,7 +105,23 @@ async def insert_tasks(connection: Any, new: Sequence[tuple[str, Accept, Place]]
     await connection.execute(_INSERT, *columns([_row(id, item, place, now) for id, item, place in new]))
     free = [(id, item) for id, item, place in new if place.after_id is None and item.new.origin.hold is None]
     await queue.enqueue(connection, [_entry(item, id, now) for id, item in free])
+    tagged = [id for id, item, _ in new if item.new.origin.tags]
+    if tagged:
+        await connection.execute(_TAG, tagged)
     await wake(connection, [id for id, _, _ in new])
+
+
+async def accept_lone(
+    connection: Any, batch: Sequence[Accept], ids: Sequence[str], answers: list[tuple[str, bool] | BaseException]
+) -> None:
+    """Write those of a batch of tasks, each alone in its run, that are new and within limits; the rest get their
+    answers."""
+    fresh = await unseen(connection, batch, ids, answers)
+    items, fresh = await below_callers(connection, batch, ids, fresh, answers)
+    fresh = await within_limits(connection, items, ids, fresh, answers)
+    items = await in_turn(connection, items, fresh)
+    if fresh:
+        await insert_tasks(connection, [(ids[i], items[i], Place(run_id=new_id("run"))) for i in fresh])
 
 
 async def unseen(
@@ -93,7 +135,10 @@ async def unseen(
     if not keyed:
         return list(range(len(batch)))
     first = sorted((key, indexes[0]) for key, indexes in keyed.items())
-    rows_ = [(*key, batch[i].body_hash or b"", ids[i]) for key, i in first]
+    freed = [key for key, i in first if batch[i].key_s is not None]
+    if freed:
+        await connection.execute(_FREE, *columns(freed))
+    rows_ = [(*key, batch[i].body_hash or b"", ids[i], batch[i].key_s) for key, i in first]
     won = {row["task_id"] for row in await connection.fetch(_REMEMBER, *columns(rows_))}
     known = {
         (row["project_id"], row["scope"], row["key"]): row
@@ -103,13 +148,58 @@ async def unseen(
     for key, indexes in keyed.items():
         row = known[key]
         for i in indexes:
-            if row["body_hash"] != (batch[i].body_hash or b""):
+            if batch[i].key_s is None and row["body_hash"] != (batch[i].body_hash or b""):
                 answers[i] = IdempotencyMismatch("This idempotency key was used before with another request.")
             else:
                 answers[i] = (row["task_id"], row["task_id"] == ids[i])
         if ids[indexes[0]] in won:
             fresh.add(indexes[0])
     return sorted(fresh)
+
+
+async def below_callers(
+    connection: Any,
+    batch: Sequence[Accept],
+    ids: Sequence[str],
+    fresh: list[int],
+    answers: list[tuple[str, bool] | BaseException],
+) -> tuple[Sequence[Accept], list[int]]:
+    """The items, told their depth and root where a run asks for them; the rest of those get why not as their answer:
+    a run that has ended or is to end starts nothing more."""
+    asked = {caller for i in fresh if (caller := batch[i].new.origin.caller_id) is not None}
+    if not asked:
+        return batch, fresh
+    callers = {row["id"]: row for row in await connection.fetch(_CALLERS, sorted(asked))}
+    items, kept = list(batch), []
+    for i in fresh:
+        new = batch[i].new
+        if new.origin.caller_id is None:
+            kept.append(i)
+            continue
+        row = callers.get(new.origin.caller_id)
+        if row is None or row["project_id"] != batch[i].project_id:
+            answers[i] = NotFound("run", new.origin.caller_id)
+        elif row["over"]:
+            answers[i] = Conflict("The run that asks for this has ended.")
+        elif row["depth"] >= MOST_DEPTH and new.origin.identifier is not None:
+            answers[i] = Invalid("parent", f"is a run below {MOST_DEPTH} others, which is as deep as they go.")
+        else:
+            origin = replace(new.origin, root_id=row["root_id"] or row["id"], depth=row["depth"] + 1)
+            items[i] = replace(batch[i], new=replace(new, origin=origin))
+            kept.append(i)
+    await _forget(connection, batch, ids, set(fresh) - set(kept))
+    return items, kept
+
+
+async def _forget(connection: Any, batch: Sequence[Accept], ids: Sequence[str], refused: Iterable[int]) -> None:
+    """Give back the keys of items that were refused after all."""
+    keys = [
+        (batch[i].project_id, batch[i].scope, batch[i].new.idempotency_key, ids[i])
+        for i in refused
+        if batch[i].new.idempotency_key is not None
+    ]
+    if keys:
+        await connection.execute(_FORGET, *columns(keys))
 
 
 async def within_limits(
@@ -139,13 +229,7 @@ async def within_limits(
             continue
         counts[project] = counts.get(project, 0) + 1
         kept.append(i)
-    keys = [(batch[i].project_id, batch[i].scope, batch[i].new.idempotency_key) for i in refused]
-    if keys:
-        await connection.execute(
-            "DELETE FROM idempotency WHERE (project_id, scope, key) IN "
-            "(SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))",
-            *columns([key for key in keys if key[2] is not None] or [("", "", "")]),
-        )
+    await _forget(connection, batch, ids, refused)
     return kept
 
 
@@ -200,4 +284,5 @@ def _origin(origin: Origin) -> str | None:
 def _entry(item: Accept, id: str, now: datetime) -> queue.Entry:
     delay_s = (item.new.not_before - now).total_seconds() if item.new.not_before else 0.0
     fetches = any(source.file is None for source in item.new.inputs)
-    return queue.Entry("io" if fetches else item.queue, id, item.new.priority, max(0.0, delay_s))
+    moves = delay_s > 0 and item.new.origin.identifier is not None  # it may be put off or brought forward
+    return queue.Entry("io" if fetches else item.queue, id, item.new.priority, max(0.0, delay_s), id if moves else None)

@@ -162,7 +162,7 @@ def _origin(row: Row) -> Origin:
     return Origin(**{name: row[name] for name in Origin.__dataclass_fields__})
 
 
-class _Arguments:
+class Arguments:
     """Numbers the parameters of a query as they are named."""
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ class _Arguments:
         return f"${len(self.values)}"
 
 
-def _window(page: Page, alias: str, put: _Arguments, word: str | None = None) -> tuple[list[str], str]:
+def _window(page: Page, alias: str, put: Arguments, word: str | None = None) -> tuple[list[str], str]:
     """(conditions, direction) of the rows a page is cut from; see `in_order` for its second half.
 
     word: the column that the walked index has before the date, held to `w.word`.
@@ -207,7 +207,7 @@ _SEARCHED = 20_000
 
 def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[Any]]:
     """The query of one page and its arguments; it asks for one row more than the page shows."""
-    put = _Arguments()
+    put = Arguments()
     driver = "state" if filter.states is not None else "kind" if filter.kinds is not None else None
     window, direction = _window(page, "t", put, driver)
     order = f"t.created_at {direction}, t.id {direction}"
@@ -248,18 +248,18 @@ def list_tasks(project_id: str, page: Page, filter: Filter) -> tuple[str, list[A
 
 def count_tasks(project_id: str, filter: Filter, most: int) -> tuple[str, list[Any]]:
     """How many tasks such a list has, up to `most`; a search by text is not counted by its text."""
-    put = _Arguments()
+    put = Arguments()
     conditions, words = _matching(project_id, filter, put)
     conditions += [_one_of(column, values, put) for column, values in words]
     where = " AND ".join(conditions)
     return f"SELECT count(*) FROM (SELECT 1 FROM tasks t WHERE {where} LIMIT {put(most)}) t", put.values
 
 
-def _one_of(column: str, values: Sequence[str], put: _Arguments) -> str:
+def _one_of(column: str, values: Sequence[str], put: Arguments) -> str:
     return f"t.{column} = ANY({put(list(values))}::text[])"
 
 
-def _matching(project_id: str, filter: Filter, put: _Arguments) -> tuple[list[str], list[tuple[str, Sequence[str]]]]:
+def _matching(project_id: str, filter: Filter, put: Arguments) -> tuple[list[str], list[tuple[str, Sequence[str]]]]:
     """(conditions, words by column of which one must be there) of a filter."""
     conditions = [f"t.project_id = {put(project_id)}"]
     if filter.run_id is not None:
@@ -282,7 +282,7 @@ def _matching(project_id: str, filter: Filter, put: _Arguments) -> tuple[list[st
 
 def list_plain(table: str, columns: str, project_id: str, page: Page) -> tuple[str, list[Any]]:
     """As `list_tasks`, for a table that only has a project's rows in the order they were made."""
-    put = _Arguments()
+    put = Arguments()
     conditions = [f"x.project_id = {put(project_id)}"]
     window, direction = _window(page, "x", put)
     where = " AND ".join(conditions + window)
@@ -292,7 +292,7 @@ def list_plain(table: str, columns: str, project_id: str, page: Page) -> tuple[s
 
 def list_files(project_id: str, page: Page) -> tuple[str, list[Any]]:
     """As `list_tasks`, for the live files of a project."""
-    put = _Arguments()
+    put = Arguments()
     conditions = [f"f.project_id = {put(project_id)}", _LIVE]
     window, direction = _window(page, "f", put)
     where = " AND ".join(conditions + window)
@@ -304,7 +304,7 @@ def list_runs(
     project_id: str, page: Page, columns: str, states: Sequence[str] | None, created_by: str | None
 ) -> tuple[str, list[Any]]:
     """As `list_tasks`, for the runs of a project; `columns` of `r`."""
-    put = _Arguments()
+    put = Arguments()
     conditions = [f"r.project_id = {put(project_id)}"]
     if created_by is not None:
         conditions.append(f"r.created_by = {put(clean(created_by))}")

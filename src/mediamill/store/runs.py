@@ -7,13 +7,13 @@ from typing import Any
 
 import asyncpg
 
-from mediamill.core.dispatch import AcceptRun
+from mediamill.core.dispatch import Accept, AcceptRun
 from mediamill.core.errors import Conflict, NotFound
 from mediamill.core.ids import RunId, new_id
 from mediamill.core.runs import Part, Run, RunList
 from mediamill.core.tasks import Page, State, Task
 from mediamill.store import branches, rows
-from mediamill.store.accepting import Place, insert_tasks, unseen, within_limits
+from mediamill.store.accepting import Place, below_callers, insert_tasks, unseen, within_limits
 from mediamill.store.notices import CANCEL, wake
 from mediamill.store.text import clean, dumps
 
@@ -69,8 +69,10 @@ class Runs:
         run_id = new_id("run")
         async with self._pool.acquire() as connection, connection.transaction():
             fresh = await unseen(connection, asked.items, ids, answers)
+            items: Sequence[Accept] = asked.items
             if 0 in fresh:
-                fresh = await within_limits(connection, asked.items, ids, fresh, answers)
+                items, fresh = await below_callers(connection, items, ids, fresh, answers)
+                fresh = await within_limits(connection, items, ids, fresh, answers)
             for answer in answers:
                 if isinstance(answer, BaseException):
                     raise answer
@@ -98,9 +100,9 @@ class Runs:
                     inherits=item.inherits,
                     ref=node.ref,
                 )
-                for number, (node, item) in enumerate(zip(new.nodes, asked.items, strict=True))
+                for number, (node, item) in enumerate(zip(new.nodes, items, strict=True))
             ]
-            await insert_tasks(connection, list(zip(ids, asked.items, places, strict=True)))
+            await insert_tasks(connection, list(zip(ids, items, places, strict=True)))
         return run_id, True
 
     async def get(self, project_id: str, id: str) -> Run:

@@ -21,18 +21,21 @@ from mediamill.core.files import NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.tasks import Failure, Filter, Page, State, Task, TaskList
 from mediamill.store import branches, rows
-from mediamill.store.accepting import Place, insert_tasks, unseen, within_limits
+from mediamill.store.accepting import accept_lone
 from mediamill.store.ending import end, end_with_files, forget
 from mediamill.store.files import insert_files
 from mediamill.store.notices import CANCEL, columns, wake
+from mediamill.store.stopping import expire
 from mediamill.store.text import clean, dumps
 from mediamill.store.turns import pass_on
 
 _LOCK = """
 SELECT id, state, fence IS NOT NULL AND state IN ('running', 'ingesting') AS held, attempts_left, cancel_requested,
-       outputs
+       outputs, attempt = 0 AND expires_at <= clock_timestamp() AS expired,
+       attempt = 0 AND state = 'delayed' AND not_before > clock_timestamp() AS early
 FROM tasks WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
 """
+_THERE = "SELECT id FROM pgqueuer WHERE id = ANY($1::bigint[])"
 _TAKE = f"""
 WITH want AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS w (id, fence)),
 lost AS (
@@ -127,10 +130,7 @@ class Tasks:
         ids = [new_id("task") for _ in batch]
         answers: list[tuple[str, bool] | BaseException] = [(id, True) for id in ids]
         async with self._pool.acquire() as connection, connection.transaction():
-            fresh = await unseen(connection, batch, ids, answers)
-            fresh = await within_limits(connection, batch, ids, fresh, answers)
-            if fresh:
-                await insert_tasks(connection, [(ids[i], batch[i], Place(run_id=new_id("run"))) for i in fresh])
+            await accept_lone(connection, batch, ids, answers)
         return answers
 
     async def take(self, batch: Sequence[Take]) -> list[Taken | None]:
@@ -142,11 +142,18 @@ class Tasks:
         taken: dict[str, Taken] = {}
         async with self._loose.acquire() as connection, connection.transaction():
             locked = {row["id"]: row for row in await connection.fetch(_LOCK, sorted(wanted))}
-            startable, spent, idle = [], [], []
+            startable, spent, idle, late = [], [], [], []
+            early = [take.job_id for id, take in wanted.items() if id in locked and locked[id]["early"]]
+            there = {row["id"] for row in await connection.fetch(_THERE, early)} if early else set()
             for id, take in wanted.items():
                 row = locked.get(id)
                 if row is None or State(row["state"]).final or row["state"] == "waiting":
                     idle.append(take.job_id)
+                elif row["expired"]:
+                    late.append(id)
+                    idle.append(take.job_id)
+                elif row["early"] and take.job_id not in there:
+                    continue  # put off while this entry was on its way to us; there is another
                 elif row["attempts_left"] <= 0 or (row["held"] and row["cancel_requested"]):
                     spent.append(row)
                     idle.append(take.job_id)
@@ -167,6 +174,7 @@ class Tasks:
                     )
             for row in spent:
                 await _give_up(connection, row["id"], cancelled=row["cancel_requested"])
+            await expire(connection, late)
             await queue.complete(connection, idle)
             await wake(connection, [*taken, *(row["id"] for row in spent)])
         return [taken.get(take.task_id) for take in batch]

@@ -17,7 +17,8 @@ WHERE seen_at > now() - $1::float8 * interval '1 second' ORDER BY started_at
 """
 _PRUNE = (
     "DELETE FROM workers WHERE seen_at < now() - interval '1 day'",
-    "DELETE FROM idempotency WHERE created_at < now() - interval '1 day'",
+    "DELETE FROM idempotency WHERE created_at < now() - interval '1 day' AND expires_at IS NULL",
+    "DELETE FROM idempotency WHERE expires_at < now()",
     "DELETE FROM results WHERE created_at < now() - interval '30 days'",
     # The queue's own log is for its dashboards; ours read the task table.
     "DELETE FROM pgqueuer_log WHERE created < now() - interval '1 hour'",

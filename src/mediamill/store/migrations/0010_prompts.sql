@@ -27,9 +27,12 @@ CREATE INDEX tasks_prompts_by_identifier ON tasks (project_id, identifier, creat
     WHERE identifier IS NOT NULL;
 CREATE INDEX tasks_prompts_as_test ON tasks (project_id, created_at, id)
     WHERE identifier IS NOT NULL AND extra #>> '{prompt,is_test}' = 'true';
+-- The few of a schedule that have not ended, among however many that have.
+CREATE INDEX tasks_of_schedule_open ON tasks (schedule_id, created_at, id)
+    WHERE schedule_id IS NOT NULL AND state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running');
 
 -- migrate: rollback
-DROP INDEX tasks_prompts_as_test, tasks_prompts_by_identifier, tasks_prompts_by_word;
+DROP INDEX tasks_of_schedule_open, tasks_prompts_as_test, tasks_prompts_by_identifier, tasks_prompts_by_word;
 DROP TABLE task_tags;
 DROP INDEX idempotency_expiry;
 ALTER TABLE idempotency DROP COLUMN expires_at;
