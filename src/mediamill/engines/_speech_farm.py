@@ -1,7 +1,8 @@
 """Recognisers as programs of their own, each given one piece of the sound after another until all are heard.
 
-A recogniser reads lines of JSON, [first sample, last sample] of a file of 16 kHz mono, and answers each with a line of
-JSON. It is our own program running somebody's C++ over somebody's bytes: when it dies, the tool failed, not the worker.
+A recogniser says a line of JSON with its process id as it begins, and `true` once it is loaded. From then on it reads
+lines, [first sample, last sample] of a file of 16 kHz mono, and answers each with a line. It is our own program running
+somebody's C++ over somebody's bytes: when it dies, the tool failed, not the worker.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import selectors
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,13 +23,15 @@ from mediamill.core.speech import Listening, Word
 from mediamill.engines._speech_sound import RATE_HZ
 from mediamill.engines._speech_voice import Span
 
-_TICK_S = 0.25
+_TICK_S = 0.1
+_DOUBT_S = 3.0
+"""Seconds of speech after which a recogniser's own speed counts for as much as the expected one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farm:
-    """How to start recognisers, how many, and what to expect of one until the first answers tell: seconds to load and
-    seconds a second of speech."""
+    """How to start recognisers, how many, and what to expect of one until the first of them tell: seconds of processor
+    time to load, and a second of speech; each piece counts as so much longer, however short it is."""
 
     name: str
     program: str
@@ -36,6 +39,7 @@ class Farm:
     processes: int
     load_s: float
     speed: float
+    piece_s: float
     threads: int = 1
 
 
@@ -75,45 +79,70 @@ def hear(work: Listening, farm: Farm, pieces: Sequence[Span], begun: float) -> l
         while len(found) < len(pieces):
             for key, _ in ready.select(_TICK_S):
                 one = key.data
-                answer = one.answer()
-                if answer is None:
-                    continue
-                found[one.piece] = answer
-                progress.done(one.piece, time.monotonic() - one.since_s)
-                if waiting:
-                    one.give(waiting.pop(), pieces)
-                else:
-                    ready.unregister(one.stdout)
-                    crew.remove(one)
+                for answer in one.answers():
+                    if not one.loaded:
+                        one.begin(answer)
+                        continue
+                    found[one.piece] = answer
+                    one.heard_s += pieces[one.piece].length_s + farm.piece_s
+                    if waiting:
+                        one.give(waiting.pop(), pieces)
+                    else:
+                        one.idle = True
+                        ready.unregister(one.stdout)
             progress.tick(crew)
     return [found[at] for at in range(len(pieces))]
 
 
 @dataclass(slots=True, eq=False)
 class _Recogniser:
-    """A process, the piece it is at, and when it got it."""
+    """A process, the piece it is at, and what it has used: processor seconds in all, and of them for loading and until
+    it got this piece."""
 
     stdin: IO[bytes]
     stdout: IO[bytes]
     piece: int = 0
-    since_s: float = 0.0
     said: bytes = b""
+    pid: int = 0
+    loaded: bool = False
+    load_s: float = 0.0
+    used_s: float = 0.0
+    since_s: float = 0.0
+    heard_s: float = 0.0
+    """Seconds of speech that it is through with."""
+    idle: bool = False
+
+    def begin(self, said: Any) -> None:
+        """It has begun, or has loaded. Raises ToolFailed for anything else it may have said."""
+        if self.pid and said is True:
+            self.loaded = True
+            self.look()
+            self.load_s = self.since_s = self.used_s
+        elif not self.pid and isinstance(said, int) and said > 1:
+            self.pid = said
+        else:
+            raise unreadable()
 
     def give(self, piece: int, pieces: Sequence[Span]) -> None:
-        self.piece, self.since_s, self.said = piece, time.monotonic(), b""
+        self.look()
+        self.piece, self.since_s = piece, self.used_s
         asked = [round(pieces[piece].start_s * RATE_HZ), round(pieces[piece].end_s * RATE_HZ)]
         self.stdin.write(json.dumps(asked).encode() + b"\n")
 
-    def answer(self) -> Any:
-        """The answer once it is whole, else None. Raises EOFError when it has died."""
+    def look(self) -> None:
+        """See what it has used, which no load of this machine alters. It cannot say so itself while it listens."""
+        if self.pid:
+            with suppress(OSError):  # it has died, which its pipe tells
+                self.used_s = max(self.used_s, time.clock_gettime(_clock(self.pid)))
+
+    def answers(self) -> list[Any]:
+        """The lines that are whole by now. Raises EOFError when it has died."""
         block = os.read(self.stdout.fileno(), 1 << 16)
         if not block:
             raise EOFError
-        self.said += block
-        if not self.said.endswith(b"\n"):
-            return None
+        *lines, self.said = (self.said + block).split(b"\n")
         try:
-            return json.loads(self.said)
+            return [json.loads(line) for line in lines]
         except ValueError as error:
             raise unreadable() from error
 
@@ -139,30 +168,46 @@ def words(heard: Any, piece: Span) -> list[Word]:
         raise unreadable() from error
 
 
+def _clock(pid: int) -> int:
+    """The clock of a process's processor time, which any other may read. Source: clock_getcpuclockid(3), Linux."""
+    return ~pid << 3 | 2
+
+
 class _Progress:
-    """How much of the speech has been heard. Pieces at work count by the speed seen so far."""
+    """How much of the work is done, by processor time: what is used, and what is to come by the speed seen so far."""
 
     def __init__(self, work: Listening, farm: Farm, pieces: Sequence[Span], begun: float) -> None:
         self._work = work
         self._farm = farm
         self._pieces = pieces
-        self._total_s = sum(piece.length_s for piece in pieces)
-        self._done_s = self._spent_s = 0.0
+        self._total_s = sum(piece.length_s + farm.piece_s for piece in pieces)
         self._begun = self._reached = begun
-
-    def done(self, piece: int, took_s: float) -> None:
-        """A piece is through."""
-        self._done_s += self._pieces[piece].length_s
-        self._spent_s += took_s
 
     def tick(self, crew: Sequence[_Recogniser]) -> None:
         """Say where the work stands."""
-        now_s = time.monotonic()
-        speed, load_s = (self._spent_s / self._done_s, 0.0) if self._done_s else (self._farm.speed, self._farm.load_s)
-        part_s = self._done_s
         for one in crew:
-            length_s = self._pieces[one.piece].length_s
-            part_s += min(0.95 * length_s, max(0.0, now_s - one.since_s - load_s) / speed)
-        now = self._begun + (1.0 - self._begun) * min(1.0, part_s / self._total_s)
-        self._reached = max(self._reached, now)
+            one.look()
+        loaded = [one for one in crew if one.loaded]
+        loads_s = [one.load_s for one in loaded] or [self._farm.load_s]
+        load_s = sum(loads_s) / len(loads_s)
+        # A machine that loads it slowly will be slow at listening as well.
+        expected = self._farm.speed * load_s / self._farm.load_s
+        heard_s = sum(one.heard_s for one in loaded)
+        spent_s = sum(one.since_s - one.load_s for one in loaded if not one.idle)
+        spent_s += sum(one.used_s - one.load_s for one in loaded if one.idle)
+        speed = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
+        used_s, to_come_s = 0.0, speed * (self._total_s - heard_s)
+        seen = [one.used_s for one in crew if one.pid]
+        for one in crew:
+            # One that has not yet said who it is began with the others.
+            one_used_s = one.used_s if one.pid or not seen else sum(seen) / len(seen)
+            used_s += one_used_s
+            if not one.loaded:
+                to_come_s += max(0.05 * load_s, load_s - one_used_s)
+            elif not one.idle:
+                length_s = self._pieces[one.piece].length_s + self._farm.piece_s
+                to_come_s -= min(0.95 * speed * length_s, one.used_s - one.since_s)
+        if used_s > 0:
+            now = self._begun + (1.0 - self._begun) * used_s / (used_s + max(0.0, to_come_s))
+            self._reached = max(self._reached, now)
         self._work.report("listen", self._reached)

@@ -1,13 +1,15 @@
 """One pocketsphinx decoder, run as a program of its own (`python _speech_sphinx.py FILE`): it holds Python's lock while
 it decodes, so several at once are several processes; and a crash of the C library is then a tool's failure.
 
-Each line of stdin is [first sample, last sample] of a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
+It says its process id as it begins, and "true" once it is loaded. Each line of stdin is [first sample, last sample] of
+a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
 [[word, start s, end s, posterior in [0, 1]], …], times within the piece. Imports the library and nothing of ours.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from typing import Any
@@ -38,9 +40,13 @@ def hear(decoder: Any, samples: bytes) -> list[tuple[str, float, float, float]]:
 
 def main() -> None:
     """Serve until stdin ends."""
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
     from pocketsphinx import Decoder
 
     decoder = Decoder(loglevel="FATAL")
+    sys.stdout.write("true\n")
+    sys.stdout.flush()
     with open(sys.argv[1], "rb") as file:
         for line in sys.stdin:
             first, last = json.loads(line)

@@ -2,7 +2,8 @@
 its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece it gets; LIKELY are words that
 may be said, or "".
 
-It says its process id once it is loaded. Each line of stdin is then [first sample, last sample] of a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
+It says its process id as it begins, and "true" once it is loaded. Each line of stdin is [first sample, last sample] of
+a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
 {"language": code, "turns": [{"text", "words": [[word, start s, end s, probability in [0, 1]], …]}, …]}, times within
 the piece. Imports libraries and nothing of ours.
 """
@@ -47,6 +48,8 @@ def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -
 
 def main() -> None:
     """Serve until stdin ends."""
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
     path, folder, language, threads, likely = sys.argv[1:6]
     from faster_whisper import WhisperModel
 
@@ -55,7 +58,7 @@ def main() -> None:
         folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
     )
     spoken = language or None
-    sys.stdout.write(json.dumps({"pid": os.getpid()}) + "\n")
+    sys.stdout.write("true\n")
     sys.stdout.flush()
     with open(path, "rb") as file:
         for line in sys.stdin:

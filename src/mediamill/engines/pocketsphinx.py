@@ -44,8 +44,9 @@ class PocketSphinx(Transcriber):
             program=_speech_sphinx.__file__,
             arguments=[scene.sound.path],
             processes=processes,
-            load_s=0.5,
-            speed=0.3,
+            load_s=0.4,
+            speed=0.18,
+            piece_s=0.6,
         )
         answers = _speech_farm.hear(work, farm, pieces, _speech_local.BEGUN)
         words = [

@@ -62,6 +62,7 @@ class Whisper(Transcriber):
             threads=threads,
             load_s=1.5,
             speed=0.3 * threads,
+            piece_s=15.0,
         )
         answers = _speech_farm.hear(work, farm, pieces, _speech_local.BEGUN)
         turns = scene.turns(
