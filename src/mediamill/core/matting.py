@@ -1,0 +1,65 @@
+"""What stands in front, cut out of what is behind it; and the port of the engines that do so."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from mediamill.core.errors import BadMedia
+from mediamill.core.ports import Engine, Report, Tools
+
+Subject = Literal["person", "any"]
+"""What an engine takes for the front: people, or whatever the picture is of."""
+Care = Literal["full", "best_effort"]
+"""best_effort: right for an object before a plain background, often wrong for others; the caller is told."""
+FilmFormat = Literal["webm", "mov"]
+
+
+class NoSubject(BadMedia):
+    """There is nothing in it that this install can tell from the background."""
+
+    code = "no_subject_found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureCut:
+    """A picture to cut out. The source is a PNG file, upright, the target becomes one with transparency."""
+
+    source: Path
+    target: Path
+    report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmCut:
+    """A film to cut out: the target has the same size, rate, length and sound, and transparency.
+
+    format: webm (VP9, its transparency as browsers read it) or mov (ProRes 4444).
+    """
+
+    source: Path
+    source_mime: str
+    target: Path
+    format: FilmFormat
+    tools: Tools
+    report: Report
+
+
+class Matter(Engine):
+    """Tells the front of pictures from their background, and writes them without it."""
+
+    subject: ClassVar[Subject] = "any"
+    care: ClassVar[Care] = "full"
+    films: ClassVar[bool] = True
+    """Whether it can do films."""
+
+    @abstractmethod
+    def picture(self, work: PictureCut) -> Mapping[str, Any]:
+        """Write the target; facts about it. Raises NoSubject, BadMedia, LimitExceeded, ToolFailed."""
+
+    @abstractmethod
+    def film(self, work: FilmCut) -> Mapping[str, Any]:
+        """The same for a film; the facts count its `frames`. Raises NoVideo too."""

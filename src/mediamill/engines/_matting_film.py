@@ -1,0 +1,133 @@
+"""A film without its background, by any network that makes masks. The picture's own planes go on untouched: nothing is
+turned into RGB and back but the small picture that the network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mediamill.core.matting import FilmCut, FilmFormat, NoSubject
+from mediamill.engines import _frames, _matting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Network = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
+"""(side, side, 3) RGB of 0 to 1 → (side, side) of 0 to 1."""
+
+ENCODERS: Mapping[FilmFormat, tuple[str, ...]] = {
+    # libvpx's good deadline takes four times as long for a third less; without alternate reference frames off, it
+    # writes no transparency.
+    "webm": (
+        *("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", "-crf", "30", "-b:v", "0"),
+        *("-deadline", "realtime", "-cpu-used", "5", "-row-mt", "1", "-tile-columns", "2"),
+    ),
+    "mov": ("-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le", "-alpha_bits", "8"),
+}
+_MATRICES = {
+    "bt709": ((1.1644, 0.0, 1.7927), (1.1644, -0.2132, -0.5329), (1.1644, 2.1124, 0.0)),
+    "smpte170m": ((1.1644, 0.0, 1.5960), (1.1644, -0.3918, -0.8130), (1.1644, 2.0172, 0.0)),
+}
+_BLACK, _GREY = 16, 128
+
+
+def cut(work: FilmCut, network: Network, side: int) -> dict[str, Any]:
+    """Write the target. Raises NoSubject when no picture of the film has anything in front, and what pumping does."""
+    _, video = _frames.film(work.source, work.source_mime)
+    given = "yuva420p" if video.alpha else "yuv420p"
+    matrix = video.matrix or ("bt709" if video.rgb or video.height_px >= 720 else "smpte170m")
+    look = Look(network, side, matrix)
+    pumped = _frames.pump(
+        _frames.Job(
+            source=work.source,
+            mime=work.source_mime,
+            target=work.target,
+            container=work.format,
+            encoder=ENCODERS[work.format],
+            given=given,
+            made="yuva420p",
+            tools=work.tools,
+            report=work.report,
+        ),
+        [look, Edges(video.width_px, video.height_px), lay],
+    )
+    if not look.seen:
+        work.target.unlink(missing_ok=True)
+        raise NoSubject("No picture of the film has anything in it that could be told from the background.")
+    return {"frames": pumped.frames, "frames_with_subject": look.seen, **pumped.details}
+
+
+class Look:
+    """The first step: the mask of each picture, held steady. Every step leaves what the next needs in the note."""
+
+    def __init__(self, network: Network, side: int, matrix: str) -> None:
+        import numpy as np
+
+        self._network, self._side = network, side
+        self._rgb = np.array(_MATRICES.get(matrix, _MATRICES["bt709"]), np.float32).T / np.float32(255)
+        self._steady = _matting.Steady()
+        self.seen = 0
+
+    def __call__(self, frame: _frames.Frame) -> None:
+        import cv2
+        import numpy as np
+
+        size = (self._side, self._side)
+        small = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in frame.given.planes[:3]]
+        coded = np.dstack(small).astype(np.float32) - np.array([_BLACK, _GREY, _GREY], np.float32)
+        mask = _matting.without_specks(self._network(np.clip(coded @ self._rgb, 0, 1)))
+        mask = self._steady(mask, coded[..., 0] / np.float32(219))
+        self.seen += _matting.has_subject(mask)
+        frame.note = mask
+
+
+class Edges:
+    """The second step: how the matte follows from the colours, worked out at a middling size (see _matting)."""
+
+    def __init__(self, width: int, height: int) -> None:
+        scale = min(1.0, _matting.WORK_PX / max(width, height))
+        self._size = max(1, round(width * scale)), max(1, round(height * scale))
+        self._radius = max(2, round(max(self._size) / 128))
+
+    def __call__(self, frame: _frames.Frame) -> None:
+        import cv2
+        import numpy as np
+
+        small = [cv2.resize(plane, self._size, interpolation=cv2.INTER_AREA) for plane in frame.given.planes[:3]]
+        mask = np.asarray(cv2.resize(frame.note, self._size, interpolation=cv2.INTER_LINEAR), np.float32)
+        frame.note = _matting.windows(_matting.firm(mask), _matting.channels(small), self._radius)
+
+
+def lay(frame: _frames.Frame) -> None:
+    """The third step: the planes, with the matte as their transparency.
+
+    What Cb and Cr bring to the matte is worked out at their own, halved size. What is clear is painted black, so that
+    no player that knows no transparency shows it, and no one can get it back.
+    """
+    import cv2
+    import numpy as np
+
+    y, u, v = frame.given.planes[:3]
+    to_y, to_u, to_v, to_a = frame.made.planes
+    by_y, by_u, by_v, constant = frame.note
+
+    def enlarged(plane: NDArray[np.float32], like: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.asarray(cv2.resize(plane, like.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+    coloured = enlarged(constant, u)
+    for plane, slope in ((u, by_u), (v, by_v)):
+        coloured += cv2.multiply(enlarged(slope, u), plane, scale=1 / 255, dtype=cv2.CV_32F)
+    lit = np.asarray(cv2.multiply(enlarged(by_y, y), y, scale=1 / 255, dtype=cv2.CV_32F), np.float32)
+    lit += enlarged(coloured, y)
+    to_a[...] = _matting.to_bytes(lit)
+    if len(frame.given.planes) > 3:
+        to_a[...] = cv2.multiply(to_a, frame.given.planes[3], scale=1 / 255)
+    # Colours go on a little beyond the edge, or the encoder would smear black into it.
+    kept = cv2.dilate(cv2.resize(to_a, u.shape[::-1], interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8))
+    for plane, made, blank in ((u, to_u, _GREY), (v, to_v, _GREY)):
+        made.fill(blank)
+        cv2.copyTo(plane, kept, made)
+    to_y.fill(_BLACK)
+    cv2.copyTo(y, cv2.resize(kept, y.shape[::-1], interpolation=cv2.INTER_NEAREST), to_y)
+    frame.note = None

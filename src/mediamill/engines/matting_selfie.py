@@ -1,0 +1,81 @@
+"""People cut out by MediaPipe's selfie segmentation, run by LiteRT on the processor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mediamill import models
+from mediamill.core.matting import FilmCut, Matter, NoSubject, PictureCut, Subject
+from mediamill.core.ports import Missing
+from mediamill.engines import _ffmpeg, _matting_film, _matting_picture
+from mediamill.engines._lacking import lacking
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MODEL = "selfie_segmentation"
+SIDE = 256
+_THREADS = 2
+
+
+class Selfie(Matter):
+    """See the module."""
+
+    name = "mediapipe-selfie"
+    licence = "Apache-2.0"
+    speed: ClassVar[str] = "720p to WebM: 45 pictures a second on 4 cores of x86-64, without a GPU"
+    subject: ClassVar[Subject] = "person"
+
+    def missing(self) -> Missing | None:
+        return models.missing(MODEL) or _ffmpeg.missing() or lacking("ai_edge_litert", "cv2")
+
+    def picture(self, work: PictureCut) -> Mapping[str, Any]:
+        return {**_matting_picture.cut(work, _Network()), **self._facts()}
+
+    def film(self, work: FilmCut) -> Mapping[str, Any]:
+        work.report("work", 0.0)
+        return {**_matting_film.cut(work, _Network(), SIDE), **self._facts()}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"model": MODEL, "model_licence": models.manifest()[MODEL].licence}
+
+
+class _Network:
+    """The model, loaded: 10 ms."""
+
+    def __init__(self) -> None:
+        path = models.find(MODEL)
+        if path is None:
+            raise NoSubject("The model for people is not in the models folder.")
+        self._run = _interpreter(path)
+
+    def __call__(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        import cv2
+        import numpy as np
+
+        if rgb.shape[:2] != (SIDE, SIDE):
+            rgb = np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+        return self._run(rgb)
+
+
+def _interpreter(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=min(_THREADS, os.cpu_count() or 1))
+    interpreter.allocate_tensors()
+    [given], [made] = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        interpreter.set_tensor(given["index"], rgb[None])
+        interpreter.invoke()
+        found: NDArray[np.float32] = interpreter.get_tensor(made["index"])[0, :, :, 0]
+        return found.copy()
+
+    return run
+
+
+PROVIDES = (Selfie(),)

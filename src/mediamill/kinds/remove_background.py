@@ -1,0 +1,145 @@
+"""Cut people and things out of pictures and films, with transparency behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from mediamill.core import formats
+from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unsupported
+from mediamill.core.matting import FilmCut, Matter, NoSubject, PictureCut
+from mediamill.core.ports import Conversion, Engines, Missing, Report
+from mediamill.kinds import Base, Context, Hint, Output, Result
+from mediamill.kinds import Options as BaseOptions
+
+_PNG = "image/png"
+_FILMS = {"webm": "video/webm", "mov": "video/quicktime"}
+
+
+class Options(BaseOptions, frozen=True, kw_only=True):
+    """What to make."""
+
+    format: (
+        Annotated[
+            Literal["webm", "mov", "png"],
+            Meta(
+                description="webm (VP9), mov (ProRes 4444) or png, all with transparency; webm for a film by default, "
+                "png for a picture. png of a film is its first picture."
+            ),
+        ]
+        | None
+    ) = None
+
+
+class RemoveBackground(Base[Options]):
+    """See the module."""
+
+    name = "remove_background"
+    command = "matte"
+    summary = "Cut people and things out of pictures and films, with transparency behind them."
+    options = Options
+    ports = (Matter,)
+
+    def missing(self, engines: Engines) -> Missing | None:
+        return engines.lacking(Matter)
+
+    def check(self, options: Options, inputs: Sequence[Hint], engines: Engines) -> Options:
+        for hint in inputs:
+            family = formats.family(hint.mime) if hint.mime is not None else None
+            if hint.mime is not None and family not in ("image", "video"):
+                raise Unsupported("input", f"{hint.mime} is neither a picture nor a film.")
+            if family == "image" and hint.mime != "image/gif" and options.format in _FILMS:
+                raise Unsupported("format", f"a picture becomes png; {options.format} is for films.")
+        return options
+
+    def run(self, ctx: Context, options: Options) -> Result:
+        [source] = ctx.inputs
+        report = _Rising(ctx.report)
+        report("probe", 0.0)
+        if formats.family(source.mime) not in ("image", "video"):
+            raise NoVideo("The input has no picture to cut anything out of.")
+        facts = ctx.engines.probe(source.path, source.mime)
+        moving = formats.family(source.mime) == "video" or (source.mime == "image/gif" and (facts.frames or 1) > 1)
+        word = options.format or ("webm" if moving else "png")
+        if word == "png":
+            mime, target = _PNG, ctx.scratch / "cut.png"
+            still = _still(ctx)
+            report("work", 0.1)
+            picture = PictureCut(source=still, target=target, report=report)
+            details = _asked(ctx, films=False, work=lambda engine: engine.picture(picture))
+        elif not moving:
+            raise BadMedia(f"A picture becomes png; {word} is for films.")
+        else:
+            mime, target = _FILMS[word], ctx.scratch / f"cut.{word}"
+            film = FilmCut(
+                source=source.path,
+                source_mime=source.mime,
+                target=target,
+                format="mov" if word == "mov" else "webm",
+                tools=ctx.engines.tools(),
+                report=report,
+            )
+            details = _asked(ctx, films=True, work=lambda engine: engine.film(film))
+        name = formats.renamed(source.filename, mime)
+        return Result(outputs=[Output(path=target, mime=mime, filename=name)], details=details)
+
+
+def _asked(ctx: Context, *, films: bool, work: Callable[[Matter], Mapping[str, Any]]) -> dict[str, Any]:
+    """Ask one engine after another, the best first, until one finds something in front. Raises the last NoSubject."""
+    engines = [engine for engine in ctx.engines.offering(Matter) if engine.films or not films]
+    none: NoSubject | None = None
+    for engine in engines:
+        try:
+            facts = work(engine)
+        except NoSubject as error:
+            none = error
+            continue
+        return {"engine": engine.name, "licence": engine.licence, "quality": engine.care, **facts}
+    if none is None:
+        raise ToolFailed("Nothing here cuts anything out of films.")
+    if films and all(engine.subject == "person" for engine in engines):
+        raise NoSubject(f"{none} Only people can be told here; for other things an operator adds a model.") from none
+    raise none
+
+
+def _still(ctx: Context) -> Path:
+    """The input as a PNG file: a picture upright, a film's first picture."""
+    [source] = ctx.inputs
+    if not (converters := ctx.engines.converters((source.mime, _PNG))):
+        raise BadMedia(f"Nothing here reads {source.mime} as a picture.")
+    folder = ctx.scratch / "seen"
+    folder.mkdir(exist_ok=True)
+    target = folder / "picture.png"
+    converters[0].convert(
+        Conversion(
+            source=source.path,
+            source_mime=source.mime,
+            target=target,
+            target_mime=_PNG,
+            scratch=folder,
+            tools=ctx.engines.tools(),
+            report=lambda stage, fraction=None: None,
+        )
+    )
+    if not target.is_file():
+        raise BadMedia("The picture cannot be read.")
+    return target
+
+
+class _Rising:
+    """Reports that never go back, though a second engine may begin anew."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._reached = 0.0
+
+    def __call__(self, stage: str, fraction: float | None = None) -> None:
+        if fraction is not None:
+            fraction = self._reached = max(self._reached, fraction)
+        self._report(stage, fraction)
+
+
+KIND = RemoveBackground()
