@@ -46,6 +46,8 @@ class NewSchedule:
     missed_limit: int = 100
     settings: Mapping[str, Any] = field(default_factory=dict)
     dialect: str = "mill"
+    uuid: str | None = None
+    """One that the dialect has made already, to be said elsewhere too; None: a fresh one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
