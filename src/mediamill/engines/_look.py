@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from mediamill.engines import _look_flow, _look_turn, _look_wipe
+from mediamill.engines import (
+    _look_blocks,
+    _look_film,
+    _look_flow,
+    _look_key,
+    _look_lens,
+    _look_light,
+    _look_screen,
+    _look_tint,
+    _look_turn,
+    _look_wipe,
+)
 from mediamill.engines._look_base import Blend, Effect, Moment, Picture, Settings, Transition
 from mediamill.engines._look_blend import BLENDS
 from mediamill.engines._look_motion import EASINGS, MOTIONS, Motion, of_character
@@ -41,4 +52,13 @@ def _bounded(transition: Transition) -> Transition:
 
 _CUTS: Mapping[str, Transition] = {**_look_wipe.TRANSITIONS, **_look_turn.TRANSITIONS, **_look_flow.TRANSITIONS}
 TRANSITIONS: Mapping[str, Transition] = MappingProxyType({name: _bounded(cut) for name, cut in _CUTS.items()})
-EFFECTS: Mapping[str, Effect] = MappingProxyType({})
+_PAINTS: Mapping[str, Effect] = {
+    **_look_film.EFFECTS,
+    **_look_tint.EFFECTS,
+    **_look_light.EFFECTS,
+    **_look_blocks.EFFECTS,
+    **_look_lens.EFFECTS,
+    **_look_screen.EFFECTS,
+    **_look_key.EFFECTS,
+}
+EFFECTS: Mapping[str, Effect] = MappingProxyType({name: _guarded(paint) for name, paint in _PAINTS.items()})

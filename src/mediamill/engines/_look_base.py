@@ -287,3 +287,101 @@ def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 
         part = np.ascontiguousarray(part[:height, :width])
     gain = strength * 255 / 40
     return cv2.addWeighted(picture, 1, part, gain, -128 * gain)
+
+
+def graded(paint: Callable[[Picture, Moment], Picture]) -> Effect:
+    """An effect that changes colours alone, and of which an intensity is a share."""
+
+    def effect(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:
+        return on_colours(picture, lambda colours: mixed(colours, paint(colours, moment), intensity))
+
+    return effect
+
+
+def saturated(picture: Picture, share: float) -> Picture:
+    """Colours drawn towards their grey (share below 1) or away from it."""
+    grey = four(luma(picture))
+    return cv2.addWeighted(picture, share, grey, 1 - share, 0)
+
+
+def screened(picture: Picture, light: Picture) -> Picture:
+    """Light thrown on a picture: never darker, never beyond white."""
+    return cv2.bitwise_not(times(cv2.bitwise_not(picture), cv2.bitwise_not(light)))
+
+
+def curve(*points: tuple[float, float]) -> NDArray[Any]:
+    """256 values in 0..255 of a smooth curve through points in 0..1, without overshoot (Fritsch and Carlson 1980)."""
+    xs, ys = np.array(points).T
+    step, rise = np.diff(xs), np.diff(ys)
+    slope = rise / step
+    tangent = np.concatenate([slope[:1], (slope[:-1] + slope[1:]) / 2, slope[-1:]])
+    tangent[1:-1][slope[:-1] * slope[1:] <= 0] = 0
+    for i, lean in enumerate(slope):
+        if lean == 0:
+            tangent[i] = tangent[i + 1] = 0
+            continue
+        steep = np.hypot(tangent[i] / lean, tangent[i + 1] / lean)
+        if steep > 3:
+            tangent[i : i + 2] *= 3 / steep
+    at = np.linspace(0, 1, 256)
+    k = np.clip(np.searchsorted(xs, at, side="right") - 1, 0, len(slope) - 1)
+    u = (at - xs[k]) / step[k]
+    value = (
+        (2 * u**3 - 3 * u**2 + 1) * ys[k]
+        + (u**3 - 2 * u**2 + u) * step[k] * tangent[k]
+        + (3 * u**2 - 2 * u**3) * ys[k + 1]
+        + (u**3 - u**2) * step[k] * tangent[k + 1]
+    )
+    return np.asarray(np.clip(value, 0, 1) * 255)
+
+
+def toned(picture: Picture, known: NDArray[Any]) -> Picture:
+    """Colours looked up in a `table`."""
+    return cv2.LUT(picture, known)
+
+
+@lru_cache(CACHED_SIZES)
+def _vignette(height: int, width: int, start: float, edge: float) -> Picture:
+    far = np.clip((radius(height, width) - start) / (1 - start), 0, 1)
+    light = 1 - (1 - edge) * far * far * (3 - 2 * far)
+    mask = four(np.rint(light * 255).astype(np.uint8))
+    mask[:, :, 3] = 255
+    mask.setflags(write=False)
+    return mask
+
+
+def vignetted(picture: Picture, *, start: float = 0.35, edge: float = 0.35) -> Picture:
+    """Dark towards the corners. start: radius at which it begins; edge: light in the corners, in 0..1."""
+    return times(picture, _vignette(*picture.shape[:2], start, edge))
+
+
+@lru_cache(CACHED_SIZES)
+def rounded(height: int, width: int, corner: float, inset: float, soft: float) -> Mask:
+    """A rectangle with round corners, 255 inside. All in shares of the height."""
+    x, y = axes(height, width)
+    across = np.abs(x - 0.5) * width / height - (width / height / 2 - inset - corner)
+    down = np.abs(y - 0.5) - (0.5 - inset - corner)
+    away = np.hypot(np.maximum(across, 0), np.maximum(down, 0)) + np.minimum(np.maximum(across, down), 0) - corner
+    return to_mask(away.astype(np.float32), -255 / soft, 127.5)
+
+
+def dot(height: int, width: int, x: float, y: float, size: float, power: float = 2.0) -> Field:
+    """A soft round spot: 1 at (x, y), in shares of the picture, and falling to 0.37 at `size` shares of its height."""
+    columns, rows = axes(height, width)
+    away = ((columns - x) * (width / height)) ** 2 + (rows - y) ** 2
+    return np.asarray(np.exp(-((away / size**2) ** (power / 2))), np.float32)
+
+
+def small_size(picture: Picture, rows: int = 180) -> tuple[int, int]:
+    """Height and width of a small picture for soft light."""
+    height, width = picture.shape[:2]
+    rows = min(rows, height)
+    return rows, max(1, round(rows * width / height))
+
+
+def cast(picture: Picture, light: Field) -> Picture:
+    """Soft light, (rows, columns, 3) in 0..1 of any size, thrown on a picture."""
+    levels = np.zeros((*light.shape[:2], 4), np.float32)
+    levels[:, :, :3] = light
+    small = np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8)
+    return screened(picture, cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC))

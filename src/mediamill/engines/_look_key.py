@@ -1,0 +1,85 @@
+"""The chroma key: a range of colours becomes transparent, softly, and its shine on what is left is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from mediamill.engines._look_base import (
+    Effect,
+    Moment,
+    Picture,
+    Settings,
+    blurred,
+    four,
+    on_colours,
+    times,
+)
+
+GREEN: Mapping[str, float] = {
+    "hue_min": 75.0, "hue_max": 165.0, "sat_min": 0.22, "sat_max": 1.0, "lum_min": 0.10, "lum_max": 0.92,
+}  # fmt: skip
+"""What is keyed without settings: a lit green screen, HSL."""
+
+HUE_SOFT, SHARE_SOFT = 12.0, 0.08
+"""How far beyond a range a pixel is still partly keyed, in degrees and in shares."""
+
+
+def _inside(value: np.ndarray[tuple[int, ...], np.dtype[np.float64]], low: float, high: float, soft: float) -> Picture:
+    """255 in the range, less beyond it. A range that reaches 0 or 1 has no soft edge there."""
+    away = np.maximum(low - value, value - high)
+    return np.asarray(np.rint(np.clip(1 - away / soft, 0, 1) * 255), np.uint8)
+
+
+@lru_cache(8)
+def _tables(hue_min: float, hue_max: float, sat_min: float, sat_max: float, lum_min: float, lum_max: float) -> Picture:
+    """For every level of hue, lightness and saturation how far it is keyed. A hue range may pass through 0."""
+    level = np.arange(256)
+    wide = hue_max - hue_min
+    span = wide if abs(wide) >= 360 else wide % 360
+    middle = hue_min + span / 2
+    hue = level * (360 / 256)
+    away = np.abs((hue - middle + 180) % 360 - 180) - span / 2
+    by_hue = np.rint(np.clip(1 - away / HUE_SOFT, 0, 1) * 255).astype(np.uint8)
+    share = level / 255
+    by_lum = _inside(share, lum_min, lum_max, SHARE_SOFT)
+    by_sat = _inside(share, sat_min, sat_max, SHARE_SOFT)
+    return np.stack([by_hue, by_lum, by_sat], axis=1).reshape(1, 256, 3)
+
+
+def chroma_key(picture: Picture, _: Moment, intensity: float, settings: Settings) -> Picture:
+    """Pixels whose hue (degrees), saturation and lightness (0 to 1, HSL) all lie in the ranges become transparent."""
+    key = {name: float(settings.get(name, usual)) for name, usual in GREEN.items()}
+    keyed: list[Picture] = []
+
+    def paint(colours: Picture) -> Picture:
+        hls = cv2.cvtColor(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2HLS_FULL)
+        by_hue, by_lum, by_sat = cv2.split(cv2.LUT(hls, _tables(**key)))
+        matte = cv2.min(cv2.min(by_hue, by_lum), by_sat)
+        keyed.append(matte)
+        return _unspilt(colours, matte, key)
+
+    out = on_colours(picture, paint)
+    kept = cv2.bitwise_not(cv2.convertScaleAbs(keyed[0], alpha=intensity))
+    return times(out, four(kept))
+
+
+def _unspilt(colours: Picture, matte: Picture, key: Mapping[str, float]) -> Picture:
+    """Near the key the key's own primary is held down to the mean of the other two, which is its spill."""
+    height = colours.shape[0]
+    middle = key["hue_min"] + (key["hue_max"] - key["hue_min"]) % 360 / 2
+    primary = round(middle % 360 / 120) % 3
+    others = [colours[:, :, number] for number in range(3) if number != primary]
+    limit = cv2.addWeighted(others[0], 0.5, others[1], 0.5, 0)
+    channel = np.ascontiguousarray(colours[:, :, primary])
+    excess = cv2.subtract(channel, limit)
+    near = cv2.convertScaleAbs(blurred(cv2.dilate(matte, np.ones((3, 3), np.uint8)), height / 60), alpha=3)
+    out = colours.copy()
+    cv2.insertChannel(cv2.subtract(channel, cv2.multiply(excess, near, scale=1 / 255)), out, primary)
+    return out
+
+
+EFFECTS: Mapping[str, Effect] = {"chroma_key": chroma_key}
