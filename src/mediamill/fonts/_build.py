@@ -1,7 +1,7 @@
 """Make the font files of this folder from Debian's font packages: `python -m mediamill.fonts._build UNPACKED_ROOT`.
 
-Not part of a run of the server. UNPACKED_ROOT holds the packages fonts-noto-core, fonts-noto-cjk and
-fonts-noto-color-emoji, unpacked with `dpkg -x`. Hinting is dropped (PDF viewers do not use it), ideographs are cut to
+Not part of a run of the server. UNPACKED_ROOT holds the packages fonts-noto-core, fonts-noto-cjk,
+fonts-noto-color-emoji and fonts-inter, unpacked with `dpkg -x`. Hinting is dropped (PDF viewers do not use it), ideographs are cut to
 the national standards in daily use, colour emoji are kept at half their size.
 """
 
@@ -19,6 +19,15 @@ WITH_BOLD = ("Arabic", "Hebrew", "Devanagari")
 SCRIPTS = (
     *("Armenian", "Bengali", "Ethiopic", "Georgian", "Gujarati", "Gurmukhi", "Kannada", "Khmer", "Lao", "Malayalam"),
     *("Myanmar", "Oriya", "Sinhala", "Symbols", "Symbols2", "Tamil", "Telugu", "Thai"),
+)
+INTER = ("Light", "Regular", "SemiBold", "Bold", "Black", "Italic", "BoldItalic")
+"""Weights of the default family of timeline renders; those between are drawn by the nearest."""
+INTER_SIGNS = (
+    range(0x20, 0x530),
+    range(0x1E00, 0x2000),
+    range(0x2000, 0x2300),
+    range(0x25A0, 0x2600),
+    range(0xFB00, 0xFB07),
 )
 KR, SC = 1, 2
 HANGUL = range(0xAC00, 0xD7A4)
@@ -122,6 +131,11 @@ def main(root: Path) -> None:
         _cut(noto / f"{name}.ttf", HERE / f"{name}.ttf", ())
     for name in SCRIPTS:
         _cut(noto / f"NotoSans{name}-Regular.ttf", HERE / f"NotoSans{name}-Regular.ttf", ())
+    inter = root / "usr/share/fonts/opentype/inter"
+    for weight in INTER:
+        signs = {c for block in INTER_SIGNS for c in block}
+        features = ("kern", "mark", "mkmk", "ccmp", "liga", "calt", "locl", "tnum", "case")
+        _cut(inter / f"Inter-{weight}.otf", HERE / f"Inter-{weight}.otf", signs, features=features)
     # One file a family: LibreOffice mixes up signs when a word needs several fallback fonts.
     han = _ideographs() | _kana_and_signs()
     _cut(cjk, HERE / "NotoHan-Regular.otf", han, SC, "Mediamill Noto Han", ("ccmp",))
