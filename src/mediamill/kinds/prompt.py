@@ -19,20 +19,26 @@ from mediamill.kinds import Options as BaseOptions
 class Options(BaseOptions, frozen=True, kw_only=True):
     """Limits that are not given are the install's."""
 
-    prompt: Annotated[
-        str | None,
-        Meta(max_length=200_000, description="What to do. May be left out where a schedule or the payload names it."),
-    ] = None
-    model: Annotated[str | None, Meta(max_length=200, description="The model to ask; the install's when left out.")] = (
+    prompt: (
+        Annotated[
+            str,
+            Meta(
+                max_length=200_000, description="What to do. May be left out where a schedule or the payload names it."
+            ),
+        ]
+        | None
+    ) = None
+    model: Annotated[str, Meta(max_length=200, description="The model to ask; the install's when left out.")] | None = (
         None
     )
     payload: Annotated[Any, Meta(description="Data to work with, as JSON.")] = None
-    max_steps: Annotated[int | None, Meta(ge=1, le=1000, description="Most model calls and function calls.")] = None
-    max_tokens: Annotated[int | None, Meta(ge=1, description="Most tokens read and written, over all attempts.")] = None
-    max_cost_cents: Annotated[float | None, Meta(ge=0, description="Most it may cost, in cents.")] = None
-    max_duration_s: Annotated[
-        float | None, Meta(gt=0, le=86_400, description="Longest work in seconds, waiting for tasks not counted.")
-    ] = None
+    max_steps: Annotated[int, Meta(ge=1, le=1000, description="Most model calls and function calls.")] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, description="Most tokens read and written, over all attempts.")] | None = None
+    max_cost_cents: Annotated[float, Meta(ge=0, description="Most it may cost, in cents.")] | None = None
+    max_duration_s: (
+        Annotated[float, Meta(gt=0, le=86_400, description="Longest work in seconds, waiting for tasks not counted.")]
+        | None
+    ) = None
 
 
 class Prompt(Base[Options]):
