@@ -130,10 +130,9 @@ def clipped(picture: Picture, like: Picture) -> Picture:
 
 def straight(picture: Picture) -> Picture:
     """The same with colours that are not multiplied by alpha; the colour of nothing is black."""
-    alpha = cv2.extractChannel(picture, 3).astype(np.float32)
-    factor = np.divide(255.0, alpha, out=np.zeros_like(alpha), where=alpha > 0)
-    out = np.rint(np.minimum(picture[:, :, :3] * factor[:, :, None], 255)).astype(np.uint8)
-    return np.dstack([out, picture[:, :, 3]])
+    out = cv2.divide(picture, alpha4(picture), scale=255)
+    cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
+    return out
 
 
 def premultiplied(picture: Picture, alpha: Mask) -> Picture:
@@ -215,7 +214,7 @@ def blurred(picture: Picture, sigma: float) -> Picture:
     if sigma < 0.3:
         return picture
     height, width = picture.shape[:2]
-    step = int(min(sigma / 2.5, 16))
+    step = int(min(sigma / 1.25, 16))
     if step < 2:
         return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     small = cv2.resize(picture, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)

@@ -2,26 +2,19 @@
 
     co = cs (1 - ab) + cb (1 - as) + as ab B(Cb, Cs)        ao = as + ab - as ab
 
-with c premultiplied and C straight colours. B is kept as a table over all pairs of 8-bit values, so that a pixel is one
-look-up, except where the formula itself is as cheap.
+with c premultiplied and C straight colours. Each B is put in saturating arithmetic on bytes without a branch: where a
+formula has two cases, one of the terms saturates to 0 in each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from mediamill.engines._look_base import Blend, Picture, alpha4, opaque, times
-
-Shares: TypeAlias = Any
-"""Arrays of numbers in 0..1."""
-Formula = Callable[[Shares, Shares], Shares]
+from mediamill.engines._look_base import Blend, Picture, alpha4, four, screened, straight, times
 
 
 def over(base: Picture, top: Picture) -> Picture:
@@ -29,118 +22,86 @@ def over(base: Picture, top: Picture) -> Picture:
     return cv2.add(times(base, cv2.bitwise_not(alpha4(top))), top)
 
 
-def _multiply(b: Shares, s: Shares) -> Shares:
-    return b * s
+def _hard_light(b: Picture, s: Picture) -> Picture:
+    return screened(times(b, cv2.add(s, s)), cv2.subtract(s, cv2.bitwise_not(s)))
 
 
-def _screen(b: Shares, s: Shares) -> Shares:
-    return b + s - b * s
-
-
-def _hard_light(b: Shares, s: Shares) -> Shares:
-    return np.where(s <= 0.5, _multiply(b, 2 * s), _screen(b, 2 * s - 1))
-
-
-def _overlay(b: Shares, s: Shares) -> Shares:
+def _overlay(b: Picture, s: Picture) -> Picture:
     return _hard_light(s, b)
 
 
-def _color_dodge(b: Shares, s: Shares) -> Shares:
-    lit = np.minimum(1, np.divide(b, 1 - s, out=np.ones_like(b * s), where=s < 1))
-    return np.where(b == 0, 0, lit)
+def _color_dodge(b: Picture, s: Picture) -> Picture:
+    # Dividing by 1 instead of 0 saturates all but black, as the formula wants.
+    return cv2.divide(b, cv2.LUT(s, _AWAY), scale=255)
 
 
-def _color_burn(b: Shares, s: Shares) -> Shares:
-    burnt = 1 - np.minimum(1, np.divide(1 - b, s, out=np.ones_like(b * s), where=s > 0))
-    return np.where(b == 1, 1, burnt)
+def _color_burn(b: Picture, s: Picture) -> Picture:
+    return cv2.bitwise_not(cv2.divide(cv2.bitwise_not(b), cv2.LUT(s, _SOME), scale=255))
 
 
-def _soft_light(b: Shares, s: Shares) -> Shares:
-    root = np.where(b <= 0.25, ((16 * b - 12) * b + 4) * b, np.sqrt(b))
-    return np.where(s <= 0.5, b - (1 - 2 * s) * b * (1 - b), b + (2 * s - 1) * (root - b))
+_SOME = np.maximum(np.arange(256), 1).astype(np.uint8)
+_AWAY = np.ascontiguousarray(_SOME[::-1])
+_B = np.arange(256) / 255
+_ROOT = np.where(_B <= 0.25, ((16 * _B - 12) * _B + 4) * _B, np.sqrt(_B))
+_DARKER = np.rint(255 * _B * (1 - _B)).astype(np.uint8)
+_LIGHTER = np.rint(255 * (_ROOT - _B)).astype(np.uint8)
 
 
-FORMULAS: Mapping[str, Formula] = {
-    "multiply": _multiply,
-    "screen": _screen,
+def _soft_light(b: Picture, s: Picture) -> Picture:
+    back = cv2.bitwise_not(s)
+    darker = times(cv2.LUT(b, _DARKER), cv2.subtract(back, s))
+    return cv2.add(cv2.subtract(b, darker), times(cv2.LUT(b, _LIGHTER), cv2.subtract(s, back)))
+
+
+STRAIGHT: Mapping[str, Blend] = {
+    "multiply": times,
+    "screen": screened,
     "overlay": _overlay,
-    "darken": np.minimum,
-    "lighten": np.maximum,
+    "darken": lambda b, s: cv2.min(b, s),
+    "lighten": lambda b, s: cv2.max(b, s),
     "color_dodge": _color_dodge,
     "color_burn": _color_burn,
     "hard_light": _hard_light,
     "soft_light": _soft_light,
-    "difference": lambda b, s: np.abs(b - s),
+    "difference": lambda b, s: cv2.absdiff(b, s),
 }
-
-# The same with OpenCV's own arithmetic, on premultiplied opaque pictures.
-OPAQUE: Mapping[str, Blend] = {
-    "multiply": times,
-    "screen": lambda b, s: cv2.bitwise_not(times(cv2.bitwise_not(b), cv2.bitwise_not(s))),
-    "darken": cv2.min,
-    "lighten": cv2.max,
-    "difference": cv2.absdiff,
-}
-
-
-@lru_cache(16)
-def _table(mode: str) -> NDArray[Any]:
-    """B for every pair: entry base + 256 * top."""
-    value = np.arange(256) / 255
-    blended = FORMULAS[mode](value[None, :], value[:, None])
-    return np.asarray(np.rint(np.clip(blended, 0, 1) * 255), np.uint8).reshape(-1)
-
-
-@lru_cache(1)
-def _straight_table() -> NDArray[Any]:
-    """Straight colour of every pair: entry colour + 256 * alpha."""
-    value = np.arange(256)
-    colour = np.minimum(255, (value[None, :] * 255 + value[:, None] // 2) // np.maximum(value[:, None], 1))
-    return np.asarray(colour, np.uint8).reshape(-1)
-
-
-def _looked_up(known: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[Any]:
-    """Entry low + 256 * high of a table, for every byte."""
-    pairs = cv2.merge([low.reshape(-1), high.reshape(-1)]).view("<u2")
-    return np.asarray(known[pairs.reshape(-1)]).reshape(low.shape)
+"""B of each mode, on straight colours; the alpha of the outcome means nothing."""
 
 
 def _blending(mode: str) -> Blend:
     def blend(base: Picture, top: Picture) -> Picture:
-        seen = cv2.extractChannel(top, 3)
-        left, top_row, width, height = cv2.boundingRect(seen)
+        """Only where the top picture shows is there anything to do."""
+        left, above, width, height = cv2.boundingRect(cv2.extractChannel(top, 3))
         if width == 0:
             return base.copy()
-        if (height, width) != seen.shape:
-            at = (slice(top_row, top_row + height), slice(left, left + width))
-            out = base.copy()
-            out[at] = _blended(mode, np.ascontiguousarray(base[at]), np.ascontiguousarray(top[at]))
-            return out
-        return _blended(mode, base, top)
+        if (height, width) == top.shape[:2]:
+            return _blended(mode, base, top)
+        at = (slice(above, above + height), slice(left, left + width))
+        out = base.copy()
+        out[at] = _blended(mode, np.ascontiguousarray(base[at]), np.ascontiguousarray(top[at]))
+        return out
 
     return blend
 
 
 def _blended(mode: str, base: Picture, top: Picture) -> Picture:
-    base_alpha = cv2.extractChannel(base, 3)
-    solid = cv2.minMaxLoc(base_alpha)[0] == 255
-    if solid and opaque(top):
-        out = OPAQUE[mode](base, top) if mode in OPAQUE else _looked_up(_table(mode), base, top)
+    base_alpha, top_alpha = cv2.extractChannel(base, 3), cv2.extractChannel(top, 3)
+    base_solid, top_solid = (cv2.minMaxLoc(alpha)[0] == 255 for alpha in (base_alpha, top_alpha))
+    out = STRAIGHT[mode](base if base_solid else straight(base), top if top_solid else straight(top))
+    if base_solid and top_solid:
         cv2.insertChannel(base_alpha, out, 3)
         return out
-    top_alpha4, base_alpha4 = alpha4(top), alpha4(base)
-    below = base if solid else _looked_up(_straight_table(), base, base_alpha4)
-    blend = _looked_up(_table(mode), below, _looked_up(_straight_table(), top, top_alpha4))
-    both = top_alpha4 if solid else times(top_alpha4, base_alpha4)
-    kept = times(base, cv2.bitwise_not(top_alpha4))
-    out = cv2.add(kept, times(blend, both))
-    if not solid:
-        out = cv2.add(out, times(top, cv2.bitwise_not(base_alpha4)))
-    alpha = cv2.extractChannel(over(base, top), 3)
-    out = cv2.min(out, cv2.merge([alpha, alpha, alpha, alpha]))
+    shares = four(top_alpha if base_solid else cv2.multiply(top_alpha, base_alpha, scale=1 / 255))
+    out = times(out, shares)
+    if not top_solid:
+        out = cv2.add(out, times(base, cv2.bitwise_not(four(top_alpha))))
+    if not base_solid:
+        out = cv2.add(out, times(top, cv2.bitwise_not(four(base_alpha))))
+    alpha = cv2.add(top_alpha, cv2.multiply(base_alpha, cv2.bitwise_not(top_alpha), scale=1 / 255))
+    out = cv2.min(out, four(alpha))
     cv2.insertChannel(alpha, out, 3)
     return out
 
 
-BLENDS: Mapping[str, Blend] = MappingProxyType({"none": over, **{mode: _blending(mode) for mode in FORMULAS}})
+BLENDS: Mapping[str, Blend] = MappingProxyType({"none": over, **{mode: _blending(mode) for mode in STRAIGHT}})
 """The ten of the contract, and `difference` for the motion of that name."""

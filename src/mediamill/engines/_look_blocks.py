@@ -30,7 +30,7 @@ from mediamill.engines._look_base import (
 
 def block_size(picture: Picture, intensity: float) -> int:
     """The side of a mosaic's block in pixels: a 27th of the height at full intensity."""
-    return max(2, round(picture.shape[0] / 27 * intensity))
+    return max(2, round(int(picture.shape[0]) / 27 * intensity))
 
 
 def _means(picture: Picture, side: int) -> Picture:
@@ -75,7 +75,7 @@ def mosaic_posterize(picture: Picture, _: Moment, intensity: float, __: Settings
 
 def cell_size(picture: Picture) -> float:
     """Of a halftone, from dot to dot in pixels."""
-    return max(4.0, picture.shape[0] / 84)
+    return max(4.0, int(picture.shape[0]) / 84)
 
 
 @lru_cache(CACHED_SIZES)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from mediamill.engines._look_base import (
+    CACHED_SIZES,
     Effect,
     Moment,
     Picture,
@@ -91,6 +93,14 @@ SUPER8 = table(
 SUPER8_FPS = 18.0
 
 
+@lru_cache(CACHED_SIZES)
+def _gate(height: int, width: int) -> Picture:
+    """Light of a small projector: round corners, and darker towards them."""
+    out = vignetted(four(rounded(height, width, 0.09, 0.012, 0.02)), start=0.4, edge=0.25)
+    out.setflags(write=False)
+    return out
+
+
 def super8(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:
     """Home film: it jumps in its round gate, flickers, and is grainy, soft and warm, with dust and scratches."""
 
@@ -100,14 +110,12 @@ def super8(picture: Picture, moment: Moment, intensity: float, _: Settings) -> P
         shift = chance.normal(0, 0.0022 * height, 2)
         matrix = np.array([[1.015, 0, shift[0] - 0.0075 * width], [0, 1.015, shift[1] - 0.0075 * height]])
         out = cv2.warpAffine(colours, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        out = toned(saturated(blurred(out, height / 420), 0.9), SUPER8)
-        light = 1 + 0.05 * chance.standard_normal()
-        out = cv2.addWeighted(out, light, out, 0, 0)
+        flicker = np.array([1 + 0.05 * chance.standard_normal()] * 3 + [1.0])
+        light = np.clip(np.rint(SUPER8 * flicker), 0, 255).astype(np.uint8)
+        out = toned(saturated(blurred(out, height / 420), 0.9), light)
         out = grained(out, moment, 0.045, size=max(1.2, height / 480))
         _spoil(out, chance)
-        gate = four(rounded(height, width, 0.09, 0.012, 0.02))
-        gate[:, :, 3] = 255
-        return mixed(colours, times(vignetted(out, start=0.4, edge=0.25), gate), intensity)
+        return mixed(colours, times(out, _gate(height, width)), intensity)
 
     return on_colours(picture, paint)
 

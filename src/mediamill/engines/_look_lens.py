@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import cv2
@@ -32,6 +32,21 @@ def rejoined(parts: tuple[Picture, Picture, Picture]) -> Picture:
     return cv2.merge([*(part[:, :, number] for number, part in enumerate(parts)), alpha])
 
 
+def taken_apart(picture: Picture, matrices: Sequence[Field], beyond: int) -> Picture:
+    """Red, green and blue each moved by a matrix of its own; something shows where any of them does."""
+    size = picture.shape[1::-1]
+    channels = cv2.split(picture)
+    parts = [
+        cv2.warpAffine(channel, matrix, size, borderMode=beyond)
+        for channel, matrix in zip(channels, matrices, strict=False)
+    ]
+    alpha = channels[3]
+    if cv2.minMaxLoc(alpha)[0] < 255:
+        alphas = [cv2.warpAffine(channels[3], matrix, size, borderMode=beyond) for matrix in matrices]
+        alpha = cv2.max(cv2.max(alphas[0], alphas[1]), alphas[2])
+    return cv2.merge([*parts, alpha])
+
+
 def sideways(picture: Picture, right: int) -> Picture:
     """Moved to the right by whole pixels, the edge repeated."""
     if right == 0:
@@ -52,11 +67,11 @@ def chromatic_aberration(picture: Picture, _: Moment, intensity: float, __: Sett
     """A poor lens: red is drawn larger than blue, so that edges are fringed away from the middle."""
     height, width = picture.shape[:2]
 
-    def scaled(scale: float) -> Picture:
-        matrix = np.array([[scale, 0, (1 - scale) * (width - 1) / 2], [0, scale, (1 - scale) * (height - 1) / 2]])
-        return cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-
-    return rejoined((scaled(1 + 0.014 * intensity), picture, scaled(1 - 0.014 * intensity)))
+    matrices = []
+    for scale in (1 + 0.014 * intensity, 1.0, 1 - 0.014 * intensity):
+        x, y = (1 - scale) * (width - 1) / 2, (1 - scale) * (height - 1) / 2
+        matrices.append(np.array([[scale, 0, x], [0, scale, y]]))
+    return taken_apart(picture, matrices, cv2.BORDER_REPLICATE)
 
 
 def displacement_map(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:

@@ -36,6 +36,7 @@ from mediamill.engines._look_base import (
     to_mask,
     toned,
 )
+from mediamill.engines._look_lens import taken_apart
 
 LENS_RADIUS = 0.022
 """Of the largest disc of light, as a share of the height."""
@@ -56,13 +57,13 @@ def _out_of_focus(picture: Picture, size: float) -> Picture:
     height, width = picture.shape[:2]
     step = max(1.0, size / 5)
     small = (max(1, round(width / step)), max(1, round(height / step)))
-    part = cv2.resize(picture, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    part: Field = cv2.resize(picture, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     # Light adds up before the film's curve: a high power of it lets a lamp outshine its neighbours.
-    part[:, :, :3] **= CURVE
+    part[:, :, :3] = cv2.pow(part[:, :, :3], CURVE)
     part = cv2.filter2D(part, -1, _disc(round(size / step, 1)), borderType=cv2.BORDER_REPLICATE)
-    np.maximum(part, 0, out=part)
-    part[:, :, :3] **= 1 / CURVE
-    out = cv2.resize(np.rint(part * 255).clip(0, 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    np.clip(part, 0, 1, out=part)
+    part[:, :, :3] = cv2.pow(part[:, :, :3], 1 / CURVE)
+    out = cv2.resize(np.rint(part * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
     return clipped(out, picture)
 
 
@@ -98,15 +99,16 @@ def box_blur(picture: Picture, _: Moment, intensity: float, __: Settings) -> Pic
     return cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE)
 
 
-LIGHTS = table(curve((0, 0), (0.35, 0.04), (0.7, 0.55), (1, 1)))
+LIGHTS = table(curve((0, 0), (0.4, 0.02), (0.75, 0.4), (1, 0.9)))
 
 
 def glow(picture: Picture, _: Moment) -> Picture:
     """Lights shine beyond their edges."""
-    height = picture.shape[0]
-    lights = toned(picture, LIGHTS)
-    near, far = blurred(lights, height / 90), blurred(lights, height / 22)
-    return screened(screened(picture, far), cv2.convertScaleAbs(near, alpha=0.6))
+    rows, columns = small_size(picture, 270)
+    lights = toned(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), LIGHTS)
+    near, far = blurred(lights, rows / 90), blurred(lights, rows / 22)
+    light = screened(far, cv2.convertScaleAbs(near, alpha=0.6))
+    return screened(picture, cv2.resize(light, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR))
 
 
 GHOSTS = (
@@ -122,7 +124,7 @@ GHOSTS = (
 
 def lens_flare(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:
     """A low sun in the upper left, its rays and streak, and its reflections across the picture."""
-    rows, columns = small_size(picture, 270)
+    rows, columns = small_size(picture, 216)
     t = moment.t
     sun = (0.22 + 0.02 * math.sin(0.5 * t), 0.24 + 0.012 * math.cos(0.4 * t))
     x, y = axes(rows, columns)
@@ -167,7 +169,7 @@ def snow(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Pic
     """Flakes of three depths fall and sway; the near ones are large, fast and out of focus."""
     height, width = picture.shape[:2]
     rows, columns = small_size(picture, 540)
-    mask = np.zeros((rows, columns), np.uint8)
+    mask: Mask = np.zeros((rows, columns), np.uint8)
     for depth, (count, size, fall, white) in enumerate(FLAKES):
         chance = np.random.default_rng((moment.seed & 0xFFFFFFFF, 53, depth))
         number = round(count * intensity * width / height / 1.78)
@@ -175,7 +177,7 @@ def snow(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Pic
         t = moment.t
         at_y = (y + t * fall * (0.75 + 0.5 * pace)) % 1.1 - 0.05
         at_x = (x + 0.02 * np.sin((0.6 + beat) * t * 1.7 + 6.28 * pace) + 0.03 * fall * t) % 1.04 - 0.02
-        layer = mask if depth == 0 else np.zeros_like(mask)
+        layer: Mask = np.zeros_like(mask)
         for fx, fy, fr in zip(at_x * columns, at_y * rows, size * rows * (0.7 + 0.6 * grow), strict=True):
             tone = round(255 * white)
             cv2.circle(layer, (int(fx * 16), int(fy * 16)), max(8, int(fr * 16)), tone, -1, cv2.LINE_AA, 4)
@@ -229,22 +231,13 @@ def ghosting(picture: Picture, moment: Moment, intensity: float, _: Settings) ->
 def prism(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
     """Seen through cut glass: round a clear middle the picture is repeated in three colours."""
     height, width = picture.shape[:2]
-    parts = []
-    for number, turn in enumerate((90, 210, 330)):
-        angle = math.radians(turn)
-        reach = 0.075 * height * intensity
-        colour = np.zeros(4)
-        colour[number] = 1.0
-        scale = 1 + 0.06 * intensity
-        matrix = np.array(
-            [
-                [scale, 0, (1 - scale) * width / 2 + reach * math.cos(angle)],
-                [0, scale, (1 - scale) * height / 2 - reach * math.sin(angle)],
-            ]
-        )
-        parts.append(cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT))
-    alpha = cv2.max(cv2.max(parts[0][:, :, 3], parts[1][:, :, 3]), parts[2][:, :, 3])
-    split = cv2.merge([*(parts[number][:, :, number] for number in range(3)), alpha])
+    reach, scale = 0.075 * height * intensity, 1 + 0.06 * intensity
+    matrices = []
+    for turn in (90, 210, 330):
+        right, down = reach * math.cos(math.radians(turn)), -reach * math.sin(math.radians(turn))
+        x, y = (1 - scale) * width / 2 + right, (1 - scale) * height / 2 + down
+        matrices.append(np.array([[scale, 0, x], [0, scale, y]]))
+    split = taken_apart(picture, matrices, cv2.BORDER_REFLECT)
     outside = to_mask(radius(height, width), 255 / 0.3, -255 * 0.22 / 0.3)
     return clipped(masked(picture, mixed(picture, split, min(1.0, 0.5 + intensity)), outside), picture)
 

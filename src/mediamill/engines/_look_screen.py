@@ -27,7 +27,6 @@ from mediamill.engines._look_base import (
     random,
     rounded,
     saturated,
-    screened,
     table,
     times,
     toned,
@@ -136,7 +135,7 @@ def vhs_overlay(picture: Picture, moment: Moment, intensity: float, _: Settings)
     late = max(1, round(height / 300))
     for shift, colour in ((late, (70, 10, 130, 150)), (0, (244, 246, 240, 255))):
         text(marks, "PLAY", (edge + shift, line), size, colour)
-        cv2.fillPoly(marks, [arrow + (shift, 0)], colour, cv2.LINE_AA)
+        cv2.fillPoly(marks, [arrow + np.array([shift, 0], np.int32)], colour, cv2.LINE_AA)
         text(marks, "SP", (edge + shift, height - edge), size, colour)
         at = (width - edge - text_width(counter, size) + shift, height - edge)
         text(marks, counter, at, size, colour)
@@ -158,14 +157,15 @@ def vhs_overlay(picture: Picture, moment: Moment, intensity: float, _: Settings)
 
 
 @lru_cache(CACHED_SIZES)
-def _phosphor(height: int, width: int) -> Picture:
-    """Upright stripes of red, green and blue light."""
+def _glass(height: int, width: int) -> Picture:
+    """Light of a tube: its rows, upright stripes of red, green and blue, round corners, darker towards them."""
     wide = max(1, round(height / 540))
     stripe = np.arange(width) // wide % 3
     row = np.full((1, width, 4), 255, np.uint8)
     for number in range(3):
         row[0, stripe != number, number] = 176
-    out = np.repeat(row, height, axis=0)
+    out = times(np.repeat(row, height, axis=0), _lines(height, width, line_pitch(height), 0.5))
+    out = times(vignetted(out, start=0.5, edge=0.45), four(rounded(height, width, 0.07, 0.004, 0.006)))
     out.setflags(write=False)
     return out
 
@@ -175,13 +175,9 @@ def crt(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
 
     def paint(colours: Picture) -> Picture:
         height, width = colours.shape[:2]
-        out = cv2.convertScaleAbs(colours, alpha=1.5)
-        lines = times(_lines(height, width, line_pitch(height), 0.5), _phosphor(height, width))
-        out = screened(times(out, lines), cv2.convertScaleAbs(blurred(colours, height / 60), alpha=0.28))
-        glass = four(rounded(height, width, 0.07, 0.004, 0.006))
-        out = vignetted(times(out, glass), start=0.5, edge=0.45)
-        maps = _tube(height, width)
-        return mixed(colours, moved(out, *maps, beyond=cv2.BORDER_CONSTANT), intensity)
+        bright = cv2.addWeighted(colours, 1.4, blurred(colours, height / 60), 0.3, 0)
+        out = moved(times(bright, _glass(height, width)), *_tube(height, width), beyond=cv2.BORDER_CONSTANT)
+        return mixed(colours, out, intensity)
 
     return on_colours(picture, paint)
 
@@ -192,6 +188,19 @@ def _tube(height: int, width: int) -> tuple[Picture, Picture]:
     x, y = bulge(height, width, 0.16)
     stretch = 1.16 / (1 + 0.16 * (width**2 / (width**2 + height**2)))
     return (x - width / 2) * stretch + width / 2, (y - height / 2) * stretch + height / 2
+
+
+@lru_cache(CACHED_SIZES)
+def _old_tube(height: int, width: int) -> Picture:
+    """Light of an old tube: coarse rows, very round corners, dark towards them."""
+    out = vignetted(_lines(height, width, line_pitch(height), 0.66), start=0.45, edge=0.3)
+    out = times(out, four(rounded(height, width, 0.16, 0.006, 0.012)))
+    out.setflags(write=False)
+    return out
+
+
+ROOM_LIGHT = 14
+"""Black is never black in a lit room."""
 
 
 def television(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:
@@ -205,14 +214,12 @@ def television(picture: Picture, moment: Moment, intensity: float, _: Settings) 
         jump = 0.05 * width if chance.random() < 0.08 else 0.0
         out = _bent(colours, np.asarray(sway + jump * np.exp(-((rows - chance.random()) ** 2) / 0.01), np.float32))
         out = saturated(mixed(out, sideways(out, round(0.028 * width)), 0.28), 0.35)
-        out = grained(out, moment, 0.13, size=max(1.0, height / 400))
+        out = grained(out, moment, 0.10, size=max(1.0, height / 400))
         bar = (moment.t * 0.35) % 1.4 - 0.2
         light = 1 - 0.30 * np.exp(-(((rows - bar) / 0.10) ** 2)) + 0.12 * np.exp(-(((rows - bar - 0.2) / 0.06) ** 2))
-        column = np.rint(np.clip(light * 225, 0, 255)).astype(np.uint8)
+        column = np.rint(np.clip(light * 240, 0, 255)).astype(np.uint8)
         out = times(out, cv2.merge([np.repeat(column[:, None], width, axis=1)] * 4))
-        out = times(cv2.convertScaleAbs(out, alpha=1.22), _lines(height, width, line_pitch(height), 0.66))
-        tube = times(vignetted(out, start=0.45, edge=0.3), four(rounded(height, width, 0.16, 0.006, 0.012)))
-        return mixed(colours, tube, intensity)
+        return mixed(colours, times(cv2.addWeighted(out, 1, out, 0, ROOM_LIGHT), _old_tube(height, width)), intensity)
 
     return on_colours(picture, paint)
 
@@ -247,12 +254,13 @@ def compression_glitch(picture: Picture, moment: Moment, intensity: float, _: Se
     def paint(colours: Picture) -> Picture:
         height, width = colours.shape[:2]
         # The real thing: a picture packed far too hard. Half the size makes blocks of 16 pixels.
-        half = max(1, round(height / 540)) * 2
+        half = max(1, round(height / 540))
         small = cv2.resize(colours, (max(8, width // half), max(8, height // half)), interpolation=cv2.INTER_AREA)
-        quality = max(1, round(14 - 12 * intensity))
+        quality = max(1, round(16 - 13 * intensity))
         bgr = cv2.cvtColor(small, cv2.COLOR_RGBA2BGR)
         packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        coarse = cv2.cvtColor(cv2.imdecode(packed, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGBA)
+        unpacked: Picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)  # type: ignore[assignment] # None for foreign bytes
+        coarse = cv2.cvtColor(unpacked, cv2.COLOR_BGR2RGBA)
         chance = random(moment, 79, 0.12)
         block = 16 if coarse.shape[0] >= 160 else 8
         rows, columns = coarse.shape[0] // block, coarse.shape[1] // block

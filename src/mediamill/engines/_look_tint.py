@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from mediamill.engines._look_base import (
+    CACHED_SIZES,
     Effect,
     Moment,
     Picture,
@@ -84,24 +86,30 @@ def invert(picture: Picture, _: Moment) -> Picture:
 
 
 NIGHT = _stops((0, 14, 3), (8, 72, 18), (24, 140, 40), (70, 214, 84), (190, 255, 180))
-NIGHT_GAIN = table(curve((0, 0.06), (0.15, 0.30), (0.5, 0.68), (1, 1)))
+NIGHT_GAIN = np.rint(curve((0, 0.06), (0.15, 0.30), (0.5, 0.68), (1, 1))).astype(np.uint8)
 
 
-LAMPS = table(np.clip(np.arange(256) - 185, 0, 70))
+LAMPS = np.clip(np.arange(256) - 185, 0, 70).astype(np.uint8)
 
 
 def night_vision(picture: Picture, moment: Moment) -> Picture:
     """An image intensifier: green, bright shadows, noisy, with the light of lamps bleeding, in a round tube."""
-    height = picture.shape[0]
-    grey = toned(four(luma(picture)), NIGHT_GAIN)
-    grey = grained(grey, moment, 0.07, size=max(1.0, height / 640))
-    glow = blurred(toned(grey, LAMPS), height / 60)
-    out = toned(screened(grey, glow), NIGHT)
-    lines = np.full((height, 1, 4), 255, np.uint8)
+    height, width = picture.shape[:2]
+    grey = cv2.LUT(luma(picture), NIGHT_GAIN)
+    shine = screened(grey, blurred(cv2.LUT(grey, LAMPS), height / 60))
+    out = grained(four(shine), moment, 0.07, size=max(1.0, height / 640))
+    return times(toned(out, NIGHT), _tube(height, width))
+
+
+@lru_cache(CACHED_SIZES)
+def _tube(height: int, width: int) -> Picture:
+    """Light of an intensifier: faint rows, and round."""
+    lines = np.full((height, width, 4), 255, np.uint8)
     pitch = max(2, height // 240)
     lines[np.arange(height) % pitch >= pitch / 2, :, :3] = 214
-    out = times(out, np.repeat(lines, picture.shape[1], axis=1))
-    return vignetted(out, start=0.45, edge=0.04)
+    out = vignetted(lines, start=0.45, edge=0.04)
+    out.setflags(write=False)
+    return out
 
 
 THERMAL = _stops(

@@ -129,37 +129,44 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
 
     The page lies flat left of the fold, goes round a cylinder that touches it there, and lies with its back on top.
     """
-    height, width = a.shape[:2]
+    height, full = a.shape[:2]
     across, down = math.cos(LEAN), math.sin(LEAN)
-    roll = 0.09 * width * (0.4 + 0.6 * math.sin(math.pi * min(p * 1.1, 1)))
-    end = width * across + height * down
-    shadow = 0.08 * width
-    fold = end + (-(roll + shadow) - end) * p
+    roll = 0.09 * full * (0.4 + 0.6 * math.sin(math.pi * min(p * 1.1, 1)))
+    corner = full * across + height * down
+    shadow = 0.08 * full
+    fold = corner + (-(roll + shadow) - corner) * p
+    # Left of the turned corner all is the first picture, right of the shadow the second.
+    start = int(max(0.0, (fold - (corner - fold - math.pi * roll) - height * down) / across - shadow))
+    end = int(min(full, (fold + roll + 3 * shadow) / across))
+    if start >= end:
+        return b
+    width = end - start
     x, y = coarse(height, width, 4)
+    x = x + start
     beyond = x * across + y * down - fold
     arc = roll * np.arcsin(np.clip(beyond / roll, 0, 1))
     front_move = np.where(beyond <= 0, 0, arc - beyond)
     back_move = np.where(beyond <= 0, math.pi * roll - 2 * beyond, math.pi * roll - arc - beyond)
-    columns, rows = axes(height, width)
-    away = (columns * (width * across) + rows * (height * down)).astype(np.float32)
-    covered = four(threshold(away, fold + roll - 1, 1.5))
+    columns, rows = axes(height, full)
+    away = columns[:, start:end] * (full * across) + rows * (height * down)
+    covered = four(threshold(np.asarray(away, np.float32), fold + roll - 1, 1.5))
     front, back = (
         times(moved(a, *fine(x + move * across, y + move * down, height, width), beyond=cv2.BORDER_CONSTANT), covered)
         for move in (front_move, back_move)
     )
     bow = np.clip(beyond / roll, 0, 1)
-    out = _shaded(b, 1 - 0.6 * np.exp(-np.maximum(beyond - roll, 0) / shadow * 2.0))
-    out = over(out, _shaded(front, 1 - 0.75 * bow**2))
-    ink = darkened(back, 0.22)
-    paper = cv2.addWeighted(ink, 1, alpha4(back), 0.74, 0)
+    below = over(np.ascontiguousarray(b[:, start:end]), front)
+    under = cv2.resize(cv2.extractChannel(back, 3), x.shape[::-1], interpolation=cv2.INTER_AREA)
+    dark = cv2.GaussianBlur(under.astype(np.float32) / 255, (0, 0), max(full * 0.012 / 4, 0.5))
+    light = np.where(beyond < roll, 1 - 0.75 * bow**2, 1 - 0.6 * np.exp(-np.maximum(beyond - roll, 0) / shadow * 2))
+    tone = np.where(
+        beyond <= 0, 0.97 - 0.25 * np.exp(np.minimum(beyond, 0) / roll), 0.72 + 0.28 * np.sin(bow * math.pi)
+    )
+    paper = cv2.addWeighted(back, 0.22, alpha4(back), 0.74, 0)
     cv2.insertChannel(cv2.extractChannel(back, 3), paper, 3)
-    tone = np.where(beyond <= 0, 0.97 - 0.25 * np.exp(beyond / roll), 0.72 + 0.28 * np.sin(bow * math.pi))
-    under = cv2.extractChannel(back, 3)
-    small = cv2.resize(under, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
-    dark = cv2.resize(cv2.GaussianBlur(small, (0, 0), max(width / 8 * 0.012, 0.5)), (width, height))
-    cast = cv2.merge([np.zeros_like(dark)] * 3 + [cv2.convertScaleAbs(dark, alpha=0.5)])
-    out = over(out, times(cast, alpha4(out)))
-    return over(out, _shaded(paper, tone))
+    out = np.concatenate([a[:, :start], np.empty_like(below), b[:, end:]], axis=1)
+    out[:, start:end] = over(_shaded(below, light * (1 - 0.5 * dark)), _shaded(paper, tone))
+    return out
 
 
 def _shaded(picture: Picture, light: Field) -> Picture:
