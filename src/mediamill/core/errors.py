@@ -194,6 +194,12 @@ class NoVideo(BadMedia):
     code = "no_video_stream"
 
 
+class NoFace(BadMedia):
+    """The work needs a face, and no picture of the input shows one."""
+
+    code = "no_face_detected"
+
+
 class RangeEmpty(BadMedia):
     """The part asked for lies beyond the end of the input."""
 
