@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mediamill.core.dispatch import Accept
-from mediamill.core.prompts import Said, Settings
+from mediamill.core.prompts import NewPrompt, Settings, as_task
 from mediamill.core.schedules import LATE_S, Missed, Overlap, Schedule
-from mediamill.core.tasks import NewTask, Origin
 
 SHOWN = 10
 """How many coming instants the payload of a firing and the dialects show."""
@@ -29,7 +28,7 @@ class Runner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What is to be done for a schedule that is due: `tasks` in the order of their instants, and when it is due next."""
+    """What is to be done for a schedule that is due: its tasks by their instants, and when it is due next."""
 
     tasks: Sequence[Accept]
     next_at: datetime | None
@@ -40,6 +39,11 @@ class Due:
 def new_token() -> str:
     """A fresh name for a schedule that was enabled."""
     return "sched_" + "".join(secrets.choice(_TOKEN) for _ in range(21))
+
+
+def tags_of(schedule: Schedule, account_id: str | None) -> Sequence[str]:
+    """What the server tags its runs with."""
+    return [*([f"account:{account_id}"] if account_id is not None else []), f"task:{schedule.uuid}"]
 
 
 def kept(passed: Sequence[datetime], now: datetime, missed: Missed, limit: int) -> list[datetime]:
@@ -77,52 +81,43 @@ def task_of(
     now: datetime,
     last_at: datetime | None,
     served: bool,
+    server_tags: Sequence[str] = (),
 ) -> Accept:
     """The task of one firing; due_at: None where somebody runs it now.
 
     served: whether a worker runs its identifier; if not, it waits for one that does.
     """
     settings = Settings(**schedule.settings)
-    said: Said = {
-        "payload": _payload(schedule, due_at or now, last_at, upcoming),
-        "function": "trigger",
-        "schedule": {
+    new = as_task(
+        NewPrompt(
+            identifier=schedule.identifier,
+            prompt=schedule.prompt,
+            model=schedule.model,
+            payload=_payload(schedule, due_at or now, last_at, upcoming),
+            settings=settings,
+            schedule_id=schedule.id,
+            server_tags=server_tags,
+            dialect=schedule.dialect,
+        ),
+        due_at=due_at,
+        schedule={
             "token": schedule.token,
             "external_id": schedule.external_id,
             "dedup_key": schedule.dedup_key,
             "cron": schedule.cron,
             "zone": schedule.zone,
         },
-    }
-    wanted: Mapping[str, Any] = {
-        "prompt": schedule.prompt,
-        "model": schedule.model,
-        "max_steps": settings.max_steps,
-        "max_tokens": settings.max_tokens,
-        "max_cost_cents": settings.max_cost_cents,
-        "max_duration_s": settings.max_duration_s,
-    }
+    )
     return Accept(
-        new=NewTask(
+        new=replace(
+            new,
             kind=runner.kind,
-            options={n: value for n, value in wanted.items() if n in runner.options and value is not None},
-            dialect=schedule.dialect,
-            extra={"prompt": said},
-            metadata=settings.metadata,
-            priority=settings.priority,
-            max_attempts=settings.max_attempts,
-            origin=Origin(
-                identifier=schedule.identifier,
-                schedule_id=schedule.id,
-                due_at=due_at,
-                tags=tuple(settings.tags),
-                ttl_s=settings.ttl_s or None,
-                hold=None if served else "runner",
-            ),
+            options={name: value for name, value in new.options.items() if name in runner.options},
+            origin=new.origin if served else replace(new.origin, hold="runner"),
         ),
         project_id=schedule.project_id,
         queue=runner.queue,
-        label=schedule.title,
+        label=schedule.title or (schedule.prompt or "")[:200],
         created_by=schedule.id,
     )
 

@@ -17,8 +17,8 @@ from cronsim import CronSim, CronSimError
 from mediamill.core.errors import Invalid
 
 _LONGEST = 500
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_DAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 _DAY, _WEEKDAY = 2, 4
 
 
@@ -44,9 +44,8 @@ class _Field:
         """`*`, `a`, `a-b`, each also with `/n`."""
         body, slash, step_text = text.partition("/")
         step = 1
-        if slash:
-            if not re.fullmatch(r"[0-9]{1,9}", step_text) or (step := int(step_text)) == 0:
-                raise ValueError(f"{step_text!r} is no step of a {self.name}")
+        if slash and (not re.fullmatch(r"[0-9]{1,9}", step_text) or (step := int(step_text)) == 0):
+            raise ValueError(f"{step_text!r} is no step of a {self.name}")
         if body == "*":
             return range(self.low, self.high + 1, step)
         first, dash, last = body.partition("-")

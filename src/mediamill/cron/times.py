@@ -91,7 +91,7 @@ def _fixed(fields: Fields, tz: tzinfo, start: datetime) -> Iterator[datetime]:
     and for an hour left out the same time as if the clock had been put forward later.
     """
     if tz is UTC:
-        yield from (shown.replace(tzinfo=UTC) for shown in CronSim(fields.plain, start.astimezone(UTC).replace(tzinfo=None)))
+        yield from CronSim(fields.plain, start.astimezone(UTC))
         return
     local = start.astimezone(tz)
     # Times that a change has just left out are yet to come.

@@ -56,7 +56,9 @@ def _times(fields: Fields) -> str:
         return f"Every {every} hours"
     if every is not None:
         return f"{often.removesuffix(' of every hour')}, of every {_ordinal(every)} hour from 00"
-    return f"{often.removesuffix(' of every hour')}, in the hour{'s' * (len(hours) > 1)} {_spans(hours, '{:02}'.format)}"
+    return (
+        f"{often.removesuffix(' of every hour')}, in the hour{'s' * (len(hours) > 1)} {_spans(hours, '{:02}'.format)}"
+    )
 
 
 def _dates(fields: Fields) -> str:
