@@ -13,7 +13,7 @@ from mediamill.core.errors import Conflict, IdempotencyMismatch, Invalid, LimitR
 from mediamill.core.ids import new_id
 from mediamill.core.prompts import MOST_DEPTH
 from mediamill.core.tasks import NO_ORIGIN, Origin, State
-from mediamill.store.notices import columns, wake
+from mediamill.store.notices import OFFER, columns, wake
 from mediamill.store.text import clean, dumps
 from mediamill.store.turns import in_turn
 
@@ -122,6 +122,8 @@ async def accept_lone(
     items = await in_turn(connection, items, fresh)
     if fresh:
         await insert_tasks(connection, [(ids[i], items[i], Place(run_id=new_id("run"))) for i in fresh])
+    for identifier in {str(items[i].new.origin.identifier) for i in fresh if items[i].new.origin.hold == "runner"}:
+        await connection.execute("SELECT pg_notify($1, $2)", OFFER, identifier)
 
 
 async def unseen(

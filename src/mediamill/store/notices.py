@@ -10,6 +10,9 @@ WAKE = "mediamill_tasks"
 CANCEL = "mediamill_cancel"
 """Channel: the id of a running task that is to stop."""
 
+OFFER = "mediamill_schedules"
+"""Channel: a schedule was made or changed, or a task waits for a runner; the identifier of what is to run it."""
+
 
 async def wake(connection: Any, ids: Sequence[str]) -> None:
     """Tell listeners which tasks changed; a payload holds 8,000 bytes, an id 21."""

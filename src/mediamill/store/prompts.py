@@ -20,13 +20,16 @@ from mediamill.core.prompts import (
     PromptRun,
     Recent,
     Status,
+    StepTotals,
     status,
 )
+from mediamill.core.steps import Step
 from mediamill.core.tasks import Page, Task, TaskList
 from mediamill.store import rows
 from mediamill.store.accepting import accept_lone
 from mediamill.store.notices import wake
-from mediamill.store.stopping import expire, stop
+from mediamill.store.steps import Steps
+from mediamill.store.stopping import stop
 from mediamill.store.text import clean, dumps
 
 MOST_RELATED = 200
@@ -67,6 +70,13 @@ SELECT {rows.TASK} FROM tasks t WHERE t.id = ANY($1::text[])
 UNION ALL
 SELECT {rows.TASK} FROM unnest($2::text[]) AS c (id) CROSS JOIN LATERAL (
     SELECT x.* FROM tasks x WHERE x.caller_id = c.id ORDER BY x.created_at, x.id LIMIT {MOST_RELATED}) t
+"""
+_TOTALS = """
+SELECT task_id, count(*) FILTER (WHERE kind = 'model') AS model_calls,
+       count(*) FILTER (WHERE kind = 'call') AS function_calls, sum(prompt_tokens)::bigint AS prompt_tokens,
+       sum(completion_tokens)::bigint AS completion_tokens, sum(cost_cents) AS cost_cents,
+       (array_agg(name ORDER BY number DESC))[1] AS last
+FROM steps WHERE task_id = ANY($1::text[]) GROUP BY task_id
 """
 _RECENT = """
 SELECT s.id AS schedule_id, r.ids, r.moments FROM unnest($1::text[]) AS s (id) CROSS JOIN LATERAL (
@@ -116,7 +126,7 @@ class Prompts:
         return found
 
     async def get(self, project_id: str, id: str) -> PromptRun:
-        """One run with its attempts and those it belongs with, in two queries. Raises NotFound."""
+        """One run with its attempts and those it belongs with, in three queries. Raises NotFound."""
         async with self._pool.acquire() as connection:
             row = await connection.fetchrow(_GET, project_id, clean(id))
             if row is None:
@@ -146,16 +156,17 @@ class Prompts:
         found = [rows.task(row) for row in await self._pool.fetch(sql, *arguments)]
         return TaskList(items=rows.in_order(found, page), more=len(found) > page.limit)
 
+    async def steps(self, project_id: str, id: str) -> Sequence[Step]:
+        """What a run has done, in order. Raises NotFound."""
+        if not await self._pool.fetchval(f"SELECT true FROM tasks t WHERE {_OWN}", project_id, clean(id)):
+            raise NotFound("run", id)
+        return await Steps(self._pool).list(id)
+
     async def stop(self, project_id: str, id: str) -> bool:
         """Cancel a run with all that it started; whether anything was not over. Raises NotFound."""
         async with self._pool.acquire() as connection, connection.transaction():
             task = await _own(connection, project_id, id)
             return not task.state.final and bool(await stop(connection, id))
-
-    async def expire(self) -> int:
-        """End runs that were to have been started by now; how many."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            return len(await expire(connection))
 
     async def reschedule(self, project_id: str, id: str, at: datetime) -> None:
         """Put a delayed run off, or bring it forward. Raises NotFound, Conflict for one that is not delayed."""
@@ -202,9 +213,10 @@ async def _own(connection: Any, project_id: str, id: str) -> Task:
 
 
 async def _with_related(connection: Any, tasks: Sequence[Task]) -> list[PromptRun]:
-    """Runs with those above and below them, in one query for all."""
+    """Runs with those above and below them and what they did, in two queries for all."""
     above = {id for task in tasks for id in (task.origin.root_id, task.origin.caller_id) if id is not None}
     found = [rows.task(row) for row in await connection.fetch(_RELATED, sorted(above), [task.id for task in tasks])]
+    totals = {row["task_id"]: _totals(row) for row in await connection.fetch(_TOTALS, [task.id for task in tasks])}
     by_id = {str(task.id): task for task in found}
     below: dict[str, list[Task]] = {}
     for task in {task.id: task for task in found}.values():
@@ -216,9 +228,14 @@ async def _with_related(connection: Any, tasks: Sequence[Task]) -> list[PromptRu
             parent=by_id.get(task.origin.caller_id or ""),
             children=[each for each in below.get(task.id, ()) if each.origin.identifier is not None],
             created=[each for each in below.get(task.id, ()) if each.origin.identifier is None],
+            steps=totals.get(task.id, StepTotals()),
         )
         for task in tasks
     ]
+
+
+def _totals(row: Mapping[str, Any]) -> StepTotals:
+    return StepTotals(**{name: row[name] for name in StepTotals.__dataclass_fields__})
 
 
 def list_prompts(project_id: str, page: Page, filter: PromptFilter) -> tuple[str, list[Any]]:

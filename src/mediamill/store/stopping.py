@@ -61,15 +61,18 @@ async def stop(connection: Any, id: str) -> Sequence[str]:
     """Cancel a task with all that it asked for, at any depth: at once what is not running, while the workers are asked
     to stop the rest. The ids of what was not over."""
     stopped: list[str] = []
+    schedules: set[str] = set()
     level = [id]
     while level:
         await branches.lock_runs_of(connection, level)
         rows = await connection.fetch(_STOP, level)
         stopped += [row["id"] for row in rows]
-        await _over(connection, [row for row in rows if row["state"] == State.CANCELLED])
+        schedules |= await _over(connection, [row for row in rows if row["state"] == State.CANCELLED])
         running = [row["id"] for row in rows if row["state"] != State.CANCELLED]
         await connection.execute(_NOTIFY, CANCEL, running)
         level = [row["id"] for row in await connection.fetch(_BELOW, level)]
+    # After all tasks: who holds a schedule waits for none.
+    await pass_on(connection, sorted(schedules))
     await wake(connection, stopped)
     return stopped
 
@@ -82,15 +85,15 @@ async def expire(connection: Any, ids: Sequence[str] | None = None, most: int = 
         return []
     await branches.lock_runs_of(connection, ids)
     rows = await connection.fetch(_EXPIRE, list(ids))
-    await _over(connection, rows)
+    await pass_on(connection, sorted(await _over(connection, rows)))
     await wake(connection, [row["id"] for row in rows])
     return [row["id"] for row in rows]
 
 
-async def _over(connection: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Tasks are over: it is told, their entries go, their runs end or go on, and so do their schedules."""
+async def _over(connection: Any, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Tasks are over: it is told, their entries go, their runs end or go on; the schedules to `pass_on`."""
     if not rows:
-        return
+        return set()
     told = [(row["project_id"], row["id"], f"task.{row['state']}") for row in rows]
     await connection.execute(_TELL, *[list(column) for column in zip(*told, strict=True)])
     await queue.withdraw(connection, [row["id"] for row in rows])
@@ -98,4 +101,4 @@ async def _over(connection: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     if lone:
         await connection.execute(_OVER, *[list(column) for column in zip(*lone, strict=True)])
     await branches.follow(connection, [row for row in rows if row["place"] is not None])
-    await pass_on(connection, [row["schedule_id"] for row in rows if row["schedule_id"] is not None])
+    return {row["schedule_id"] for row in rows if row["schedule_id"] is not None}

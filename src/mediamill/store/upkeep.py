@@ -8,12 +8,16 @@ from typing import Any
 import asyncpg
 
 _SEEN = """
-INSERT INTO workers (id, host, pid, queues, slots, busy, version) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO workers (id, host, pid, queues, slots, busy, version, runners) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (id) DO UPDATE SET seen_at = now(), busy = EXCLUDED.busy
 """
 _LIVE = """
 SELECT id, host, pid, queues, slots, busy, version, started_at, seen_at FROM workers
 WHERE seen_at > now() - $1::float8 * interval '1 second' ORDER BY started_at
+"""
+_RUNNERS = """
+SELECT r.runner, bool_or(w.seen_at > now() - $1::float8 * interval '1 second') AS live
+FROM workers w CROSS JOIN unnest(w.runners) AS r (runner) GROUP BY 1
 """
 _PRUNE = (
     "DELETE FROM workers WHERE seen_at < now() - interval '1 day'",
@@ -40,10 +44,23 @@ class Upkeep:
         self._pool = pool
 
     async def seen(
-        self, id: str, *, host: str, pid: int, queues: Sequence[str], slots: int, busy: int, version: str
+        self,
+        id: str,
+        *,
+        host: str,
+        pid: int,
+        queues: Sequence[str],
+        slots: int,
+        busy: int,
+        version: str,
+        runners: Sequence[str] = (),
     ) -> None:
         """A worker lives."""
-        await self._pool.execute(_SEEN, id, host, pid, list(queues), slots, busy, version)
+        await self._pool.execute(_SEEN, id, host, pid, list(queues), slots, busy, version, list(runners))
+
+    async def runners(self, within_s: float) -> dict[str, bool]:
+        """The runners that workers of the last day had, each with whether one that has it was heard of lately."""
+        return {row["runner"]: row["live"] for row in await self._pool.fetch(_RUNNERS, within_s)}
 
     async def gone(self, id: str) -> None:
         """A worker has left."""
