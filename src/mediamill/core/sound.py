@@ -36,8 +36,8 @@ class SoundEdit:
     scratch: Path
     tools: Tools
     report: Report
-    span: tuple[float, float] = (0.0, 1.0)
-    """The part of the whole task's progress that this work is."""
+    rest_s: float = 0.0
+    """About how long what the task does with it afterwards takes, of five minutes of stereo; progress is made of it."""
 
 
 class SoundEditor(Engine):
@@ -56,8 +56,8 @@ class SoundEditor(Engine):
         """Of "quality" and "bitrate", what means nothing to a format."""
 
     @abstractmethod
-    def cost_s(self, codec: str, *, levelled: bool) -> float:
-        """About how long five minutes of stereo take, with a loudness or without: how much of the progress it is."""
+    def decode_s(self, codec: str) -> float:
+        """About how long five minutes of stereo in that format take to read."""
 
     @abstractmethod
     def edit(self, work: SoundEdit) -> Mapping[str, Any]:
@@ -81,7 +81,7 @@ class PeakFinder(Engine):
     """Finds the peaks of a sound, and draws them."""
 
     cost_s: ClassVar[float] = 1.0
-    """About how long five minutes of stereo take."""
+    """About how long five minutes of stereo take, once decoded."""
 
     @abstractmethod
     def find(

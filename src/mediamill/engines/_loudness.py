@@ -3,9 +3,10 @@ that gain would push peaks too high. What is between the quiet and the loud stay
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mediamill.core.sound import TRUE_PEAK_DBTP
@@ -14,6 +15,8 @@ SILENT_LUFS = -69.0
 """What the measurement says of silence, and of sounds shorter than its window of 0.4 s, is -70."""
 MEASURE = "ebur128=peak=sample:framelog=verbose"
 """`verbose` keeps the line a tenth of a second out of the log; ffmpeg 5.1 knows no `quiet` here."""
+TOLD = ":metadata=1,aselect=not(mod(n\\,10)),ametadata=mode=print:direct=1:file=pipe\\\\:1"
+"""After MEASURE: what is measured so far, for each second of sound, in lines that `Heard` reads."""
 
 _BETWEEN_DB = 3.0
 """How far a true peak may stand above the highest sample, but for made-up signals."""
@@ -21,6 +24,9 @@ _CEILING_DBTP = TRUE_PEAK_DBTP - 0.3  # going back to the sound's own rate moves
 _OVERSAMPLED_HZ = 192000
 _NEAR_LU = 0.1
 _ROUNDS = 4
+_SO_FAR = re.compile(r"lavfi\.r128\.(I|sample_peaks?\w*)=(-?[\d.]+)$")
+_HARD_DB = 4.0
+"""By how much a limiter must lower peaks for the first gain to fall short."""
 _LOUDNESS = re.compile(r"Integrated loudness:\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS")
 _PEAK = re.compile(r"Sample peak:\s+Peak:\s+(-?[\d.]+|-?inf|nan) dBFS")
 
@@ -36,6 +42,37 @@ class Measured:
     def silent(self) -> bool:
         """Whether there is nothing that a gain could make louder."""
         return not self.lufs > SILENT_LUFS
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a measurement has found so far: the loudness up to each second, and the highest sample."""
+
+    lufs: list[float] = field(default_factory=list)
+    peak: float = 0.0
+
+    def __call__(self, line: str) -> None:
+        """Read a line of ffmpeg's output, if it is about this."""
+        if (found := _SO_FAR.match(line)) is not None:
+            value = float(found[2])
+            if found[1] == "I":
+                self.lufs.append(value)
+            else:
+                self.peak = max(self.peak, value)
+
+    def rounds(self, target_lufs: float) -> int:
+        """How many rounds of the limiter this will need, going by what is heard so far."""
+        if not self.lufs or self.peak <= 0 or self.lufs[-1] <= SILENT_LUFS:
+            return 0
+        found = Measured(self.lufs[-1], 20 * math.log10(self.peak))
+        if not needs_limiter(found, target_lufs):
+            return 0
+        return 2 if found.peak_dbfs + target_lufs - found.lufs > _CEILING_DBTP + _HARD_DB else 1
+
+    def falls_short(self, before: Heard, gain_db: float) -> bool:
+        """Whether a limiter takes so much off that there will be another round; `before`: without gain and limiter."""
+        at = min(len(self.lufs), len(before.lufs)) - 1
+        return at >= 3 and abs(before.lufs[at] + gain_db - self.lufs[at]) > _NEAR_LU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

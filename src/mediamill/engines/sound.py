@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mediamill.core.errors import BadMedia, NoSound, RangeEmpty, ToolFailed
-from mediamill.core.ports import Missing
+from mediamill.core.ports import Missing, Report
 from mediamill.core.sound import SoundEdit, SoundEditor
 from mediamill.engines import _av, _ffmpeg, _ffmpeg_sound, _loudness, _ogg_cover
 
@@ -18,33 +18,37 @@ _ALAC = _ffmpeg_sound.Codec(encoder="alac", channels=8, names=frozenset({"alac"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Format:
     """A format: the file's type, the kbit/s a stereo pair gets at each step of quality (none: lossless), and the
-    seconds that five minutes of stereo take to encode, of which progress is made."""
+    processor seconds that five minutes of stereo take to encode and to decode, of which progress is made."""
 
     mime: str
     target: _ffmpeg_sound.Target
     kbps: tuple[int, ...] = ()
     cost: float
+    decode: float
 
 
-def _format(mime: str, cost: float, *kbps: int, target: _ffmpeg_sound.Target | None = None) -> _Format:
-    return _Format(mime=mime, target=target or _ffmpeg_sound.TARGETS[mime], kbps=kbps, cost=cost)
+def _format(mime: str, cost: float, decode: float, *kbps: int, target: _ffmpeg_sound.Target | None = None) -> _Format:
+    return _Format(mime=mime, target=target or _ffmpeg_sound.TARGETS[mime], kbps=kbps, cost=cost, decode=decode)
 
 
 FORMATS: Mapping[str, _Format] = {
-    "mp3": _format("audio/mpeg", 3.9, 96, 128, 192, 256, 320),
-    "aac": _format("audio/aac", 6.8, 64, 96, 128, 192, 256),
-    "m4a": _format("audio/mp4", 6.8, 64, 96, 128, 192, 256),
-    "wav": _format("audio/wav", 0.2),
-    "ogg": _format("audio/ogg", 13.8, 80, 112, 160, 224, 320),
-    "flac": _format("audio/flac", 1.1),
+    "mp3": _format("audio/mpeg", 4.3, 0.65, 96, 128, 192, 256, 320),
+    "aac": _format("audio/aac", 6.1, 0.5, 64, 96, 128, 192, 256),
+    "m4a": _format("audio/mp4", 6.1, 0.5, 64, 96, 128, 192, 256),
+    "wav": _format("audio/wav", 0.3, 0.0),
+    "ogg": _format("audio/ogg", 9.5, 0.65, 80, 112, 160, 224, 320),
+    "flac": _format("audio/flac", 1.2, 0.35),
     "alac": _format(
         "audio/mp4",
-        1.5,
+        1.3,
+        0.8,
         target=_ffmpeg_sound.Target(muxer="ipod", codec=_ALAC, flags=("-movflags", "+faststart"), cover=True),
     ),
-    "opus": _format("audio/opus", 3.5, 48, 80, 128, 160, 224),
+    "opus": _format("audio/opus", 4.1, 1.2, 48, 80, 128, 160, 224),
 }
-_MEASURE_COST, _LIMIT_COST = 0.65, 3.5
+_MEASURE_COST, _LIMIT_COST, _READ_COST = 0.65, 3.5, 0.6
+"""The same for measuring a loudness, for a limiter with the measuring of what it makes, and for reading a source that
+is encoded."""
 _FAR_LU = 0.45
 
 
@@ -66,10 +70,8 @@ class FfmpegSound(SoundEditor):
     def ignored(self, codec: str) -> frozenset[str]:
         return frozenset() if FORMATS[codec].kbps else frozenset({"quality", "bitrate"})
 
-    def cost_s(self, codec: str, *, levelled: bool) -> float:
-        known = FORMATS[codec]
-        listened = (1 + bool(known.kbps)) * _MEASURE_COST if levelled else 0.0
-        return known.cost + listened
+    def decode_s(self, codec: str) -> float:
+        return FORMATS[codec].decode
 
     def edit(self, work: SoundEdit) -> Mapping[str, Any]:
         source = _av.read(work.source, work.source_mime)
@@ -78,7 +80,24 @@ class FfmpegSound(SoundEditor):
             raise NoSound("The file has no sound track.")
         if work.start_s > 0 and source.duration_s is not None and work.start_s >= source.duration_s:
             raise RangeEmpty(f"The start, {work.start_s:g} s, lies beyond the end at {source.duration_s:g} s.")
-        return _Job(work, source, track).run()
+        return _Job(work, source, track, _Course(work.report, work.rest_s)).run()
+
+
+@dataclass(slots=True)
+class _Course:
+    """Where passes over a sound stand that have different costs. What is still to come after one may turn out while it
+    goes on: whether there must be a limiter shows from the sound. `rest`: what comes after all of them."""
+
+    report: Report
+    rest: float
+    done: float = 0.0
+    reached: float = 0.0
+
+    def at(self, fraction: float, cost: float, to_come: float) -> None:
+        """A pass of that cost has come so far; after it and before the rest there is more to come."""
+        now = (self.done + fraction * cost) / (self.done + cost + to_come + self.rest)
+        self.reached = max(self.reached, min(1.0, now))
+        self.report("encode", self.reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,7 @@ class _Job:
     work: SoundEdit
     source: _av.Source
     track: _av.Sound
+    course: _Course
 
     @property
     def _format(self) -> _Format:
@@ -100,14 +120,18 @@ class _Job:
     def run(self) -> Mapping[str, Any]:
         if self._may_copy():
             try:
-                self._encode(["-c:a", "copy"], (0.0, 1.0))
+                self._encode(["-c:a", "copy"], 0.1)
                 return {"remuxed": True}
             except (BadMedia, ToolFailed):
                 pass  # the container does not take the track after all: encode it
         if self.work.loudness_lufs is not None:
             return {"loudness": self._level(self.work.loudness_lufs)}
-        self._encode(self._codec(), (0.0, 1.0))
+        self._encode(self._codec(), self._read_cost + self._format.cost)
         return {}
+
+    @property
+    def _read_cost(self) -> float:
+        return 0.0 if self.track.codec.startswith("pcm") else _READ_COST
 
     def _may_copy(self) -> bool:
         asked = (self.work.level, self.work.bitrate_bps, self.work.loudness_lufs, self.work.end_s)
@@ -137,37 +161,50 @@ class _Job:
         rate_hz = int(args[args.index("-ar") + 1]) if "-ar" in args else self.track.sample_rate_hz
         before = [*before, f"aresample={rate_hz}"]
         lossy = bool(self._format.kbps)
-        cost = self._format.cost
-        end = cost / (cost + _MEASURE_COST) if lossy else 1.0  # then a lossy result is listened to
-        # Whether the limiter will be needed is not known yet: what is shown lies between both cases.
-        both = 2 * _LIMIT_COST + max(cost, _LIMIT_COST)
-        ready = end * (_MEASURE_COST / (_MEASURE_COST + cost) + _MEASURE_COST / (_MEASURE_COST + both)) / 2
-        each = (end - ready) * _LIMIT_COST / both
-        rounds = 0
+        listened = _MEASURE_COST + self._format.decode if lossy else 0.0  # a lossy result is listened to
+        round_cost, encode_cost = self._read_cost + _LIMIT_COST, self._read_cost + self._format.cost
+        limit_cost = _LIMIT_COST - _MEASURE_COST
+        first, last, last_number = _loudness.Heard(), _loudness.Heard(), 0
+
+        def after_first() -> float:
+            rounds = first.rounds(target_lufs)
+            return rounds * round_cost + encode_cost + bool(rounds) * limit_cost + listened
+
+        def after_round() -> float:
+            short = last.falls_short(first, target_lufs - found.lufs) and last_number == 0
+            return short * round_cost + encode_cost + limit_cost + listened
 
         def measure(filters: tuple[str, ...], number: int) -> _loudness.Measured:
-            nonlocal rounds
-            rounds = min(2, number + 1)  # mostly the second is right; those after it show no progress
-            span = ready + each * min(2, number), ready + each * rounds
-            return self._measured(self._sound(), [*before, *filters], span)
+            nonlocal last, last_number
+            last, last_number = _loudness.Heard(), number
+            return self._measured(self._sound(), [*before, *filters], round_cost, after_round, last)
 
-        found = self._measured(self._sound(), before, (0.0, ready))
+        found = self._measured(self._sound(), before, self._read_cost + _MEASURE_COST, after_first, first)
         plan = _loudness.plan(found, target_lufs, rate_hz, measure)
         filters = plan.filters
-        self._encode([*args, "-filter:a", ",".join([*before, *filters])], (ready + each * rounds, end))
+        encode_cost += limit_cost * bool(plan.facts.get("limited"))
+        self._encode([*args, "-filter:a", ",".join([*before, *filters])], encode_cost, listened)
         if not lossy or found.silent:
             return plan.facts
-        made = self._measured(self._made(), [], (end, 1.0))
+        made = self._measured(self._made(), [], listened)
         if abs(target_lufs - made.lufs) > _FAR_LU:
             # Noise loses more in a lossy codec than music does: once more, by as much louder.
             filters = _loudness.corrected(filters, target_lufs - made.lufs)
-            self._encode([*args, "-filter:a", ",".join([*before, *filters])], (1.0, 1.0))
-            made = self._measured(self._made(), [], (1.0, 1.0))
+            self._encode([*args, "-filter:a", ",".join([*before, *filters])], encode_cost, listened)
+            made = self._measured(self._made(), [], listened)
         return {**plan.facts, "result_lufs": round(made.lufs, 1)}
 
-    def _measured(self, source: Sequence[str], filters: Sequence[str], span: tuple[float, float]) -> _loudness.Measured:
-        listened = ",".join([*filters, _loudness.MEASURE])
-        return _loudness.summary(self._ffmpeg([*source, "-af", listened, "-f", "null", "-"], span, level="info"))
+    def _measured(
+        self,
+        source: Sequence[str],
+        filters: Sequence[str],
+        cost: float,
+        to_come: Callable[[], float] = lambda: 0.0,
+        heard: _loudness.Heard | None = None,
+    ) -> _loudness.Measured:
+        measure = _loudness.MEASURE + ("" if heard is None else _loudness.TOLD)
+        args = [*source, "-af", ",".join([*filters, measure]), "-f", "null", "-"]
+        return _loudness.summary(self._ffmpeg(args, cost, to_come, heard=heard, level="info"))
 
     def _sound(self) -> list[str]:
         return [*self._input(), "-map", f"0:{self.track.index}", "-vn", "-sn", "-dn"]
@@ -175,7 +212,7 @@ class _Job:
     def _made(self) -> list[str]:
         return [*_ffmpeg.input_args(self.work.target, self._format.mime), "-map", "0:a:0", "-vn", "-sn", "-dn"]
 
-    def _encode(self, codec: Sequence[str], span: tuple[float, float]) -> None:
+    def _encode(self, codec: Sequence[str], cost: float, to_come: float = 0.0) -> None:
         target = self._format.target
         args, maps = self._input(), ["-map", f"0:{self.track.index}"]
         tags = [
@@ -201,7 +238,8 @@ class _Job:
                 *target.flags,
                 *("-f", target.muxer, _ffmpeg.url(self.work.target)),
             ],
-            span,
+            cost,
+            lambda: to_come,
         )
         if "Output file is empty" in log or not self.work.target.is_file():
             if self._cut:
@@ -221,21 +259,37 @@ class _Job:
             duration_s=None if end_s is None else end_s - self.work.start_s,
         )
 
-    def _ffmpeg(self, args: Sequence[str], span: tuple[float, float], *, level: str = "warning") -> str:
-        """Run ffmpeg with progress in a span of this work's own; the end of its log."""
-        begin, end = self.work.span
-        progress = _ffmpeg.Progress(
-            self.work.report, self._seconds, (begin + (end - begin) * span[0], begin + (end - begin) * span[1])
-        )
+    def _ffmpeg(
+        self,
+        args: Sequence[str],
+        cost: float,
+        to_come: Callable[[], float],
+        *,
+        heard: _loudness.Heard | None = None,
+        level: str = "warning",
+    ) -> str:
+        """Run ffmpeg for a pass of that cost, before what is to come; the end of its log. `heard` reads along."""
+
+        def report(stage: str, fraction: float | None = None) -> None:
+            self.course.at(fraction or 0.0, cost, to_come())
+
+        progress = _ffmpeg.Progress(report, self._seconds)
+
+        def on_line(line: str) -> None:
+            if heard is not None:
+                heard(line)
+            progress(line)
+
         argv: list[str | Path] = [
             *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", level),
-            *("-progress", "pipe:1", "-stats_period", "0.5", "-nostats"),
+            *("-progress", "pipe:1", "-stats_period", "0.1", "-nostats"),
             *args,
         ]
         try:
-            done = self.work.tools.run(argv, name="ffmpeg", on_line=progress, cwd=self.work.scratch)
+            done = self.work.tools.run(argv, name="ffmpeg", on_line=on_line, cwd=self.work.scratch)
         except ToolFailed as error:
             raise _ffmpeg.named(error, self.work.source_mime, "sound") from error
+        self.course.done += cost
         return done.stderr_tail
 
 

@@ -15,7 +15,7 @@ from mediamill.engines._picture_write import write
 
 _PACKETS = 500_000
 """How many packets are looked at for keyframes; a longer film is judged by its beginning."""
-_DECODED = 0.95
+_DECODED = 0.98
 """The share of the work that reading the film is."""
 
 
@@ -80,10 +80,12 @@ def _cells(work: Sheet, track: _av.Video, quick: bool) -> Path:
         *("-map", f"0:{track.index}", "-an", "-sn", "-dn"),
         *("-vf", ",".join([steps, *scaled[:-1], "format=rgb24"]), "-frames:v", str(work.count)),
         *("-c:v", "rawvideo", "-f", "rawvideo", _ffmpeg.url(target)),
+        # Where reading stands, for the progress: what is written above comes a whole step at a time, and late.
+        *("-map", f"0:{track.index}", "-c", "copy", "-t", _ffmpeg.seconds(work.count * work.step_s), "-f", "null", "-"),
     ]
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
-        *("-progress", "pipe:1", "-stats_period", "0.5", "-nostats"),
+        *("-progress", "pipe:1", "-stats_period", "0.1", "-nostats"),
         *args,
     ]
     progress = _ffmpeg.Progress(work.report, work.count * work.step_s, (0.0, _DECODED))

@@ -91,10 +91,14 @@ class Audio(Base[Options]):
         start_s, end_s = sizes.span(options.start, options.end, facts.duration_s)
         mime = editor.codecs()[codec]
         target = ctx.scratch / ("result" + formats.suffix(mime))
-        share = 1.0
-        if options.waveform is not None:
-            cost_s = editor.cost_s(codec, levelled=_target_lufs(options) is not None)
-            share = cost_s / (cost_s + _finder(ctx).cost_s)
+        rest_s = 0.0 if options.waveform is None else _finder(ctx).cost_s + editor.decode_s(codec)
+        reached = 0.0
+
+        def report(stage: str, fraction: float | None = None) -> None:
+            nonlocal reached
+            reached = max(reached, fraction or 0.0)
+            ctx.report(stage, fraction)
+
         details = editor.edit(
             SoundEdit(
                 source=source.path,
@@ -108,13 +112,13 @@ class Audio(Base[Options]):
                 loudness_lufs=_target_lufs(options),
                 scratch=ctx.scratch,
                 tools=ctx.engines.tools(),
-                report=ctx.report,
-                span=(0.0, share),
+                report=report,
+                rest_s=rest_s,
             )
         )
         outputs = [Output(path=target, mime=mime, filename=formats.renamed(source.filename, mime))]
         if options.waveform is not None:
-            outputs += _waveform(ctx, outputs[0], options.waveform, (share, 1.0))
+            outputs += _waveform(ctx, outputs[0], options.waveform, (reached, 1.0))
         ignored = sorted(name for name in editor.ignored(codec) if getattr(options, name) is not None)
         more = {"ignored_settings": ignored} if ignored else {}
         return Result(outputs=outputs, details={"engine": editor.name, **details, **more})
