@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pkgutil
 import shutil
@@ -22,16 +23,19 @@ from mediamill.app.common import (
     net_for_services,
     net_of,
     run,
+    runner_of,
     services_of,
     vault_of,
 )
 from mediamill.app.deliver import QUEUE as WEBHOOKS
 from mediamill.app.deliver import Postroom, deliver
+from mediamill.app.prompts import Prompts
 from mediamill.blobs.buckets import Buckets, forget_environment
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Finish, Take, Taken
 from mediamill.core.files import File
+from mediamill.core.prompts import KIND as PROMPT
 from mediamill.service.connections import Connections
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
@@ -41,7 +45,10 @@ from mediamill.store.ending import MOST_AT_ONCE
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
 from mediamill.store.notices import CANCEL
+from mediamill.store.expiry import Expiry
 from mediamill.store.results import Results
+from mediamill.store.schedules import CHANGED
+from mediamill.store.schedules import Schedules as ScheduleTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
@@ -56,7 +63,7 @@ def work(*, queues: Sequence[str] | None = None, slots: int | None = None, data:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with database(settings) as dsn:
         run(pools.migrate(dsn))
-        tasks = [queue for queue in queues or ("cpu", "io") if queue != WEBHOOKS]
+        tasks = [queue for queue in queues or ("cpu", "io", "agent") if queue != WEBHOOKS]
         run(_work(settings, dsn, tasks) if tasks else deliver(settings, dsn))
     return 0
 
@@ -76,6 +83,9 @@ def _die_with_parent() -> None:
 async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from pgqueuer.queries import Queries
 
+    from mediamill.agent.runners import runners
+    from mediamill.scheduling.clock import SystemClock
+    from mediamill.scheduling.loop import Loop
     from mediamill.worker import chores
     from mediamill.worker.carrier import Carrier
     from mediamill.worker.children import Children, Limits
@@ -94,9 +104,16 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     task_table, file_table, upkeep = TaskTable(pool, loose), FileTable(pool), Upkeep(pool)
     scratch = settings.data / "scratch" / id
     _sweep(settings.data / "scratch")
-    wanted = {"cpu": settings.slots or os.cpu_count() or 1, "gpu": 1, "io": settings.io_slots}
+    wanted = {
+        "cpu": settings.slots or os.cpu_count() or 1,
+        "gpu": 1,
+        "io": settings.io_slots,
+        AGENT: settings.agent_slots,
+    }
     children: dict[str, Children] = {}
     for queue in queues:
+        if queue == AGENT:
+            continue  # what is on it is done here
         children[queue] = Children(
             slots=wanted[queue],
             folder=scratch / queue,
@@ -114,6 +131,16 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     take: Batcher[Take, Taken | None] = Batcher(task_table.take, width=2)
     finish: Batcher[Finish, bool] = Batcher(task_table.finish, most=MOST_AT_ONCE)
     ticks = Ticks(task_table.progress)
+
+    prompts = Prompts(
+        settings=settings,
+        dsn=dsn,
+        pool=pool,
+        loose=loose,
+        blobs=blobs,
+        check_url=client.check_url,
+        connections=connections,
+    )
 
     async def file_of(id: str) -> File | None:
         return (await file_table.get_many([id]))[0]
@@ -160,6 +187,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             retry_cap_s=settings.retry_cap_s,
             lifetime_s=lifetimes(settings),
         ),
+        hosts={PROMPT: prompts},
     )
     queries = Queries.from_asyncpg_pool(loose)
 
@@ -169,18 +197,37 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
 
         return Dispatcher(
             queue=queue,
-            # Light tasks are taken in lots well beyond their slots, so that starting and finishing them is shared.
-            slots=wanted[queue] if queue != "io" else wanted[queue] * 64,
+            slots=wanted[queue] * _BEYOND.get(queue, 1),
             queries=queries,
             execute=execute,
             heartbeat_s=settings.heartbeat_s,
         )
 
+    schedules = Loop(
+        store=(schedule_table := ScheduleTable(pool)),
+        expiry=Expiry(pool),
+        clock=SystemClock(schedule_table.now),
+        runner=runner_of(kinds.named(PROMPT)),
+        offered=runners if AGENT in queues else list[str],
+        cancel=task_table.cancel,
+    )
+
     async def listening(on_queue: Callable[[str], None], on_cancel: Callable[[str], None]) -> None:
         from mediamill.queue import CHANNEL
 
+        def again() -> None:
+            on_queue("")
+            schedules.wake()
+
         await listen(
-            dsn, {CHANNEL: on_queue, CANCEL: on_cancel, WOKEN: lambda _: postroom.want()}, lambda: on_queue("")
+            dsn,
+            {
+                CHANNEL: on_queue,
+                CANCEL: on_cancel,
+                WOKEN: lambda _: postroom.want(),
+                CHANGED: lambda _: schedules.wake(),
+            },
+            again,
         )
 
     deliveries, postroom = Deliveries(pool), Postroom(settings)
@@ -226,9 +273,15 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     )
     try:
         await look_for_deliveries()
-        await Worker(parts).run()
+        firing = asyncio.create_task(schedules.run())
+        try:
+            await Worker(parts).run()
+        finally:
+            firing.cancel()
+            await asyncio.gather(firing, return_exceptions=True)
     finally:
         await postroom.close()
+        await prompts.close()
         await client.close()
         await services_client.close()
         await loose.close()
@@ -236,6 +289,10 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+AGENT = "agent"
+_BEYOND = {"io": 64, AGENT: 16}
+"""How many times its slots a queue's tasks are taken: light ones in lots, so that starting and finishing is shared;
+prompts, because those that wait for what they started have no slot, and what they wait for may be a prompt."""
 _LOT = 64
 """Small jobs that one child does at one go."""
 PRELOAD = (

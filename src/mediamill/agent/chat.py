@@ -1,0 +1,169 @@
+"""One exchange with a language model: an OpenAI-compatible chat completion, streamed.
+
+The library is imported with the first prompt, in a thread: it takes 30 MB and most of a second (docs/why/agent.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any
+
+from mediamill.agent.context import Endpoint
+from mediamill.agent.journal import Answer
+from mediamill.core.errors import Failed, LlmBusy, LlmHttpError, LlmTimeout, RunnerNotConfigured
+from mediamill.core.webhooks import retry_after_s
+
+_LATER = frozenset((408, 409, 425, 429))
+_MOST_LETTERS = 1 << 20
+_MOST_CALLS = 128
+_LETTERS_A_TOKEN = 4
+"""About as many as English has; for endpoints that do not count."""
+
+_clients: dict[tuple[str, str | None], Any] = {}
+
+
+def _library() -> Any:
+    import openai
+    from openai.resources.chat import completions  # noqa: F401 - else imported with the first question, in the loop
+
+    return openai
+
+
+async def _client(endpoint: Endpoint) -> tuple[Any, Any]:
+    """(the library, its client for the endpoint); connections are kept from question to question."""
+    openai = await asyncio.to_thread(_library)
+    key = (endpoint.base_url or "", endpoint.api_key)
+    if key not in _clients:
+        _clients[key] = openai.AsyncOpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key or "",
+            max_retries=0,  # attempts are the run's own, and on record
+            timeout=endpoint.timeout_s,
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
+        )
+    return openai, _clients[key]
+
+
+async def close() -> None:
+    """Let the connections go."""
+    while _clients:
+        _, client = _clients.popitem()
+        await client.close()
+
+
+async def ask(
+    endpoint: Endpoint,
+    *,
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    functions: Sequence[Mapping[str, Any]],
+    most_tokens: int | None,
+    on_text: Callable[[str], None],
+) -> Answer:
+    """The model's answer. Raises LlmHttpError, LlmBusy, LlmTimeout, RunnerNotConfigured."""
+    openai, client = await _client(endpoint)
+    request: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
+    request["stream_options"] = {"include_usage": True}
+    if functions:
+        request["tools"] = [{"type": "function", "function": dict(function)} for function in functions]
+    if most_tokens is not None:
+        request["max_tokens"] = most_tokens
+    heard = _Heard(model)
+    try:
+        async with asyncio.timeout(endpoint.timeout_s):
+            stream = await client.chat.completions.create(**request)
+            async with aclosing(stream) as chunks:
+                async for chunk in chunks:
+                    if text := heard.take(chunk):
+                        on_text(text)
+        return heard.answer(messages)
+    except (TimeoutError, openai.APITimeoutError) as error:
+        raise LlmTimeout(f"The model did not answer within {endpoint.timeout_s:g} s.") from error
+    except openai.APIStatusError as error:
+        raise _refusal(error, endpoint) from error
+    except openai.APIConnectionError as error:
+        raise LlmBusy("The model's endpoint could not be reached, or broke off.") from error
+    except openai.APIError as error:
+        raise LlmBusy(f"The model's endpoint failed: {_words(error.message, endpoint)}") from error
+    except openai.OpenAIError as error:
+        raise RunnerNotConfigured(f"The client of LLM_BASE_URL cannot be set up: {type(error).__name__}.") from error
+    except ValueError as error:
+        raise LlmBusy("The model's endpoint answered what cannot be read.") from error
+
+
+def _refusal(error: Any, endpoint: Endpoint) -> Failed:
+    status = error.status_code
+    body = error.body if isinstance(error.body, Mapping) else {}
+    inner = body.get("error", body)
+    said = inner.get("message") if isinstance(inner, Mapping) else inner
+    words = f": {_words(said, endpoint)}" if said else ""
+    message = f"The model's endpoint answered {status}{words}"
+    if status < 500 and status not in _LATER:
+        return LlmHttpError(message)
+    failed = LlmBusy(message)
+    failed.retry_in_s = retry_after_s(error.response.headers.get("retry-after"), datetime.now(UTC))
+    return failed
+
+
+def _words(said: object, endpoint: Endpoint) -> str:
+    """An endpoint's own words, on one line and without our key."""
+    text = " ".join(str(said).split())
+    return (text.replace(endpoint.api_key, "…") if endpoint.api_key else text)[:300]
+
+
+class _Heard:
+    """An answer while it comes, piece by piece."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._text: list[str] = []
+        self._letters = 0
+        self._calls: dict[int, list[str]] = {}
+        self._finish: str | None = None
+        self._usage: tuple[int, int] | None = None
+
+    def take(self, chunk: Any) -> str:
+        """The letters that a chunk brings."""
+        self._model = chunk.model or self._model
+        if chunk.usage is not None:
+            self._usage = (max(0, chunk.usage.prompt_tokens or 0), max(0, chunk.usage.completion_tokens or 0))
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        self._finish = choice.finish_reason or self._finish
+        delta = choice.delta
+        if delta is None:
+            return ""
+        for piece in delta.tool_calls or ():
+            call = self._calls.setdefault(piece.index or 0, ["", "", ""])
+            call[0] = piece.id or call[0]
+            if piece.function is not None:
+                call[1] += piece.function.name or ""
+                call[2] += piece.function.arguments or ""
+                self._letters += len(piece.function.arguments or "")
+        text = delta.content or ""
+        self._text.append(text)
+        self._letters += len(text)
+        if self._letters > _MOST_LETTERS or len(self._calls) > _MOST_CALLS:
+            raise LlmHttpError("The model's answer is larger than is taken.")
+        return text
+
+    def answer(self, messages: Sequence[Mapping[str, Any]]) -> Answer:
+        """All of it."""
+        text = "".join(self._text)
+        if self._finish is None and not text and not self._calls:
+            raise LlmBusy("The model's endpoint answered nothing.")
+        read = sum(len(str(message.get("content") or "")) for message in messages) // _LETTERS_A_TOKEN
+        usage = self._usage or (read + 1, self._letters // _LETTERS_A_TOKEN + 1)
+        return Answer(
+            text=text,
+            calls=[(c[0] or f"call_{i}", c[1], c[2] or "{}") for i, c in sorted(self._calls.items())],
+            finish_reason=self._finish or "stop",
+            model=self._model,
+            prompt_tokens=usage[0],
+            completion_tokens=usage[1],
+            counted=self._usage is not None,
+        )
