@@ -279,11 +279,7 @@ def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 
     top = int(chance.integers(0, tile.shape[0] - need[0] + 1))
     left = int(chance.integers(0, tile.shape[1] - need[1] + 1))
     part = tile[top : top + need[0], left : left + need[1]]
-    part = part[:: int(chance.choice((-1, 1))), :: int(chance.choice((-1, 1)))]
-    if size > 1.01:
-        part = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_LINEAR)
-    else:
-        part = np.ascontiguousarray(part[:height, :width])
+    part = part[:height, :width] if size <= 1.01 else cv2.resize(part, (width, height))
     gain = strength * 255 / 40
     return cv2.addWeighted(picture, 1, part, gain, -128 * gain)
 

@@ -99,7 +99,7 @@ def box_blur(picture: Picture, _: Moment, intensity: float, __: Settings) -> Pic
     return cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE)
 
 
-LIGHTS = table(curve((0, 0), (0.4, 0.02), (0.75, 0.4), (1, 0.9)))
+LIGHTS = table(curve((0, 0), (0.35, 0.03), (0.7, 0.48), (1, 1)))
 
 
 def glow(picture: Picture, _: Moment) -> Picture:

@@ -126,11 +126,11 @@ def _zoom_out(p: float, _: Moment) -> Pose:
 def _swing(p: float, _: Moment) -> Pose:
     """Hangs from its upper edge like a sign."""
     p = linear(p)
-    return Pose(rotate_x=-88 * (1 - _springing(p, 1.75, 2.2)), pivot=(0.5, 0.0), opacity=_seen(p, 0.2))
+    return Pose(rotate_x=-88 * (1 - _springing(p, 2.25, 1.2)), pivot=(0.5, 0.0), opacity=_seen(p, 0.2))
 
 
 def _elastic_rise(p: float, _: Moment) -> Pose:
-    return Pose(dy=0.45 * (1 - _springing(p, 2.25, 4.0)), opacity=_seen(p, 0.25))
+    return Pose(dy=0.45 * (1 - _springing(p, 2.25, 3.0)), opacity=_seen(p, 0.25))
 
 
 def _elastic_drop(p: float, _: Moment) -> Pose:

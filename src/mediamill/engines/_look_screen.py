@@ -163,8 +163,8 @@ def _glass(height: int, width: int) -> Picture:
     stripe = np.arange(width) // wide % 3
     row = np.full((1, width, 4), 255, np.uint8)
     for number in range(3):
-        row[0, stripe != number, number] = 176
-    out = times(np.repeat(row, height, axis=0), _lines(height, width, line_pitch(height), 0.5))
+        row[0, stripe != number, number] = 205
+    out = times(np.repeat(row, height, axis=0), _lines(height, width, line_pitch(height), 0.6))
     out = times(vignetted(out, start=0.5, edge=0.45), four(rounded(height, width, 0.07, 0.004, 0.006)))
     out.setflags(write=False)
     return out
@@ -175,7 +175,7 @@ def crt(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
 
     def paint(colours: Picture) -> Picture:
         height, width = colours.shape[:2]
-        bright = cv2.addWeighted(colours, 1.4, blurred(colours, height / 60), 0.3, 0)
+        bright = cv2.addWeighted(colours, 1.15, blurred(colours, height / 60), 0.28, 0)
         out = moved(times(bright, _glass(height, width)), *_tube(height, width), beyond=cv2.BORDER_CONSTANT)
         return mixed(colours, out, intensity)
 
@@ -193,7 +193,7 @@ def _tube(height: int, width: int) -> tuple[Picture, Picture]:
 @lru_cache(CACHED_SIZES)
 def _old_tube(height: int, width: int) -> Picture:
     """Light of an old tube: coarse rows, very round corners, dark towards them."""
-    out = vignetted(_lines(height, width, line_pitch(height), 0.66), start=0.45, edge=0.3)
+    out = vignetted(_lines(height, width, line_pitch(height), 0.74), start=0.45, edge=0.3)
     out = times(out, four(rounded(height, width, 0.16, 0.006, 0.012)))
     out.setflags(write=False)
     return out
@@ -217,7 +217,7 @@ def television(picture: Picture, moment: Moment, intensity: float, _: Settings) 
         out = grained(out, moment, 0.10, size=max(1.0, height / 400))
         bar = (moment.t * 0.35) % 1.4 - 0.2
         light = 1 - 0.30 * np.exp(-(((rows - bar) / 0.10) ** 2)) + 0.12 * np.exp(-(((rows - bar - 0.2) / 0.06) ** 2))
-        column = np.rint(np.clip(light * 240, 0, 255)).astype(np.uint8)
+        column = np.rint(np.clip(light * 255, 0, 255)).astype(np.uint8)
         out = times(out, cv2.merge([np.repeat(column[:, None], width, axis=1)] * 4))
         return mixed(colours, times(cv2.addWeighted(out, 1, out, 0, ROOM_LIGHT), _old_tube(height, width)), intensity)
 
