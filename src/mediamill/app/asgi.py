@@ -12,12 +12,13 @@ from typing import Any
 import structlog
 
 from mediamill import kinds
-from mediamill.app.common import blobs_of, installed, lifetimes, net_of, vault_of
+from mediamill.app.common import blobs_of, installed, lifetimes, net_of, runner_of, vault_of
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Accept
 from mediamill.core.errors import NotFound
 from mediamill.core.files import File
+from mediamill.core.prompts import KIND as PROMPT
 from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
 from mediamill.store.accounts import Accounts as AccountTable
@@ -32,9 +33,11 @@ from mediamill.store.keys import Keys as KeyTable
 from mediamill.store.listen import listen
 from mediamill.store.media import MediaTable
 from mediamill.store.notices import WAKE
+from mediamill.store.prompts import Prompts as PromptTable
 from mediamill.store.replies import Replies
 from mediamill.store.results import Results
 from mediamill.store.runs import Runs as RunTable
+from mediamill.store.schedules import Schedules as ScheduleTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
@@ -66,7 +69,9 @@ async def api(
     from mediamill.service.keys import Keys
     from mediamill.service.media import MediaVerbs
     from mediamill.service.projects import Projects
+    from mediamill.service.prompts import Prompts
     from mediamill.service.runs import Runs
+    from mediamill.service.schedules import Schedules
     from mediamill.service.signing import Signer
     from mediamill.service.tasks import Tasks
     from mediamill.service.uploads import Uploads
@@ -132,6 +137,7 @@ async def api(
         plans={d.name: d.plan for d in load_dialects() if d.plan is not None},
         look_over=tasks.check,
     )
+    served = _runners(upkeep, settings.heartbeat_s)
     service = Service(
         projects=Projects(Results(pool)),
         tasks=tasks,
@@ -144,6 +150,20 @@ async def api(
             watch=watch,
         ),
         runs=runs,
+        prompts=Prompts(
+            store=PromptTable(pool),
+            tasks=tasks,
+            accept=accept,
+            read=read,
+            runners=served,
+        ),
+        schedules=Schedules(
+            store=ScheduleTable(pool),
+            accept=accept,
+            read=read,
+            runner=runner_of(kinds.named(PROMPT)),
+            runners=served,
+        ),
         files=files,
         media=MediaVerbs(
             store=MediaTable(pool),
@@ -213,6 +233,23 @@ async def _starting(start_due: Callable[[], Awaitable[int]], asked: asyncio.Even
 async def _goodbye(leaving: asyncio.Event, watch: Any) -> None:
     await leaving.wait()
     watch.end()
+
+
+def _runners(upkeep: Upkeep, within_s: float) -> Callable[[], Awaitable[Mapping[str, bool]]]:
+    """What runs prompts, here or at a worker, each with whether a worker runs it now; asked once a second at most."""
+    from mediamill.agent.runners import runners
+
+    found: dict[str, bool] = {}
+    asked_at = float("-inf")
+
+    async def ask() -> Mapping[str, bool]:
+        nonlocal found, asked_at
+        if time.monotonic() - asked_at > 1.0:
+            asked_at = time.monotonic()
+            found = dict.fromkeys(runners(), False) | await upkeep.runners(within_s)
+        return found
+
+    return ask
 
 
 async def _said(check: Any) -> str:

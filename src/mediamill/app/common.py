@@ -17,6 +17,7 @@ from mediamill import config, engines, models, net
 from mediamill.blobs import Blobs
 from mediamill.config import Settings
 from mediamill.core.errors import ToolFailed
+from mediamill.core.firings import Runner
 from mediamill.core.ports import ToolRun
 from mediamill.store import pool as pools
 from mediamill.store.embedded import Embedded
@@ -107,6 +108,11 @@ def lifetimes(settings: Settings) -> dict[str, float | None]:
         if name.endswith("_lifetime_s")
     }
     return {**own, "mill": settings.file_lifetime_s}
+
+
+def runner_of(kind: Any) -> Runner:
+    """The kind as what schedules start."""
+    return Runner(kind=kind.name, queue=kind.queue, options=frozenset(kind.options.__struct_fields__))
 
 
 def export_tools(settings: Settings) -> None:

@@ -42,10 +42,10 @@ from mediamill.store.batch import Batcher
 from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.deliveries import WOKEN, Deliveries
 from mediamill.store.ending import MOST_AT_ONCE
+from mediamill.store.expiry import Expiry
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
 from mediamill.store.notices import CANCEL
-from mediamill.store.expiry import Expiry
 from mediamill.store.results import Results
 from mediamill.store.schedules import CHANGED
 from mediamill.store.schedules import Schedules as ScheduleTable

@@ -12,7 +12,9 @@ from mediamill.service.files import Files
 from mediamill.service.keys import Keys
 from mediamill.service.media import MediaVerbs
 from mediamill.service.projects import Projects
+from mediamill.service.prompts import Prompts
 from mediamill.service.runs import Runs
+from mediamill.service.schedules import Schedules
 from mediamill.service.tasks import Tasks
 from mediamill.service.uploads import Uploads
 from mediamill.service.watch import Watch
@@ -30,6 +32,8 @@ class Service:
     connections: Connections
     automations: Automations
     runs: Runs
+    prompts: Prompts
+    schedules: Schedules
     projects: Projects
     endpoints: Endpoints
     watch: Watch

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import events, kept, project, runs, wire
+from mediamill.dialects.mill import events, kept, project, runs, schedules, wire
 from mediamill.dialects.mill.errors import Problem
 from mediamill.web.capabilities import Capabilities
 
@@ -25,6 +25,8 @@ _HEADERS: Mapping[tuple[str, str], Any] = {
     ("createFile", "201"): _LOCATION,
     ("createFile", "202"): _LOCATION,
     ("readFile", "302"): _LOCATION,
+    ("createSchedule", "201"): _LOCATION,
+    ("runSchedule", "201"): _LOCATION,
     ("listTasks", "200"): _LINK,
     ("listFiles", "200"): _LINK,
 }
@@ -45,6 +47,8 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "changeEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointChange"}},
     "rotateEndpoint": {"application/json": {"$ref": "#/components/schemas/RotateIn"}},
     "replayEvents": {"application/json": {"$ref": "#/components/schemas/ReplayIn"}},
+    "createSchedule": {"application/json": {"$ref": "#/components/schemas/ScheduleIn"}},
+    "changeSchedule": {"application/json": {"$ref": "#/components/schemas/ScheduleChange"}},
     "createConnection": {"application/json": {"$ref": "#/components/schemas/ConnectionIn"}},
     "changeConnection": {"application/json": {"$ref": "#/components/schemas/ConnectionChange"}},
     "createAutomation": {"application/json": {"$ref": "#/components/schemas/AutomationIn"}},
@@ -96,6 +100,7 @@ _STRUCTS = (
     *kept.SHAPES,
     *runs.SHAPES,
     *project.SHAPES,
+    *schedules.SHAPES,
     Capabilities,
     Problem,
 )

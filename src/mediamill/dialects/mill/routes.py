@@ -30,6 +30,7 @@ from mediamill.dialects.mill.project import router as project_router
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, ends, filter_of, page_of, read_body, secret_of
 from mediamill.dialects.mill.responses import problems, says
 from mediamill.dialects.mill.runs import router as runs_router
+from mediamill.dialects.mill.schedules import router as schedules_router
 from mediamill.dialects.mill.shell import with_allow, with_head
 from mediamill.dialects.mill.uploads import router as uploads_router
 from mediamill.dialects.mill.webhooks import router as webhooks_router
@@ -406,6 +407,7 @@ def build(site: Site) -> App:
             webhooks_router(site),
             connections_router(site),
             automations_router(site),
+            schedules_router(site),
             uploads_router(site, problems(403, 404, 409, 410, 412, 413, 415, 460), _worded, _http),
         ],
         dependencies={"caller": Provide(caller)},
