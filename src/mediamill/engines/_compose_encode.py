@@ -1,0 +1,135 @@
+"""The encoder of a composition: frames go into one ffmpeg through a pipe, which mixes the sound at the same time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from mediamill.core.errors import ToolFailed
+from mediamill.core.ports import Tools
+from mediamill.engines import _ffmpeg
+from mediamill.engines._compose_pixels import Buffer, Pool
+
+_QUEUED_BYTES = 256 << 20
+_TAGS = (
+    "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv",
+)  # fmt: skip
+_H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20")
+_LARGE = 4096 * 2304
+"""From here on x264 looks ahead less: forty frames of 8K are gigabytes."""
+
+
+def pictures(format: str, pixel_format: str, *, alpha: bool, pixels: int, scaled: str | None = None) -> list[str]:
+    """What ffmpeg is told about the picture track. scaled: a filter that makes it smaller."""
+    to_yuv = (() if scaled is None else (scaled,)) if pixel_format == "yuv420p" else (
+        *(() if scaled is None else (scaled,)), "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd",
+    )  # fmt: skip
+    whole = ["format=gbrap", "unpremultiply=inplace=1"] if alpha else []
+    if format == "webm":
+        chain = [*whole, *to_yuv, f"format={'yuva420p' if alpha else 'yuv420p'}"]
+        speed = ("-deadline", "good", "-cpu-used", "5", "-row-mt", "1", "-tile-columns", "2")
+        codec = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "30", *speed]
+        return ["-vf", ",".join(chain), *codec, *(("-auto-alt-ref", "0") if alpha else ()), *_TAGS]
+    if format == "mov" and alpha:
+        chain = [*whole, *to_yuv, "format=yuva444p10le"]
+        return ["-vf", ",".join(chain), "-c:v", "prores_ks", "-profile:v", "4444", "-vendor", "apl0", *_TAGS]
+    calm = ("-x264-params", "rc-lookahead=5:ref=1:bframes=0") if pixels > _LARGE else ()
+    return ["-vf", ",".join([*to_yuv, "format=yuv420p"]), *_H264, *calm, *_TAGS]
+
+
+def sounds(format: str, *, alpha: bool) -> list[str]:
+    """What ffmpeg is told about the sound track."""
+    if format == "webm":
+        return ["-c:a", "libopus", "-b:a", "160k"]
+    if format == "mov" and alpha:
+        return ["-c:a", "pcm_s16le"]
+    return ["-c:a", "aac", "-b:a", "192k"]
+
+
+MUXERS = {
+    "mp4": ("-movflags", "+faststart", "-f", "mp4"),
+    "mov": ("-movflags", "+faststart", "-f", "mov"),
+    "webm": ("-f", "webm"),
+}
+
+
+class Writer:
+    """Takes frames in order and writes them from a thread of its own; each goes back to its pool when it is written."""
+
+    def __init__(self, stream: IO[bytes], pool: Pool, written: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._pool = pool
+        self._written = written
+        self._frames: queue.Queue[Buffer | None] = queue.Queue(max(1, min(8, _QUEUED_BYTES // pool.size_bytes)))
+        self._broken: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def write(self, buffer: Buffer) -> None:
+        """Hand a frame over. Raises what became of the pipe."""
+        self._frames.put(buffer)
+        if self._broken is not None:
+            raise self._broken
+
+    def finish(self) -> None:
+        """Wait until all is written."""
+        self._frames.put(None)
+        self._thread.join()
+        if self._broken is not None:
+            raise self._broken
+
+    def abandon(self) -> None:
+        """Let the thread end, whatever it has left."""
+        self._broken = self._broken or BrokenPipeError()
+        self._frames.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        count = 0
+        while (buffer := self._frames.get()) is not None:
+            if self._broken is None:
+                try:
+                    rest = memoryview(buffer)
+                    while rest:
+                        rest = rest[self._stream.write(rest) :]
+                    count += 1
+                    self._written(count)
+                except (OSError, ValueError) as error:
+                    self._broken = error if isinstance(error, BrokenPipeError) else BrokenPipeError()
+            self._pool.give(buffer)
+
+
+@contextmanager
+def encoder(
+    argv: Sequence[str | Path], *, tools: Tools, pool: Pool, cwd: Path, written: Callable[[int], None]
+) -> Iterator[Writer]:
+    """A running encoder that reads frames from its standard input. Raises what `Tools.spawn` raises, better named."""
+    try:
+        with tools.spawn(argv, name="ffmpeg", stdin=True, cwd=cwd) as piped:
+            assert piped.stdin is not None
+            writer = Writer(piped.stdin, pool, written)
+            try:
+                yield writer
+                writer.finish()
+            except BrokenPipeError:
+                writer.abandon()
+                raise
+            except BaseException:
+                # The thread may stand in a write that only the end of the program ends.
+                threading.Thread(target=writer.abandon, daemon=True).start()
+                raise
+    except ToolFailed as error:
+        raise _ffmpeg.named(error, "video/mp4") from error
+
+
+def raw_input(width: int, height: int, rate: int, pixel_format: str) -> list[str]:
+    """Frames from standard input, as ffmpeg is told of them."""
+    tags = ("-color_range", "tv", "-colorspace", "bt709") if pixel_format == "yuv420p" else ()
+    return [
+        "-f", "rawvideo", "-pixel_format", pixel_format, "-video_size", f"{width}x{height}", "-framerate", str(rate),
+        *tags, "-thread_queue_size", "4", "-i", "pipe:0",
+    ]  # fmt: skip

@@ -1,0 +1,252 @@
+"""Decoders of a composition's clips: each an ffmpeg of its own that gives frames at the timeline's rate through a pipe.
+
+A clip's frames lie on a grid that begins at its in_point and has a step of one timeline frame, wherever decoding
+begins: a preview that seeks shows the very frame that the film will.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mediamill.core.errors import BadMedia, ToolFailed
+from mediamill.core.ports import Piped, Tools
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_args
+from mediamill.engines._compose_pixels import Buffer, Pool, planar_bytes
+
+_BEFORE = 4
+"""Frames decoded before the first that is wanted: after a seek, the one nearest to it may come before it."""
+_NUDGE = 0.1373
+"""Share of a frame by which times are moved before they are rounded, so that none is halfway between two frames."""
+_AHEAD_BYTES = 64 << 20
+_HD_LINES = 720
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """What to decode of a clip. first and count: in steps of its grid, from in_s. size: of the frames, both even."""
+
+    path: Path
+    mime: str
+    video: _av.Video
+    in_s: float
+    speed: float
+    rate: int
+    size: tuple[int, int]
+    crop: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Shares cut off the left, top, right and bottom."""
+    flip: tuple[bool, bool] = (False, False)
+    cube: Path | None = None
+
+    @property
+    def alpha(self) -> bool:
+        return self.video.alpha
+
+    @property
+    def size_bytes(self) -> int:
+        return self.size[0] * self.size[1] * 4 if self.alpha else planar_bytes(*self.size)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of the source from frame to frame."""
+        return self.speed / self.rate
+
+    @property
+    def least(self) -> int:
+        """The first step of the grid that lies in the source."""
+        return -math.floor(self.in_s / self.step_s + 1e-6)
+
+    def argv(self, first: int, count: int, tone: bool, threads: int) -> list[str | Path]:
+        """The command that writes frames `first` to `first + count` of the grid."""
+        start_s = max(0.0, self.in_s + first * self.step_s)
+        return [
+            *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-v", "error", "-threads", str(threads)),
+            *_ffmpeg.input_args(
+                self.path, self.mime, start_s=start_s, decoder=_ffmpeg_args.decoder(self.video)
+            ),
+            *("-map", f"0:{self.video.index}", "-an", "-sn", "-dn", "-vf", ",".join(self.filters(tone))),
+            *("-frames:v", str(count), "-fps_mode", "passthrough"),
+            *("-c:v", "rawvideo", "-f", "rawvideo", "pipe:1"),
+        ]  # fmt: skip
+
+    def filters(self, tone: bool) -> list[str]:
+        """The chain from decoded frames to those of the grid."""
+        chain = ["bwdif=mode=send_frame:deint=interlaced"] if self.video.interlaced else []
+        speed = "" if self.speed == 1 else f"/{self.speed:.6f}"
+        chain += [f"setpts=PTS{speed}+{_NUDGE / self.rate:.9f}/TB", f"fps={self.rate}:start_time=0:round=near"]
+        if any(self.crop):
+            left, top, right, bottom = self.crop
+            wide, high = max(0.0, 1 - left - right), max(0.0, 1 - top - bottom)
+            chain.append(
+                f"crop=w=max(2\\,iw*{wide:.6f}):h=max(2\\,ih*{high:.6f}):x=iw*{left:.6f}:y=ih*{top:.6f}:exact=1"
+            )
+        chain += [name for name, wanted in zip(("hflip", "vflip"), self.flip, strict=True) if wanted]
+        if self.video.transfer is not None and tone:
+            chain.append(_ffmpeg_args.tone_map(self.video.transfer))
+        if self.cube is not None:
+            chain += [self._scale("gbrap" if self.alpha else "gbrp"), f"lut3d=file={self.cube.name}:interp=tetrahedral"]
+        chain += [self._scale("rgba" if self.alpha else "yuv420p"), "setsar=1"]
+        return chain
+
+    def _scale(self, pixels: str) -> str:
+        known = self.video.matrix is not None or self.video.transfer is not None or self.video.rgb
+        # Films that do not say go by their size, as players have it.
+        guess = "bt709" if max(self.video.height_px, self.video.width_px * 9 // 16) >= _HD_LINES else "smpte170m"
+        into = "" if known or (self.cube is not None and pixels == "yuv420p") else f":in_color_matrix={guess}"
+        out = ":out_color_matrix=bt709:out_range=tv" if pixels == "yuv420p" else ""
+        flags = "bicubic" if self.size[1] * 2 > self.video.height_px else "area"
+        return f"scale={self.size[0]}:{self.size[1]}:flags={flags}+accurate_rnd{into}{out},format={pixels}"
+
+
+class Film:
+    """The frames of a shot, one after the other. Opened by `open`, closed when its last was taken or by `close`."""
+
+    def __init__(self, shot: Shot, tools: Tools, pool: Pool) -> None:
+        self.shot = shot
+        self._tools = tools
+        self._pool = pool
+        self._running: AbstractContextManager[Piped] | None = None
+        self._frames: queue.Queue[Buffer | None] = queue.Queue(max(1, min(4, _AHEAD_BYTES // max(1, shot.size_bytes))))
+        self._thread: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._at = 0
+        self._last = 0
+        self._held: Buffer | None = None
+        self._next: Buffer | None = None
+        self._over = False
+
+    @property
+    def opened(self) -> bool:
+        return self._running is not None or self._over
+
+    def open(self, first: int, after: int, *, threads: int = 0) -> None:
+        """Begin to decode frames [first, after) of the grid."""
+        least = self.shot.least
+        begin = max(least, first)
+        back = min(_BEFORE, begin - least)
+        self._at = begin - back - 1
+        self._last = after
+        count = max(1, after - begin) + back
+        tone = {"zscale", "tonemap"} <= _ffmpeg.filters(self._tools) if self.shot.video.transfer else False
+        self._running = self._tools.spawn(
+            self.shot.argv(begin - back, count, tone, threads),
+            name="ffmpeg",
+            stdout=True,
+            cwd=None if self.shot.cube is None else self.shot.cube.parent,
+        )
+        piped = self._running.__enter__()
+        assert piped.stdout is not None
+        self._thread = threading.Thread(target=self._read, args=(piped.stdout,), daemon=True)
+        self._thread.start()
+
+    def at(self, step: int) -> tuple[Buffer, bool]:
+        """The frame of that step of the grid, and whether it may be taken: another follows. The nearest where it has
+        none. Steps never go back."""
+        while (self._at < step or self._held is None) and (following := self._following()) is not None:
+            if self._held is not None:
+                self._pool.give(self._held)
+            self._held, self._next = following, None
+            self._at += 1
+        if self._held is None:
+            raise BadMedia("A clip has no pictures in the part that is shown.")
+        return self._held, step + 1 < self._last and self._following() is not None
+
+    def _following(self) -> Buffer | None:
+        """The frame after the one held; None when there is no other."""
+        if self._next is None and not self._over:
+            self._next = self._frames.get()
+            if self._next is None:
+                self._finish()
+        return self._next
+
+    def taken(self) -> None:
+        """The frame given last has become somebody else's."""
+        self._held = None
+
+    def close(self) -> None:
+        """Stop; what was not read is left."""
+        self._stopped.set()
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.__exit__(_EnoughError, _EnoughError(), None)
+            while self._thread is not None and self._thread.is_alive():
+                self._drain()
+                self._thread.join(0.01)
+        self._over = True
+        self._drain()
+        for left in (self._held, self._next):
+            if left is not None:
+                self._pool.give(left)
+        self._held = self._next = None
+
+    def _drain(self) -> None:
+        try:
+            while (left := self._frames.get_nowait()) is not None:
+                self._pool.give(left)
+        except queue.Empty:
+            return
+
+    def _finish(self) -> None:
+        self._over = True
+        running, self._running = self._running, None
+        if running is None:
+            return
+        try:
+            running.__exit__(None, None, None)
+        except ToolFailed as error:
+            raise _ffmpeg.named(error, self.shot.mime) from error
+
+    def _read(self, stream: IO[bytes]) -> None:
+        while not self._stopped.is_set():
+            buffer = self._pool.take()
+            try:
+                whole = _fill(stream, memoryview(buffer))
+            except (OSError, ValueError):  # closed under our hands
+                whole = False
+            if not whole:
+                self._pool.give(buffer)
+                self._frames.put(None)
+                return
+            self._frames.put(buffer)
+
+
+class _EnoughError(Exception):
+    """Ends a program whose rest nobody wants."""
+
+
+def _fill(stream: IO[bytes], into: memoryview) -> bool:
+    """Read until it is full; False at the end of the stream."""
+    read = 0
+    while read < len(into):
+        count = stream.readinto(into[read:])  # type: ignore[attr-defined]  # unbuffered pipes are FileIO
+        if not count:
+            return False
+        read += count
+    return True
+
+
+class Pools:
+    """The pools of every size of frame, so that a decoder's frame may become the canvas."""
+
+    def __init__(self, known: Sequence[Pool] = ()) -> None:
+        self._by_size = {pool.size_bytes: pool for pool in known}
+
+    def of(self, size_bytes: int) -> Pool:
+        """The pool of that size."""
+        return self._by_size.setdefault(size_bytes, Pool(size_bytes))
+
+
+def as_rgba(buffer: Buffer, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A frame of a transparent clip as a premultiplied picture of its own."""
+    from mediamill.engines._look_base import premultiplied
+
+    straight = buffer.reshape(size[1], size[0], 4)
+    return premultiplied(straight, np.ascontiguousarray(straight[:, :, 3]))
