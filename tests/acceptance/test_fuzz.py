@@ -19,6 +19,7 @@ DOCUMENTS = {
     "mill": "/mill/openapi.json",
     "turbofiles": "/turbofiles/v1/openapi.json",
     "ittybit": "/ittybit/openapi.json",
+    "recoup": "/recoup/openapi.json",
 }
 ENDLESS = {"mill": ["/events", "/events/follow"]}
 """Streams that end when their reader leaves."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from mediamill.core.access import Caller, Role
 from mediamill.core.accounts import OPERATORS, Account, Organisation
 from mediamill.core.errors import Denied, Invalid, NotFound
-from mediamill.core.ids import ProjectId
+from mediamill.core.ids import ProjectId, ScheduleId
 
 _REMEMBER_S = 5.0
 _MOST_REMEMBERED = 10_000
@@ -30,6 +30,8 @@ class Store(Protocol):
     async def operates(self, project_id: str) -> bool: ...
     async def owner_of_task(self, id: str) -> ProjectId | None: ...
     async def owner_of_schedule(self, uuid: str) -> ProjectId | None: ...
+    async def schedule_called(self, token: str) -> tuple[ProjectId, ScheduleId] | None: ...
+    async def last_tokens(self, schedules: Sequence[str]) -> Mapping[str, str]: ...
     async def organisations(self) -> Sequence[Organisation]: ...
     async def organisation(self, name: str) -> Organisation: ...
     async def create(self, name: str) -> Organisation: ...
@@ -89,6 +91,21 @@ class Accounts:
         if task is not None:
             return await self._store.owner_of_task(task)
         return None if schedule is None else await self._store.owner_of_schedule(schedule)
+
+    async def schedule_called(self, caller: Caller, token: str) -> tuple[Caller, ScheduleId]:
+        """(the caller as of its project, its id) of the schedule that has this token, or once had it.
+
+        Raises NotFound where there is none, or it is out of reach.
+        """
+        found = await self._store.schedule_called(token)
+        if found is None or not await self.reaches(caller, found[0]):
+            raise NotFound("schedule", token)
+        return replace(caller, project_id=found[0]), found[1]
+
+    async def last_tokens(self, schedules: Sequence[str]) -> Mapping[str, str]:
+        """The newest token of each schedule, also of those that have none now. The ids must come from what the caller
+        has been shown."""
+        return await self._store.last_tokens(schedules) if schedules else {}
 
     # for administrators
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
 
 from mediamill.core.accounts import OPERATORS, Account, Organisation
 from mediamill.core.errors import Conflict, NotFound
-from mediamill.core.ids import OrganisationId, ProjectId, new_id
+from mediamill.core.ids import OrganisationId, ProjectId, ScheduleId, new_id
 from mediamill.store.text import clean
 
 _ACCOUNT = "SELECT id, name, account_id::text, email FROM projects"
@@ -21,6 +21,13 @@ SELECT EXISTS (
 )
 """
 _OPERATES = "SELECT EXISTS (SELECT FROM members WHERE project_id = $1 AND organisation_id = $2)"
+_CALLED = """
+SELECT s.project_id, s.id FROM schedule_tokens k JOIN schedules s ON s.id = k.schedule_id WHERE k.token = $1
+"""
+_LAST_TOKENS = """
+SELECT DISTINCT ON (schedule_id) schedule_id, token FROM schedule_tokens WHERE schedule_id = ANY($1::text[])
+ORDER BY schedule_id, given_at DESC
+"""
 _ORGANISATIONS = """
 SELECT o.id, o.name, array_remove(array_agg(m.project_id ORDER BY m.project_id), NULL) AS members
 FROM organisations o LEFT JOIN members m ON m.organisation_id = o.id
@@ -80,6 +87,16 @@ class Accounts:
             "SELECT project_id FROM schedules WHERE uuid = $1::uuid", uuid
         )
         return found
+
+    async def schedule_called(self, token: str) -> tuple[ProjectId, ScheduleId] | None:
+        """(whose it is, its id) of the schedule that has this token, or once had it."""
+        row = await self._pool.fetchrow(_CALLED, clean(token))
+        return None if row is None else (ProjectId(row["project_id"]), ScheduleId(row["id"]))
+
+    async def last_tokens(self, schedules: Sequence[str]) -> Mapping[str, str]:
+        """The newest token of each schedule, also of those that have none now."""
+        found = await self._pool.fetch(_LAST_TOKENS, list(schedules))
+        return {row["schedule_id"]: row["token"] for row in found}
 
     async def organisations(self) -> Sequence[Organisation]:
         """Every organisation with its members, oldest first."""

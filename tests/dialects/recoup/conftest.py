@@ -1,0 +1,113 @@
+"""A caller of the dialect, over the API in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from tests.support import database, inprocess
+from tests.support.database import Postgres
+from tests.support.inprocess import InProcess
+
+from mediamill.core.access import Role
+
+ARTIST = "5d0c6f1e-7c1b-4a6e-9a53-2f4f0f7f9a11"
+NEW = {
+    "title": "Morning clip",
+    "prompt": "Make a ten second teaser from the newest track.",
+    "schedule": "30 8 * * MON-FRI",
+    "timezone": "Europe/Madrid",
+    "artist_account_id": ARTIST,
+    "model": "local/small",
+}
+
+
+class Caller:
+    """Requests with a key."""
+
+    def __init__(self, mill: InProcess, token: str, project: str) -> None:
+        self.mill = mill
+        self.token = token
+        self.project = project
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        raw: bytes | None = None,
+        headers: Mapping[str, str | None] | None = None,
+    ) -> httpx.Response:
+        """One request. A header of None is left out; Trigger.dev's surface gets a Bearer."""
+        bare = path.startswith("/api/v")
+        own = {"authorization": f"Bearer {self.token}"} if bare else {"x-api-key": self.token}
+        sent: dict[str, str | None] = {**own, **(headers or {})}
+        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        return await self.mill.http.request(
+            method, path, content=content, headers={name: value for name, value in sent.items() if value is not None}
+        )
+
+    async def good(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """The body of an answer that must be good."""
+        answer = await self(method, path, body, **more)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def bad(self, status: int, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """The body of an answer that must be of this status."""
+        answer = await self(method, path, body, **more)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["access-control-allow-origin"] == "*"
+        return answer.json()
+
+    async def account(self) -> str:
+        """The caller's account."""
+        return str((await self.good("GET", "/api/accounts/id"))["accountId"])
+
+    async def task(self, **given: Any) -> Any:
+        """A task that was made."""
+        [made] = (await self.good("POST", "/api/tasks", {**NEW, **given}))["tasks"]
+        return made
+
+    async def tasks(self, query: str = "") -> Any:
+        """The tasks of a list."""
+        return (await self.good("GET", f"/api/tasks{query}"))["tasks"]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
+    """The API, over a database of the module's own."""
+    folder: Path = tmp_path_factory.mktemp("recoup")
+    async with database.copy(postgres) as dsn, inprocess.running(dsn, folder) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def call(mill: InProcess, request: pytest.FixtureRequest) -> Caller:
+    """Someone with an account of their own, for each test another."""
+    return await member(mill, f"p{abs(hash(request.node.nodeid)) % 10**12}")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def other(mill: InProcess, request: pytest.FixtureRequest) -> Caller:
+    """Someone else."""
+    return await member(mill, f"o{abs(hash(request.node.nodeid)) % 10**12}")
+
+
+@pytest.fixture
+def admin(mill: InProcess) -> Caller:
+    """Who runs the install."""
+    return Caller(mill, inprocess.KEY, "default")
+
+
+async def member(mill: InProcess, project: str) -> Caller:
+    """A caller with a key of a project of this name."""
+    await mill.keys.project(project, project)
+    _, secret = await mill.keys.create(project, "a member", Role.MEMBER)
+    return Caller(mill, secret, project)
