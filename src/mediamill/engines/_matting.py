@@ -22,8 +22,8 @@ WORK_PX = 384
 """The longer side at which the filter's coefficients are worked out for films."""
 _EPSILON = 1e-3
 """Colour variance (of 0 to 1) below which a window counts as flat, so that the mask is only smoothed there."""
-_PIECE = 0.35
-"""From this on a mask's pixels hang together."""
+_FIRM = 0.2, 0.8
+"""What a network says below the one becomes nothing, above the other everything."""
 _SPECK = 0.03
 """Of the largest piece; smaller ones are slips."""
 _LOW, _HIGH = 0.12, 0.88
@@ -114,26 +114,24 @@ def firm(mask: Plane) -> Plane:
     network's own haze beside a neck would be a halo."""
     import numpy as np
 
-    sure = np.clip((mask - np.float32(0.2)) * np.float32(1 / 0.6), 0, 1)
+    low, high = _FIRM
+    sure = np.clip((mask - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
     return np.asarray(sure * sure * (3 - 2 * sure), np.float32)
 
 
 def without_specks(mask: Plane) -> Plane:
-    """A mask without the small pieces that lie apart from the large ones, like a flag on the wall taken for a sleeve."""
+    """A mask without the small pieces that lie apart from the large ones, as a flag taken for a sleeve."""
     import cv2
     import numpy as np
 
-    count, found, stats, _ = cv2.connectedComponentsWithStats((mask > _PIECE).astype(np.uint8))
+    count, found, stats, _ = cv2.connectedComponentsWithStats((mask > _FIRM[0]).astype(np.uint8))
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
     areas[0] = 0
     small = areas < _SPECK * areas.max()
     small[0] = False
     if count <= 2 or not small.any():
         return mask
-    labels = np.asarray(found)
-    around = cv2.dilate(small[labels].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    large = (labels > 0) & ~small[labels]
-    return np.where(around & ~large, np.float32(0), mask)
+    return np.where(small[np.asarray(found)], np.float32(0), mask)
 
 
 _BAND = 256
