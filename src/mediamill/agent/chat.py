@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from mediamill.agent.context import Endpoint
 from mediamill.agent.journal import Answer
-from mediamill.core.errors import Failed, LlmBusy, LlmHttpError, LlmTimeout, RunnerNotConfigured
+from mediamill.agent.stack import stack_of
+from mediamill.core.errors import Failed, LlmBusy, LlmHttpError, LlmTimeout, SystemFailure
 from mediamill.core.webhooks import retry_after_s
 
 _LATER = frozenset((408, 409, 425, 429))
@@ -22,7 +22,7 @@ _MOST_CALLS = 128
 _LETTERS_A_TOKEN = 4
 """About as many as English has; for endpoints that do not count."""
 
-_clients: dict[tuple[str, str | None], Any] = {}
+_clients: dict[Endpoint, Any] = {}
 
 
 def _library() -> Any:
@@ -35,16 +35,15 @@ def _library() -> Any:
 async def _client(endpoint: Endpoint) -> tuple[Any, Any]:
     """(the library, its client for the endpoint); connections are kept from question to question."""
     openai = await asyncio.to_thread(_library)
-    key = (endpoint.base_url or "", endpoint.api_key)
-    if key not in _clients:
-        _clients[key] = openai.AsyncOpenAI(
+    if endpoint not in _clients:
+        _clients[endpoint] = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
-            api_key=endpoint.api_key or "",
+            api_key=endpoint.api_key or "none",  # which the library insists on
             max_retries=0,  # attempts are the run's own, and on record
             timeout=endpoint.timeout_s,
             http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
         )
-    return openai, _clients[key]
+    return openai, _clients[endpoint]
 
 
 async def close() -> None:
@@ -63,21 +62,26 @@ async def ask(
     most_tokens: int | None,
     on_text: Callable[[str], None],
 ) -> Answer:
-    """The model's answer. Raises LlmHttpError, LlmBusy, LlmTimeout, RunnerNotConfigured."""
-    openai, client = await _client(endpoint)
+    """The model's answer. Raises LlmHttpError, LlmBusy, LlmTimeout, SystemFailure."""
+    try:
+        openai, client = await _client(endpoint)
+    except Exception as error:
+        raise _broken(error) from None
     request: dict[str, Any] = {"model": model, "messages": list(messages), "stream": True}
     request["stream_options"] = {"include_usage": True}
     if functions:
         request["tools"] = [{"type": "function", "function": dict(function)} for function in functions]
     if most_tokens is not None:
         request["max_tokens"] = most_tokens
+    if not endpoint.api_key:
+        request["extra_headers"] = {"Authorization": openai.Omit()}
     heard = _Heard(model)
     try:
         async with asyncio.timeout(endpoint.timeout_s):
             stream = await client.chat.completions.create(**request)
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    if text := heard.take(chunk):
+            async with stream:
+                async for chunk in stream:
+                    if text := _taken(heard, chunk):
                         on_text(text)
         return heard.answer(messages)
     except (TimeoutError, openai.APITimeoutError) as error:
@@ -88,10 +92,19 @@ async def ask(
         raise LlmBusy("The model's endpoint could not be reached, or broke off.") from error
     except openai.APIError as error:
         raise LlmBusy(f"The model's endpoint failed: {_words(error.message, endpoint)}") from error
-    except openai.OpenAIError as error:
-        raise RunnerNotConfigured(f"The client of LLM_BASE_URL cannot be set up: {type(error).__name__}.") from error
     except ValueError as error:
         raise LlmBusy("The model's endpoint answered what cannot be read.") from error
+    except Failed:
+        raise
+    except Exception as error:
+        raise _broken(error) from None
+
+
+def _broken(error: Exception) -> SystemFailure:
+    """A fault on our side of the wire. A log of variables would have the key in it, so it is told without."""
+    failed = SystemFailure("The client of the model's endpoint broke; the server's log says more.")
+    failed.private = failed.stack = stack_of(error)
+    return failed
 
 
 def _refusal(error: Any, endpoint: Endpoint) -> Failed:
@@ -112,6 +125,14 @@ def _words(said: object, endpoint: Endpoint) -> str:
     """An endpoint's own words, on one line and without our key."""
     text = " ".join(str(said).split())
     return (text.replace(endpoint.api_key, "…") if endpoint.api_key else text)[:300]
+
+
+def _taken(heard: _Heard, chunk: Any) -> str:
+    """The letters that a chunk brings. The library believes what an endpoint sends: a chunk may hold anything."""
+    try:
+        return heard.take(chunk)
+    except (TypeError, AttributeError, LookupError) as error:
+        raise LlmBusy("The model's endpoint answered what is no chat completion.") from error
 
 
 class _Heard:

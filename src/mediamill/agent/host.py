@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -18,13 +16,13 @@ from mediamill.agent.context import Context, Endpoint, Limits
 from mediamill.agent.journal import Journal
 from mediamill.agent.journal import Store as JournalStore
 from mediamill.agent.prices import Prices
+from mediamill.agent.stack import stack_of
 from mediamill.core.dispatch import Taken
 from mediamill.core.errors import Failed, RunnerNotConfigured, TimedOut
 from mediamill.core.steps import Step
 from mediamill.core.tasks import Task, backoff_s
 
 _FIRST_S, _CAP_S = 1.0, 60.0
-_FRAMES = 12
 
 
 class Store(JournalStore, Protocol):
@@ -155,23 +153,6 @@ def _dress(error: Failed, task: Task) -> None:
         attempt = task.max_attempts - task.attempts_left
         doubled = backoff_s(attempt, first_s=_FIRST_S, cap_s=_CAP_S)
         error.retry_in_s = min(_CAP_S, doubled * random.uniform(1.0, 2.0))  # noqa: S311 - spreads, hides nothing
-
-
-def stack_of(error: BaseException) -> str:
-    """Where it happened, by packages and lines: nothing of where they lie on this machine."""
-    lines = [f"{getattr(error, 'name', None) or type(error).__name__}: {error}"]
-    for frame in reversed(traceback.extract_tb(error.__traceback__)[-_FRAMES:]):
-        lines.append(f"    at {frame.name} ({_place(frame.filename)}:{frame.lineno})")
-    return "\n".join(lines)
-
-
-def _place(filename: str) -> str:
-    parts = Path(filename).parts
-    for root in ("site-packages", "mediamill"):
-        if root in parts:
-            at = len(parts) - 1 - parts[::-1].index(root)
-            return "/".join(parts[at + (root == "site-packages") :])
-    return parts[-1] if parts else "?"
 
 
 def _payload(task: Task) -> Mapping[str, Any]:
