@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import click
 
 from mediamill.cli import _connection, _schema, _show, _work
+
+_COMMAND = re.compile(r'^    command = "([a-z][a-z-]*)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,16 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(_folders()) if not module.name.startswith("_"))
 
 
+def shorter() -> Mapping[str, str]:
+    """The shorter names that kinds have as commands, and the kinds'. Read off their files, as their first lines are."""
+    found = {}
+    for name in names():
+        for folder in _folders():
+            if said := _COMMAND.search(Path(folder, f"{name}.py").read_text(encoding="utf-8")):
+                found[said[1]] = name
+    return found
+
+
 def short_help(name: str) -> str:
     """A kind's first line, read off its file."""
     for folder in _folders():
@@ -45,7 +58,9 @@ def _folders() -> Sequence[str]:
 
 
 def local(name: str) -> click.Command | None:
-    """The command of a kind of this install."""
+    """The command of a kind of this install, by its name or a shorter one."""
+    if name not in names():
+        name = shorter().get(name, name)
     if name not in names():
         return None
     import msgspec
@@ -99,10 +114,11 @@ class Group(click.Group):
 
 def write_section(formatter: click.HelpFormatter, title: str) -> None:
     """The kinds with their first lines, as help shows commands."""
-    listed = names()
-    width = formatter.width - 6 - max(map(len, listed), default=0)
+    also = {name: short for short, name in shorter().items()}
+    listed = {name: f"{name}, {also[name]}" if name in also else name for name in names()}
+    width = formatter.width - 6 - max(map(len, listed.values()), default=0)
     with formatter.section(title):
-        formatter.write_dl([(name, _shortened(short_help(name), width)) for name in listed])
+        formatter.write_dl([(shown, _shortened(short_help(name), width)) for name, shown in listed.items()])
 
 
 def _shortened(text: str, width: int) -> str:

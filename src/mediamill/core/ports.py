@@ -149,6 +149,8 @@ class Engine:
     """Of those available for a port, the lowest is asked first."""
     licence: ClassVar[str] = ""
     """SPDX expression of the engine and of what it carries, for capabilities."""
+    speed: ClassVar[str] = ""
+    """What was measured of it and where, in words, for capabilities; empty where nothing was."""
 
     def missing(self) -> Missing | None:
         """Why it cannot work on this install, or None. Asked in the server too, so it starts nothing."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 import msgspec
 
 from mediamill.core.errors import ToolFailed, Unsupported
-from mediamill.core.ports import Engines, Missing, Remote, Report
+from mediamill.core.ports import Engine, Engines, Missing, Remote, Report
 from mediamill.core.tasks import Source
 
 Queue = Literal["cpu", "gpu", "io", "agent"]
@@ -156,6 +156,10 @@ class Base(Generic[O]):
     inputs: ClassVar[tuple[int, int]] = (1, 1)
     light: ClassVar[bool] = False
     reusable: ClassVar[bool] = True
+    command: ClassVar[str | None] = None
+    """A shorter name for it on the command line. Written as `command = "…"`: the line is read off the file."""
+    ports: ClassVar[tuple[type[Engine], ...]] = ()
+    """What it asks engines for; capabilities name those that are there, with their licence and speed."""
     hosted: ClassVar[bool] = False
 
     def missing(self, engines: Engines) -> Missing | None:

@@ -34,8 +34,8 @@ class Options(BaseOptions, frozen=True, kw_only=True):
     quality: Annotated[
         Literal["auto", "fast", "best", "restore"],
         Meta(
-            description="fast: stretched and sharpened. best: a network's detail, true to the original; 14 times "
-            "slower than a film plays at 360p. restore: detail made up, for small damaged pictures. auto: best for "
+            description="fast: stretched and sharpened. best: a network's detail, true to the original; about one "
+            "360p picture a second. restore: detail made up, for small damaged pictures. auto: best for "
             "pictures and short small films, else fast."
         ),
     ] = "auto"

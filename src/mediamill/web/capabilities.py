@@ -11,6 +11,14 @@ from mediamill.core import formats
 from mediamill.core.ports import Engines
 
 
+class EngineOut(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An engine that a kind can ask here, the best first. `speed`: what was measured of it, and where."""
+
+    name: str
+    licence: str
+    speed: str | None = None
+
+
 class KindOut(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A kind: `on` here or not (then why, and what to do), and the JSON Schema of its options."""
 
@@ -22,6 +30,7 @@ class KindOut(msgspec.Struct, kw_only=True, omit_defaults=True):
     options: dict[str, Any]
     reason: str | None = None
     remedy: str | None = None
+    engines: list[EngineOut] | None = None
 
 
 class ConversionOut(msgspec.Struct, kw_only=True):
@@ -58,6 +67,15 @@ class Capabilities(msgspec.Struct, kw_only=True):
     formats: list[FormatOut]
 
 
+def _engines(kind: kinds.Kind[Any], engines: Engines) -> list[EngineOut] | None:
+    ports = kind.ports if isinstance(kind, kinds.Base) else ()
+    return [
+        EngineOut(name=engine.name, licence=engine.licence, speed=engine.speed or None)
+        for port in ports
+        for engine in engines.offering(port)
+    ] or None
+
+
 def read_capabilities(engines: Engines) -> Capabilities:
     """What is on and off on this install now."""
     found = []
@@ -73,6 +91,7 @@ def read_capabilities(engines: Engines) -> Capabilities:
                 options=msgspec.json.schema(kind.options),
                 reason=missing.reason if missing else None,
                 remedy=missing.remedy if missing else None,
+                engines=_engines(kind, engines),
             )
         )
     return Capabilities(
