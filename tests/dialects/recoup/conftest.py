@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from tests.support import database, inprocess
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
 
+from mediamill.core.access import Caller as Access
 from mediamill.core.access import Role
+from mediamill.service.accounts import Accounts
+from mediamill.store.accounts import Accounts as AccountTable
 
 ARTIST = "5d0c6f1e-7c1b-4a6e-9a53-2f4f0f7f9a11"
 NEW = {
@@ -27,10 +31,28 @@ NEW = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Mill:
+    """The API in this process, and the verbs on accounts beside it."""
+
+    inner: InProcess
+    accounts: Accounts
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        return self.inner.http
+
+    async def caller(self, token: str) -> Access:
+        """Who a key speaks for."""
+        found = await self.inner.keys.who(token)
+        assert found is not None
+        return found
+
+
 class Caller:
     """Requests with a key."""
 
-    def __init__(self, mill: InProcess, token: str, project: str) -> None:
+    def __init__(self, mill: Mill, token: str, project: str) -> None:
         self.mill = mill
         self.token = token
         self.project = project
@@ -81,33 +103,33 @@ class Caller:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
+async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mill]:
     """The API, over a database of the module's own."""
     folder: Path = tmp_path_factory.mktemp("recoup")
     async with database.copy(postgres) as dsn, inprocess.running(dsn, folder) as running:
-        yield running
+        yield Mill(running, Accounts(AccountTable(running.bench.pool)))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def call(mill: InProcess, request: pytest.FixtureRequest) -> Caller:
+async def call(mill: Mill, request: pytest.FixtureRequest) -> Caller:
     """Someone with an account of their own, for each test another."""
     return await member(mill, f"p{abs(hash(request.node.nodeid)) % 10**12}")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def other(mill: InProcess, request: pytest.FixtureRequest) -> Caller:
+async def other(mill: Mill, request: pytest.FixtureRequest) -> Caller:
     """Someone else."""
     return await member(mill, f"o{abs(hash(request.node.nodeid)) % 10**12}")
 
 
 @pytest.fixture
-def admin(mill: InProcess) -> Caller:
+def admin(mill: Mill) -> Caller:
     """Who runs the install."""
     return Caller(mill, inprocess.KEY, "default")
 
 
-async def member(mill: InProcess, project: str) -> Caller:
+async def member(mill: Mill, project: str) -> Caller:
     """A caller with a key of a project of this name."""
-    await mill.keys.project(project, project)
-    _, secret = await mill.keys.create(project, "a member", Role.MEMBER)
+    await mill.inner.keys.project(project, project)
+    _, secret = await mill.inner.keys.create(project, "a member", Role.MEMBER)
     return Caller(mill, secret, project)

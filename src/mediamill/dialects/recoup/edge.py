@@ -6,6 +6,7 @@ may lack the headers that let pages of any origin call.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ from mediamill.dialects.recoup.words import NAME
 log = structlog.get_logger()
 
 DOCUMENT = "/openapi.json"
+REPEAT = "x-trigger-request-idempotency-key"
+_LONGEST_KEY = 200
 _MOST_PARAMETERS = 100
 _BARE = re.compile(r"/api/v[0-9].*")
 _NOBODY = Caller(project_id=ProjectId(""), key_id=KeyId(""), role=Role.MEMBER)
@@ -83,7 +86,26 @@ class Edge:
             scope=scope,
             receive=receive,
         )
+        if route.bare and takes_body and not route.open and headers.get(REPEAT):
+            return await self._once(route, call, headers[REPEAT])
         return await route.handler(call)
+
+    async def _once(self, route: Route, call: Call, key: str) -> Reply:
+        """A client that heard no answer sends the same again: it is answered as before, and nothing is done twice."""
+        if len(key) > _LONGEST_KEY:
+            raise Fault(400, f"{REPEAT} may have {_LONGEST_KEY} characters")
+        replies, project = self._site.service.media.replies, call.caller.project_id
+        scope = f"{route.method} {call.path}"
+        said = await replies.claim(project, scope, key, hashlib.sha256(call.raw).digest())
+        if said is not None:
+            return Reply(raw=said)
+        try:
+            reply = await route.handler(call)
+        except BaseException:
+            await replies.release(project, scope, key)
+            raise
+        await replies.keep(project, scope, key, reply.status, encode(reply.body))
+        return reply
 
     async def _caller(self, headers: Mapping[str, str]) -> Caller:
         """Who calls /api/tasks: exactly one of the two headers says it."""
