@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import asyncpg
@@ -107,9 +107,30 @@ WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING project_id
 _EVENT = "INSERT INTO events (project_id, task_id, type) VALUES ($1, $2, $3)"
 _GET = f"SELECT {rows.TASK_WITH_ATTEMPTS} FROM tasks t WHERE t.project_id = $1 AND t.id = $2"
 _GET_MANY = f"SELECT {rows.TASK} FROM tasks t WHERE t.id = ANY($1::text[])"
-_LOST = dumps({"code": "worker_lost", "family": "internal", "message": "The worker went away.", "stage": None})
+_LOST = dumps(
+    {
+        "code": "worker_lost",
+        "family": "internal",
+        "message": "The worker went away.",
+        "stage": None,
+        "name": "InterruptedError",
+    }
+)
 _LOST_FAILURE = Failure(
     code="worker_lost", family="internal", message="The worker doing this went away, and no attempts are left."
+)
+# Of a prompt: did its worker die while the one that takes it over was there, or has the server been started anew?
+_HOW_LOST = """
+SELECT t.kind = 'prompt' AS hosted, coalesce(w.started_at > a.started_at, true) AS restarted
+FROM tasks t JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt LEFT JOIN workers w ON w.id = $2
+WHERE t.id = $1
+"""
+_CRASHED = replace(_LOST_FAILURE, code="crashed", name="InterruptedError")
+_INTERRUPTED = Failure(
+    code="interrupted",
+    family="internal",
+    message="The server was started anew while this was at work, and no attempts are left.",
+    name="InterruptedError",
 )
 
 
@@ -173,7 +194,7 @@ class Tasks:
                         run_metadata=row["run_metadata"] or {},
                     )
             for row in spent:
-                await _give_up(connection, row["id"], cancelled=row["cancel_requested"])
+                await _give_up(connection, row["id"], batch[0].worker, cancelled=row["cancel_requested"])
             await expire(connection, late)
             await queue.complete(connection, idle)
             await wake(connection, [*taken, *(row["id"] for row in spent)])
@@ -272,8 +293,8 @@ class Tasks:
         return found
 
 
-async def _give_up(connection: Any, id: str, *, cancelled: bool) -> None:
-    """End a task whose last attempt was lost, or whose worker died before it could stop it."""
+async def _give_up(connection: Any, id: str, worker: str, *, cancelled: bool) -> None:
+    """End a task whose last attempt was lost, or whose worker died before it could stop it. worker: who finds it so."""
     state = State.CANCELLED if cancelled else State.FAILED
     await connection.execute(
         "UPDATE attempts SET state = 'lost', finished_at = clock_timestamp(), error = $2::jsonb "
@@ -282,7 +303,7 @@ async def _give_up(connection: Any, id: str, *, cancelled: bool) -> None:
         _LOST,
     )
     await branches.lock_runs_of(connection, [id])
-    error = None if cancelled else dumps(asdict(_LOST_FAILURE))
+    error = None if cancelled else dumps(asdict(await _how_lost(connection, id, worker)))
     row = await connection.fetchrow(
         "UPDATE tasks SET state = $2, fence = NULL, error = $3::jsonb, finished_at = clock_timestamp(), "
         "updated_at = clock_timestamp() WHERE id = $1 RETURNING id, project_id, run_id, place, state, schedule_id",
@@ -292,6 +313,13 @@ async def _give_up(connection: Any, id: str, *, cancelled: bool) -> None:
     )
     await connection.execute(_EVENT, row["project_id"], id, f"task.{state.value}")
     await _over(connection, row, error)
+
+
+async def _how_lost(connection: Any, id: str, worker: str) -> Failure:
+    row = await connection.fetchrow(_HOW_LOST, id, worker)
+    if row is None or not row["hosted"]:
+        return _LOST_FAILURE
+    return _INTERRUPTED if row["restarted"] else _CRASHED
 
 
 async def _over(connection: Any, row: Mapping[str, Any], error: str | None = None) -> None:
