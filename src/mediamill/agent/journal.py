@@ -154,6 +154,7 @@ class Journal:
         try:
             answer = await ask(lambda text: self._speak(number, text))
         except Failed as error:
+            self.note(f"{number}. {name}: {error}")
             await self._end(number, "failed", {"error": {"name": error.name, "message": str(error)}})
             raise
         cost = self._prices.of(name).of(answer.prompt_tokens, answer.completion_tokens)
@@ -161,6 +162,7 @@ class Journal:
         self._out += answer.completion_tokens
         self._cost += cost
         self._model = answer.model
+        self.note(f"{number}. {answer.model}: {_summary(answer)}")
         await self._end(
             number,
             "done",
@@ -186,6 +188,7 @@ class Journal:
         request = {"id": id, "arguments": arguments}
         await self._begin(number, "call", name, request, name)
         told = await do(Doing(task=self._task, number=number, again=known is not None, clock=self._clock))
+        self.note(f"{number}. {name}: {'done' if told.ok else 'refused'}{_about(told.result)}")
         await self._end(number, "done" if told.ok else "failed", told.result, webhook=told.webhook)
         return told
 
@@ -274,6 +277,18 @@ def _held(hold: Hold) -> None:
         raise Cancelled("The task was cancelled.")
     if hold is Hold.LOST:
         raise WorkerLost("Another attempt has taken over.")
+
+
+def _summary(answer: Answer) -> str:
+    called = ", ".join(name for _, name, _ in answer.calls)
+    return f"calls {called}" if called else f"{len(answer.text)} letters"
+
+
+def _about(result: Any) -> str:
+    """What of a result is worth a line: the id it is about, or why not."""
+    if not isinstance(result, dict):
+        return ""
+    return f", {result['id']}" if "id" in result else f": {result['error']}" if "error" in result else ""
 
 
 def _answer(step: Step) -> Answer:

@@ -237,7 +237,7 @@ class Executor:
         if error.private:
             log.error("kind broke", task=task.id, kind=task.kind, detail=error.private)
         state, retry_in_s, given_back = State.FAILED, 0.0, False
-        if live.cancelled:
+        if live.cancelled or (isinstance(error, Cancelled) and not live.leaving):
             state, error = State.CANCELLED, Cancelled("The task was cancelled.")
         elif live.leaving and task.kind in self._hosts:
             # What it has done is kept step by step, so that its attempt counts: there is nothing to give back.
