@@ -250,6 +250,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             slots=sum(wanted[queue] for queue in queues),
             busy=busy,
             version=__version__,
+            runners=runners() if AGENT in queues else (),
         )
 
     parts = Parts(

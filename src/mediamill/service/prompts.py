@@ -243,8 +243,9 @@ class Prompts:
         """A request made into a task to write; nothing is written yet."""
         if new.identifier not in runners:
             raise NotFound("runner", new.identifier)
-        if new.idempotency_key is not None and not 1 <= len(new.idempotency_key) <= MOST_KEY:
-            raise Invalid("idempotency_key", f"must be 1 to {MOST_KEY} characters.")
+        key = new.idempotency_key
+        if key is not None and (not 1 <= len(key) <= MOST_KEY or not _storable(key)):
+            raise Invalid("idempotency_key", f"must be 1 to {MOST_KEY} characters, none of them NUL.")
         if not 0 < new.idempotency_s <= 10 * KEY_LIFETIME_S:
             raise Invalid("idempotency_s", f"must be more than 0 and at most {10 * KEY_LIFETIME_S:.0f}.")
         asked = as_task(new, schedule=schedule)
@@ -261,3 +262,8 @@ class Prompts:
             scope=f"prompt {new.identifier}",
             key_s=new.idempotency_s,
         )
+
+
+def _storable(text: str) -> bool:
+    """Whether a column can hold it as it is."""
+    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)

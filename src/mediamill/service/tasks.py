@@ -17,6 +17,8 @@ from mediamill.core.dispatch import Accept
 from mediamill.core.errors import Conflict, Invalid, NotFound, Unavailable
 from mediamill.core.files import File
 from mediamill.core.ports import Engines
+from mediamill.core.prompts import KIND as PROMPT
+from mediamill.core.schedules import RUNNER
 from mediamill.core.tasks import Filter, NewTask, Page, Source, State, Task, TaskList
 from mediamill.service.watch import Watch
 
@@ -93,6 +95,8 @@ class Tasks:
         if (missing := kind.missing(self._engines)) is not None:
             raise Unavailable("kind", f"The kind {new.kind} is off here: {missing.reason}", missing.remedy)
         _check_numbers(new)
+        if new.kind == PROMPT and new.origin.identifier is None:
+            new = replace(new, origin=replace(new.origin, identifier=RUNNER))  # a run like any other
         self._check_webhook(new.extra.get("webhook_url"))
         least, most = kind.inputs
         inherits = inherits and len(new.inputs) < most  # a kind without inputs takes nothing over

@@ -168,7 +168,7 @@ async def below_callers(
 ) -> tuple[Sequence[Accept], list[int]]:
     """The items, told their depth and root where a run asks for them; the rest of those get why not as their answer:
     a run that has ended or is to end starts nothing more."""
-    asked = {caller for i in fresh if (caller := batch[i].new.origin.caller_id) is not None}
+    asked = {clean(caller) for i in fresh if (caller := batch[i].new.origin.caller_id) is not None}
     if not asked:
         return batch, fresh
     callers = {row["id"]: row for row in await connection.fetch(_CALLERS, sorted(asked))}

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import events, kept, project, runs, schedules, wire
+from mediamill.dialects.mill import events, kept, project, prompt_bodies, runs, schedules, wire
 from mediamill.dialects.mill.errors import Problem
 from mediamill.web.capabilities import Capabilities
 
@@ -27,6 +27,9 @@ _HEADERS: Mapping[tuple[str, str], Any] = {
     ("readFile", "302"): _LOCATION,
     ("createSchedule", "201"): _LOCATION,
     ("runSchedule", "201"): _LOCATION,
+    ("createPrompt", "200"): _LOCATION,
+    ("createPrompt", "201"): _LOCATION,
+    ("replayPrompt", "201"): _LOCATION,
     ("listTasks", "200"): _LINK,
     ("listFiles", "200"): _LINK,
 }
@@ -42,6 +45,11 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "continueUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "createKey": {"application/json": {"$ref": "#/components/schemas/KeyIn"}},
     "createRun": {"application/json": {"$ref": "#/components/schemas/RunIn"}},
+    "createPrompt": {"application/json": {"$ref": "#/components/schemas/PromptIn"}},
+    "createPrompts": {"application/json": {"$ref": "#/components/schemas/BatchIn"}},
+    "reschedulePrompt": {"application/json": {"$ref": "#/components/schemas/DelayIn"}},
+    "tagPrompt": {"application/json": {"$ref": "#/components/schemas/TagsIn"}},
+    "describePrompt": {"application/json": {"$ref": "#/components/schemas/MetadataIn"}},
     "changeProject": {"application/json": {"$ref": "#/components/schemas/ProjectIn"}},
     "createEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointIn"}},
     "changeEndpoint": {"application/json": {"$ref": "#/components/schemas/EndpointChange"}},
@@ -99,6 +107,7 @@ _STRUCTS = (
     *events.SHAPES,
     *kept.SHAPES,
     *runs.SHAPES,
+    *prompt_bodies.SHAPES,
     *project.SHAPES,
     *schedules.SHAPES,
     Capabilities,

@@ -27,6 +27,7 @@ from mediamill.dialects.mill.automations import router as automations_router
 from mediamill.dialects.mill.connections import router as connections_router
 from mediamill.dialects.mill.errors import problem, write_error
 from mediamill.dialects.mill.project import router as project_router
+from mediamill.dialects.mill.prompts import router as prompts_router
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, ends, filter_of, page_of, read_body, secret_of
 from mediamill.dialects.mill.responses import problems, says
 from mediamill.dialects.mill.runs import router as runs_router
@@ -403,6 +404,7 @@ def build(site: Site) -> App:
             ready,
             describe,
             runs_router(site),
+            prompts_router(site),
             project_router(site),
             webhooks_router(site),
             connections_router(site),
