@@ -119,6 +119,10 @@ class Transcriber(Engine):
     languages: ClassVar[frozenset[str] | None] = None
     """ISO 639-1 codes of what it can hear; None for whatever its model or service knows."""
 
+    def cost_s(self, speech_s: float) -> float:
+        """About how many seconds of processor time so much speech takes, of which progress is made."""
+        return 0.3 * speech_s
+
     @abstractmethod
     def transcribe(self, work: Listening) -> Transcript:
         """Hear it out. Turns and words are in order of time and within the sound; silence and noise give no turns.

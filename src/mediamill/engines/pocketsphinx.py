@@ -17,6 +17,8 @@ LONGEST_S = 15.0
 """Longer utterances are decoded no better, and one process would work while others wait."""
 SHORTEST_S = 4.0
 """Up to this, pieces are joined: words are heard better among others."""
+_LOAD_S, _SPEED = 0.4, 0.18
+"""Processor seconds to load, and a second of speech."""
 
 
 class PocketSphinx(Transcriber):
@@ -33,6 +35,9 @@ class PocketSphinx(Transcriber):
             return Missing(reason="pocketsphinx is not installed.", remedy="Install pocketsphinx.")
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
+    def cost_s(self, speech_s: float) -> float:
+        return _LOAD_S * min(_speech_farm.processors(), speech_s / SHORTEST_S) + 1.25 * _SPEED * speech_s  # in pieces, beside each other
+
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work)
         processes = _speech_farm.processors()
@@ -44,8 +49,8 @@ class PocketSphinx(Transcriber):
             program=_speech_sphinx.__file__,
             arguments=[scene.sound.path],
             processes=processes,
-            load_s=0.4,
-            speed=0.18,
+            load_s=_LOAD_S,
+            speed=_SPEED,
             piece_s=0.6,
         )
         answers = _speech_farm.hear(work, farm, pieces, _speech_local.BEGUN)

@@ -17,6 +17,8 @@ MODEL = "MEDIAMILL_STT_MODEL"
 LONGEST_S = 28.0
 """A Whisper model hears windows of 30 s, however little is in one: a piece should fill one, and not just miss it."""
 JOIN_S = 3.0
+_LOAD_S, _SPEED = 1.5, 0.3
+"""Processor seconds to load a small model; those of each processor for a second of speech."""
 _FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
@@ -50,6 +52,9 @@ class Whisper(Transcriber):
             return Missing(reason="faster-whisper is not installed.", remedy="Install faster-whisper.")
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
+    def cost_s(self, speech_s: float) -> float:
+        return _LOAD_S + _SPEED * _speech_farm.processors() * speech_s
+
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work)
         pieces = scene.pieces(wanted_s=LONGEST_S, longest_s=LONGEST_S, join_s=JOIN_S)
@@ -60,8 +65,8 @@ class Whisper(Transcriber):
             arguments=[scene.sound.path, folder() or "", work.language or "", str(threads), ", ".join(work.boost)],
             processes=1,
             threads=threads,
-            load_s=1.5,
-            speed=0.3 * threads,
+            load_s=_LOAD_S,
+            speed=_SPEED * threads,
             piece_s=15.0,
         )
         answers = _speech_farm.hear(work, farm, pieces, _speech_local.BEGUN)

@@ -12,6 +12,7 @@ from msgspec import Meta
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, Invalid, NoSound, Unavailable
 from mediamill.core.language import Outliner
+from mediamill.core.media import Facts
 from mediamill.core.ports import Engines, Missing
 from mediamill.core.scenes import Cut, SceneFinder, Silence, SilenceFinder
 from mediamill.core.speech import Transcriber
@@ -29,6 +30,10 @@ _WORDLESS = 2.0
 """A stretch without words as long as that many shortest chapters is divided by its pictures."""
 _CHANGE = 0.25
 """Cuts that change less than this go to and fro within one place."""
+_SILENCES_S = 0.003
+"""Processor seconds to find the silences of a second of sound."""
+_LOOKED = 0.99
+"""How far the work is when all is looked at and heard."""
 _LONG_SILENCE_S = 1.2
 """What divides a sound without words; shorter is a breath."""
 
@@ -107,28 +112,26 @@ def _looked(ctx: Context, details: dict[str, Any]) -> Found:
     cuts: Sequence[Cut] = ()
     silences: Sequence[Silence] = ()
     script: _text.Script | None = None
-    # Seconds for a second of it, as measured on four cores: pictures by their size, speech as drafts are heard.
-    size = (facts.width_px or 1280) * (facts.height_px or 720) / (1280 * 720)
-    weights = {"cuts": 0.05 * size * seen, "silences": 0.003 * heard, "speech": 0.25 * speaks}
-    whole = sum(weights.values()) or 1.0
-    at = 0.0
-
-    def part(name: str) -> tuple[float, float]:
-        nonlocal at
-        begin, at = at, at + 0.98 * weights[name] / whole
-        return begin, at
-
+    # Processor seconds: what a sound costs to listen to depends on how much of it is silent, and is looked at first.
+    looking_s = _looking_s(facts) if seen else 0.0
+    listening_s = _SILENCES_S * facts.duration_s if heard else 0.0
+    speech_s = _transcript.engine_for(ctx.engines, None).cost_s(facts.duration_s) if speaks else 0.0
+    part = _Parts(ctx, looking_s + listening_s + speech_s)
     tools = ctx.engines.tools()
-    if seen:
-        report = _Part(ctx, part("cuts"))
-        cuts = ctx.engines.offering(SceneFinder)[0].cuts(source.path, source.mime, tools=tools, report=report)
     if heard:
-        report = _Part(ctx, part("silences"))
         finder = ctx.engines.offering(SilenceFinder)[0]
+        report = part.next(listening_s)
         silences = finder.silences(source.path, source.mime, tools=tools, report=report)
     if speaks:
+        sounding_s = facts.duration_s - sum(one.end_s - one.start_s for one in silences)
+        speech_s = _transcript.engine_for(ctx.engines, None).cost_s(max(0.0, sounding_s))
+        part.whole_s = looking_s + listening_s + speech_s
+    if seen:
+        report = part.next(looking_s)
+        cuts = ctx.engines.offering(SceneFinder)[0].cuts(source.path, source.mime, tools=tools, report=report)
+    if speaks:
         try:
-            script = _text.read(ctx, span=part("speech"))
+            script = _text.read(ctx, span=(part.next(speech_s).begin, _LOOKED))
         except (NoSound, Unavailable) as error:
             details["transcript"] = {"engine": "none", "reason": str(error)}
     elif heard:
@@ -137,16 +140,41 @@ def _looked(ctx: Context, details: dict[str, Any]) -> Found:
     return Found(duration_s=facts.duration_s, cuts=cuts, silences=silences, script=script)
 
 
+def _looking_s(facts: Facts) -> float:
+    """About how long it takes to read the pictures: by their size, by their bits, and by their number."""
+    rate = float(facts.frame_rate or 25)
+    megapixels = (facts.width_px or 1280) * (facts.height_px or 720) * rate / 1e6
+    megabits = (facts.bitrate_bps or 0) / 1e6
+    return (facts.duration_s or 0.0) * (0.0042 * megapixels + 0.0026 * megabits + 0.0009 * min(rate, 30.0))
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Shares the progress out among parts of the work."""
+
+    ctx: Context
+    whole_s: float
+    done_s: float = 0.0
+    reached: float = 0.0
+
+    def next(self, cost_s: float) -> _Part:
+        """The report of a part that takes so long."""
+        begin = max(self.reached, _LOOKED * self.done_s / (self.whole_s or 1.0))
+        self.done_s += cost_s
+        self.reached = max(begin, _LOOKED * self.done_s / (self.whole_s or 1.0))
+        return _Part(ctx=self.ctx, begin=begin, end=self.reached)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """Implements core.ports.Report for a part of the whole."""
 
-    def __init__(self, ctx: Context, span: tuple[float, float]) -> None:
-        self._ctx = ctx
-        self._from, self._to = span
+    ctx: Context
+    begin: float
+    end: float
 
     def __call__(self, stage: str, fraction: float | None = None) -> None:
-        whole = None if fraction is None else self._from + (self._to - self._from) * fraction
-        self._ctx.report(stage, whole)
+        self.ctx.report(stage, None if fraction is None else self.begin + (self.end - self.begin) * fraction)
 
 
 def _divided(ctx: Context, found: Found) -> tuple[list[Chapter], dict[str, Any]]:
