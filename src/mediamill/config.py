@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     ittybit_requests_per_minute: int | None = Field(
         None, ge=1, description="Calls a minute and key in the Ittybit dialect; unset: no limit."
     )
+    framelane_requests_per_minute: int | None = Field(
+        None, ge=1, description="Calls a minute and key in the Framelane dialect; unset: no limit."
+    )
     tasks_in_flight: int | None = Field(None, ge=1, description="Unfinished tasks a project may have; unset: any.")
 
     # files

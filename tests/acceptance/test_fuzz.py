@@ -20,6 +20,7 @@ DOCUMENTS = {
     "turbofiles": "/turbofiles/v1/openapi.json",
     "ittybit": "/ittybit/openapi.json",
     "recoup": "/recoup/openapi.json",
+    "framelane": "/framelane/openapi.json",
 }
 ENDLESS = {"mill": ["/events", "/events/follow"]}
 """Streams that end when their reader leaves."""

@@ -1,0 +1,55 @@
+"""One request of a known caller, and what is answered to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mediamill.core.access import Caller
+from mediamill.dialects import Links, Scope, Site
+from mediamill.web import table
+from mediamill.web.table import Receive
+
+NAME = "framelane"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request. `ids` are the parts of its path that are not fixed; the query holds the first value of each name."""
+
+    site: Site
+    caller: Caller
+    links: Links
+    method: str
+    path: str
+    ids: Sequence[str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    raw: bytes
+    """The body, where the route takes JSON."""
+    receive: Receive
+    scope: Scope
+
+    def url(self, path: str) -> str:
+        """The absolute URL of a path below the dialect's root."""
+        return self.links.base + path
+
+    def body(self, *, required: bool = True) -> Json:
+        """The JSON object of the body; an empty one where none is required. Raises Invalid."""
+        if not self.raw.strip() and not required:
+            return {}
+        return table.read_object(self.raw)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A good answer; `body` is JSON to be."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Route = table.Route[Call, Reply]

@@ -1,0 +1,15 @@
+"""Every route of this dialect."""
+
+from __future__ import annotations
+
+from mediamill.dialects import App, Site
+from mediamill.dialects.framelane import renders, tasks
+from mediamill.dialects.framelane.edge import Edge
+from mediamill.dialects.framelane.openapi import describe
+
+DOCUMENT = "/openapi.json"
+
+
+def build(site: Site) -> App:
+    """The app of this dialect."""
+    return Edge(site, [*tasks.ROUTES, *renders.ROUTES], {DOCUMENT: describe()})
