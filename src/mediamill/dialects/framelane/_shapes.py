@@ -48,8 +48,16 @@ def shape(properties: Json) -> Json:
 
 
 def body(properties: Json, *required: str) -> Json:
-    """An object of a request; what is not listed is ignored."""
-    return {"type": "object", "properties": properties, "required": list(required)}
+    """An object of a request; what is not listed is ignored, and null is as absent."""
+    nullable = {name: found if name in required else _or_null(found) for name, found in properties.items()}
+    return {"type": "object", "properties": nullable, "required": list(required)}
+
+
+def _or_null(schema: Json) -> Json:
+    if "enum" in schema:
+        return {"enum": [*schema["enum"], *([] if None in schema["enum"] else [None])]}
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return {**schema, "type": [*types, *([] if "null" in types else ["null"])]}
 
 
 def page(items: Json) -> Json:
