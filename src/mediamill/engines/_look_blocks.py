@@ -78,6 +78,10 @@ def cell_size(picture: Picture) -> float:
     return max(4.0, int(picture.shape[0]) / 84)
 
 
+SHARPNESS = 8.0
+"""Levels of tone from paper to ink across the edge of a dot: 256 through this."""
+
+
 @lru_cache(CACHED_SIZES)
 def _screen(height: int, width: int, degrees: float, cell: float) -> Field:
     """How dark a tone must be for ink at each pixel, in levels, evenly spread: dots on a turned grid."""
@@ -89,10 +93,9 @@ def _screen(height: int, width: int, degrees: float, cell: float) -> Field:
     grid = np.linspace(0, 2 * math.pi, 200, endpoint=False)
     known = np.sort(((np.cos(grid)[:, None] + np.cos(grid)[None, :]) / 4 + 0.5).ravel())[::40]
     share = np.interp(spot, known, np.linspace(0, 1, known.size))
-    return np.asarray(np.rint(share * 255), np.uint8)
-
-
-SHARPNESS = 4.0
+    # White must stay free of ink and black of paper, so the first and the last dots come a little inside.
+    room = 128 / SHARPNESS
+    return np.asarray(np.rint(room + share * (255 - 2 * room)), np.uint8)
 
 
 @lru_cache(CACHED_SIZES)

@@ -10,6 +10,7 @@ import numpy as np
 
 from mediamill.engines._look_base import (
     Effect,
+    Mask,
     Moment,
     Picture,
     Settings,
@@ -53,33 +54,50 @@ def _tables(hue_min: float, hue_max: float, sat_min: float, sat_max: float, lum_
 def chroma_key(picture: Picture, _: Moment, intensity: float, settings: Settings) -> Picture:
     """Pixels whose hue (degrees), saturation and lightness (0 to 1, HSL) all lie in the ranges become transparent."""
     key = {name: float(settings.get(name, usual)) for name, usual in GREEN.items()}
-    keyed: list[Picture] = []
+    keyed: list[Mask] = []
 
     def paint(colours: Picture) -> Picture:
         hls = cv2.cvtColor(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2HLS_FULL)
         by_hue, by_lum, by_sat = cv2.split(cv2.LUT(hls, _tables(**key)))
         matte = cv2.min(cv2.min(by_hue, by_lum), by_sat)
-        keyed.append(matte)
-        return _unspilt(colours, matte, key)
+        channels = list(cv2.split(colours))
+        primary = _primary(key)
+        first, second = (channels[number] for number in range(3) if number != primary)
+        excess = cv2.subtract(channels[primary], cv2.max(first, second))
+        soft = _edged(matte, excess)
+        keyed.append(soft)
+        # Near the key its own primary is held down to the mean of the other two: the rest is its shine.
+        near = cv2.convertScaleAbs(blurred(soft, max(1.0, colours.shape[0] / 60)), alpha=3)
+        spill = cv2.subtract(channels[primary], cv2.addWeighted(first, 0.5, second, 0.5, 0))
+        channels[primary] = cv2.subtract(channels[primary], cv2.multiply(spill, near, scale=1 / 255))
+        return cv2.merge(channels)
 
     out = on_colours(picture, paint)
     kept = cv2.bitwise_not(cv2.convertScaleAbs(keyed[0], alpha=intensity))
     return times(out, four(kept))
 
 
-def _unspilt(colours: Picture, matte: Picture, key: Mapping[str, float]) -> Picture:
-    """Near the key the key's own primary is held down to the mean of the other two, which is its spill."""
-    height = colours.shape[0]
+def _primary(key: Mapping[str, float]) -> int:
+    """Which of red, green and blue is nearest to the middle of the hues."""
     middle = key["hue_min"] + (key["hue_max"] - key["hue_min"]) % 360 / 2
-    primary = round(middle % 360 / 120) % 3
-    others = [colours[:, :, number] for number in range(3) if number != primary]
-    limit = cv2.addWeighted(others[0], 0.5, others[1], 0.5, 0)
-    channel = np.ascontiguousarray(colours[:, :, primary])
-    excess = cv2.subtract(channel, limit)
-    near = cv2.convertScaleAbs(blurred(cv2.dilate(matte, np.ones((3, 3), np.uint8)), height / 60), alpha=3)
-    out = colours.copy()
-    cv2.insertChannel(cv2.subtract(channel, cv2.multiply(excess, near, scale=1 / 255)), out, primary)
-    return out
+    return round(middle % 360 / 120) % 3
+
+
+def _edged(matte: Mask, excess: Mask) -> Mask:
+    """The matte with a true edge: along it a pixel is keyed by the share of the wall's light in it.
+
+    excess: by how much the key's primary stands out in each pixel. What it is on the bare wall is seen close by.
+    """
+    height = matte.shape[0]
+    reach = max(1, round(height / 360))
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    within, band = cv2.erode(matte, square), cv2.dilate(matte, square)
+    wide = max(2.0, height / 80)
+    wall = cv2.divide(blurred(cv2.multiply(excess, matte, scale=1 / 255), wide), blurred(matte, wide), scale=255)
+    share = cv2.divide(excess, wall, scale=255)
+    # Where the key is no colour, as with black, its light cannot be told from that of what stands before it.
+    share = cv2.copyTo(matte, cv2.inRange(wall, 0, 20), share)
+    return cv2.max(within, cv2.min(band, share))
 
 
 EFFECTS: Mapping[str, Effect] = {"chroma_key": chroma_key}

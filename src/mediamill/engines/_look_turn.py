@@ -136,7 +136,8 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     shadow = 0.08 * full
     fold = corner + (-(roll + shadow) - corner) * p
     # Left of the turned corner all is the first picture, right of the shadow the second.
-    start = int(max(0.0, (fold - (corner - fold - math.pi * roll) - height * down) / across - shadow))
+    flap = max(0.0, corner - fold - math.pi * roll)
+    start = int(max(0.0, (fold - flap - height * down) / across - shadow))
     end = int(min(full, (fold + roll + 3 * shadow) / across))
     if start >= end:
         return b
