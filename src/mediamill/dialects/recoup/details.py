@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -180,7 +180,7 @@ async def _run(call: Call) -> tuple[Any, PromptRun]:
 
 
 def _page(call: Call) -> Page:
-    size, found = DEFAULT_SIZE, Page()
+    size = DEFAULT_SIZE
     given = call.query.get("page[size]")
     if given is not None:
         size = int(given) if given.isascii() and given.isdigit() and len(given) < 5 else 0
@@ -192,7 +192,9 @@ def _page(call: Call) -> Page:
             cursors[name] = read_cursor(name, call.query.get(f"page[{name}]"))
         except Invalid as error:
             raise bare.bad_query(error.reason, ["page", name]) from None
-    return replace(found, limit=size, after=cursors["after"], before=cursors["before"])
+    # A client that turns back still sends where it came from.
+    after = cursors["after"] if cursors["before"] is None else None
+    return Page(limit=size, after=after, before=cursors["before"])
 
 
 @dataclass(slots=True)

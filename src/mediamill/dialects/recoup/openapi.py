@@ -162,10 +162,17 @@ _SCHEMAS: Json = {
     "Trigger": _shape({}, _TRIGGER),
     "Item": _shape({"task": _TEXT}, _TRIGGER),
     "Batch": _shape({"items": {**_list(_ref("Item")), "minItems": 1}}),
+    "Line": _shape({"index": {"type": "integer", "minimum": 0}, "task": _TEXT}, _TRIGGER),
     "SameTask": _shape({"items": {**_list(_ref("Trigger")), "minItems": 1}}),
     "Triggered": _shape({"id": _RUN_ID, "isCached": _BOOL}),
     "Batched": _shape(
         {"id": _TEXT, "isCached": _BOOL, "runCount": _INT, "runs": _list({"type": ["object", "string"]})}
+    ),
+    "NewBatch": _shape({"runCount": {"type": "integer", "minimum": 1, "maximum": 500}}, {"idempotencyKey": _TEXT}),
+    "BatchMade": _shape({"id": _TEXT, "runCount": _INT, "isCached": _BOOL}, {"idempotencyKey": _TEXT}),
+    "Filled": _shape(
+        {"id": _TEXT, "itemsAccepted": _INT, "itemsDeduplicated": _INT, "sealed": _BOOL},
+        {"enqueuedCount": _INT, "expectedCount": _INT},
     ),
     "BatchState": _shape(
         {
@@ -298,6 +305,10 @@ def _paths() -> Json:
             **task, "post": _act("triggerMany", "Start several.", "Batched", 404, 422, body="SameTask")
         },
         "/api/v2/tasks/batch": {"post": _act("triggerBatch", "Start several.", "Batched", 404, 422, body="Batch")},
+        "/api/v3/batches": {"post": _act("createBatch", "A batch to fill.", "BatchMade", 422, body="NewBatch")},
+        "/api/v3/batches/{batch}/items": {
+            **_part("batch"), "post": _act("fillBatch", "Its runs, a line each.", "Filled", 404, 422, body="Line")
+        },
         "/api/v1/batches/{batch}/results": {
             **_part("batch"), "get": _bare("getBatchResults", "What came of it.", "BatchResults", 404)
         },
@@ -359,7 +370,9 @@ def _operation(
     found: Json = {"operationId": id, "summary": text, "responses": {**good, **bad}}
     if parameters:
         found["parameters"] = parameters
-    if body:
+    if body == "Line":
+        found["requestBody"] = {"required": needed, "content": {"application/x-ndjson": {"schema": _ref(body)}}}
+    elif body:
         found["requestBody"] = {"required": needed, "content": _content(_ref(body))}
     return found
 

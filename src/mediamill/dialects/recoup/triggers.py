@@ -1,4 +1,4 @@
-"""Starting runs: one, a batch, an old one again."""
+"""Starting a run, and an old one again."""
 
 from __future__ import annotations
 
@@ -14,21 +14,16 @@ from mediamill.core.prompts import (
     KEY_LIFETIME_S,
     MOST_KEY,
     NewPrompt,
-    PromptFilter,
     Settings,
     parse_duration,
     read_delay,
     read_ttl,
 )
 from mediamill.core.schedules import RUNNER, Schedule
-from mediamill.core.tasks import Page, State, Task
-from mediamill.dialects.recoup import bare, details, ids, reading, runs
+from mediamill.dialects.recoup import bare, ids, reading
 from mediamill.dialects.recoup.call import BATCH_BYTES, Call, Reply, Route
 from mediamill.dialects.recoup.errors import Fault
 from mediamill.dialects.recoup.words import NAME, identifier_word, read_identifier
-
-MOST_SHOWN = 500
-"""Runs of a batch that are told of; more are not taken."""
 
 
 class KeyOptions(msgspec.Struct, kw_only=True):
@@ -70,18 +65,6 @@ class Item(Trigger, kw_only=True):
     task: str
 
 
-class Batch(msgspec.Struct, kw_only=True):
-    """Runs of several tasks."""
-
-    items: list[Item]
-
-
-class SameTask(msgspec.Struct, kw_only=True):
-    """Runs of one task."""
-
-    items: list[Trigger]
-
-
 class Replay(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A run again, just as it was."""
 
@@ -89,23 +72,12 @@ class Replay(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 async def trigger(call: Call) -> Reply:
     """Start a run; a key that was used before answers the run it was used for."""
     body = bare.read(call, Trigger, empty=True)
-    new = await _new(call, call.ids[0], body)
+    new = await read_new(call, call.ids[0], body)
     try:
         task, fresh = await call.site.service.prompts.trigger(call.caller, new)
     except (Invalid, NotFound, Conflict) as error:
-        raise _told(error, call.ids[0]) from None
+        raise told(error, call.ids[0]) from None
     return Reply(body={"id": ids.run(task.id), "isCached": not fresh})
-
-
-async def trigger_batch(call: Call) -> Reply:
-    """Start runs of several tasks, all or none."""
-    return await _batch(call, bare.read(call, Batch).items)
-
-
-async def trigger_many(call: Call) -> Reply:
-    """Start several runs of one task, all or none."""
-    items = bare.read(call, SameTask).items
-    return await _batch(call, [Item(task=call.ids[0], payload=one.payload, options=one.options) for one in items])
 
 
 async def replay(call: Call) -> Reply:
@@ -120,67 +92,7 @@ async def replay(call: Call) -> Reply:
     return Reply(body={"id": ids.run(task.id)})
 
 
-async def get_batch(call: Call) -> Reply:
-    """How a batch stands."""
-    id, found = await _of_batch(call)
-    over = all(task.state.final for task in found)
-    bad = any(task.state is not State.SUCCEEDED for task in found)
-    said: dict[str, Any] = {
-        "id": ids.batch(id),
-        "status": "PENDING" if not over else "PARTIAL_FAILED" if bad else "COMPLETED",
-        "createdAt": runs.instant(min(task.created_at for task in found)),
-        "updatedAt": runs.instant(max(task.updated_at for task in found)),
-        "runCount": len(found),
-        "runs": [ids.run(task.id) for task in found],
-        "processing": {"errors": []},
-    }
-    return Reply(body=said)
-
-
-async def get_batch_results(call: Call) -> Reply:
-    """What came of the runs of a batch that are over."""
-    id, found = await _of_batch(call)
-    return Reply(body={"id": ids.batch(id), "items": [details.result(task) for task in found if task.state.final]})
-
-
-async def _of_batch(call: Call) -> tuple[str, Sequence[Task]]:
-    """(our id of the batch in the path, its runs in order). Raises a 404 Fault."""
-    try:
-        id = ids.read_batch(call.ids[0])
-    except NotFound:
-        raise Fault(404, "Batch not found") from None
-    page = Page(limit=MOST_SHOWN, ascending=True)
-    found = await call.site.service.prompts.list(call.caller, page, PromptFilter(batch_id=id))
-    if not found.items:
-        raise Fault(404, "Batch not found")
-    return id, found.items
-
-
-async def _batch(call: Call, items: Sequence[Item]) -> Reply:
-    if not items:
-        raise bare.bad_body("must hold at least one item", ["items"])
-    news = [await _new(call, item.task, item, ("items", n), function="batchTrigger") for n, item in enumerate(items)]
-    try:
-        id, found = await call.site.service.prompts.batch(call.caller, news)
-    except (Invalid, NotFound, Conflict) as error:
-        raise _told(error, "") from None
-    said: list[dict[str, Any]] = [
-        {
-            "id": ids.run(task.id),
-            "taskIdentifier": identifier_word(task.origin.identifier or ""),
-            "isCached": not fresh,
-            **({"idempotencyKey": new.shown_key} if new.shown_key is not None else {}),
-        }
-        for new, (task, fresh) in zip(news, found, strict=True)
-    ]
-    # Clients of three ages read this: some want the runs, some their number.
-    batch = {"id": ids.batch(id), "batchId": ids.batch(id), "isCached": False, "runCount": len(said)}
-    if call.path.endswith("/batch") and call.ids:
-        return Reply(body={**batch, "runs": [one["id"] for one in said]})
-    return Reply(body={**batch, "runs": said})
-
-
-async def _new(
+async def read_new(
     call: Call, word: str, body: Trigger, at: Sequence[str | int] = (), *, function: str = "trigger"
 ) -> NewPrompt:
     """A run as it was asked for. Raises a 400 Fault."""
@@ -303,7 +215,7 @@ def _parent(word: str) -> str:
         raise Invalid("parentRunId", "is not a run.") from None
 
 
-def _told(error: Invalid | NotFound | Conflict, identifier: str) -> Fault:
+def told(error: Invalid | NotFound | Conflict, identifier: str) -> Fault:
     """What the service found, in this dialect's terms."""
     if isinstance(error, Invalid):
         return bare.bad_body(error.reason, error.field.split(".") if error.field else [])
@@ -316,10 +228,5 @@ def _told(error: Invalid | NotFound | Conflict, identifier: str) -> Fault:
 
 ROUTES = [
     Route("POST", "/api/v1/tasks/{}/trigger", trigger, most=BATCH_BYTES),
-    Route("POST", "/api/v1/tasks/{}/batch", trigger_many, most=BATCH_BYTES),
-    Route("POST", "/api/v2/tasks/batch", trigger_batch, most=BATCH_BYTES),
     Route("POST", "/api/v1/runs/{}/replay", replay),
-    Route("GET", "/api/v1/batches/{}", get_batch),
-    Route("GET", "/api/v2/batches/{}", get_batch),
-    Route("GET", "/api/v1/batches/{}/results", get_batch_results),
 ]
