@@ -255,18 +255,23 @@ def _tags(job: Job, video: _av.Video) -> list[str]:
 
 
 class _Pipe:
-    """A raw pipe as libav calls it: reads may come short, writes must not."""
+    """A raw pipe as libav calls it: reads may come short, writes must not. An error that it raised inside libav would
+    come out as another, so it is kept: `broken`."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
+        self.broken: OSError | None = None
 
     def read(self, size: int) -> bytes:
         return self._pipe.read(size) or b""
 
     def write(self, data: bytes) -> int:
         rest = memoryview(data)
-        while rest:
-            rest = rest[self._pipe.write(rest) :]
+        try:
+            while rest and self.broken is None:
+                rest = rest[self._pipe.write(rest) :]
+        except OSError as error:
+            self.broken = error
         return len(data)
 
     def seekable(self) -> bool:
@@ -299,7 +304,7 @@ class _Writer:
     """The encoder's end: raw pictures with their times."""
 
     def __init__(self, pipe: IO[bytes], job: Job, video: _av.Video, size: tuple[int, int]) -> None:
-        self._pipe, self._pixels, self._size = pipe, job.made, size
+        self._raw, self._pipe, self._pixels, self._size = pipe, _Pipe(pipe), job.made, size
         rate = _rate(video)
         self._base = 1 / rate if rate is not None else Fraction(1, TICKS)
         self._stream: VideoStream | None = None
@@ -308,8 +313,8 @@ class _Writer:
     def __enter__(self) -> _Writer:
         import av
 
-        self._container = av.open(_Pipe(self._pipe), "w", format="nut", buffer_size=_PIPE_BYTES)
-        self._stream = self._container.add_stream("rawvideo", rate=round(1 / self._base))
+        self._container = av.open(self._pipe, "w", format="nut", buffer_size=_PIPE_BYTES)
+        self._stream = self._container.add_stream("rawvideo", rate=1 / self._base)
         self._stream.width, self._stream.height = self._size
         self._stream.pix_fmt = self._pixels
         self._stream.time_base = self._stream.codec_context.time_base = self._base
@@ -326,15 +331,15 @@ class _Writer:
         packet.stream = self._stream
         packet.is_keyframe = True
         self._container.mux(packet)
+        if self._pipe.broken is not None:
+            raise self._pipe.broken
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         assert self._container is not None
-        try:
-            self._container.close()
-        except BrokenPipeError:
-            if error is None:
-                raise
-        self._pipe.close()
+        self._container.close()
+        if self._pipe.broken is not None and error is None:
+            raise self._pipe.broken
+        self._raw.close()
 
 
 class _Line:

@@ -30,7 +30,7 @@ _LOW, _HIGH = 0.12, 0.88
 """The filter's answer is never quite 0 or 1; these become so."""
 _SEEN = 0.003
 """Share of a picture that must be in front; less is a slip."""
-_SURE = 0.6
+SURE = 0.6
 """Of what a network takes for the front at all, the part it must be sure of. Of people it is sure (0.85 to 0.95 in
 pictures of them); of cups, engines and galaxies it has notions (0.43, 0.03, 0.26)."""
 
@@ -74,10 +74,10 @@ def to_bytes(matte: Plane) -> Bytes:
     return np.asarray(cv2.addWeighted(matte, gain, matte, 0, -_LOW * gain, dtype=cv2.CV_8U), np.uint8)
 
 
-def has_subject(mask: Plane) -> bool:
-    """Whether a mask shows anything at all."""
-    sure = int((mask > 0.9).sum())
-    return sure >= _SEEN * mask.size and sure >= _SURE * int((mask > 0.3).sum())
+def has_subject(mask: Plane, sure: float = SURE) -> bool:
+    """Whether a mask shows anything at all, of which at least the share `sure` is no guess."""
+    found = int((mask > 0.9).sum())
+    return found >= _SEEN * mask.size and found >= sure * int((mask > 0.3).sum())
 
 
 def picture_matte(mask: Plane, rgb: Bytes, longest_px: int = 1024) -> Bytes:
@@ -190,27 +190,29 @@ def _towards(rgb: Bytes, front: Bytes, alpha: Plane, radius: int) -> Bytes:
 
 
 class Steady:
-    """Holds the mask of a film: where the picture stands still the mask goes on as it was, where it moves the mask
-    moves at once. A network's answer trembles by itself, and a tremble at an edge is what the eye sees first."""
+    """Holds a film's mask and matte: where the picture stands still they go on as they were, where it moves they move
+    at once. A network's answer trembles by itself, grain trembles in the edge, and that is what the eye sees first."""
 
     HOLD = 0.8
-    """How much of the mask before stays where nothing moves."""
+    """How much of what was before stays where nothing moves."""
     STILL = 0.022
-    """Change of brightness (of 0 to 1) that is noise."""
+    """Change of brightness (of 0 to 1), over a few pixels together, that is noise."""
 
     def __init__(self) -> None:
         self._mask: Plane | None = None
         self._light: Plane | None = None
 
-    def __call__(self, mask: Plane, light: Plane) -> Plane:
-        """The mask to use for a picture whose brightness, at the mask's size, is `light`."""
+    def __call__(self, mask: Plane, light: Plane) -> tuple[Plane, Plane | None]:
+        """The mask to use for a picture whose brightness, at the mask's size, is `light`; and how much is to be held
+        where (0 to 1, None for nothing)."""
         import cv2
         import numpy as np
 
-        before, dark = self._mask, self._light
+        light = np.asarray(cv2.blur(light, (5, 5)), np.float32)
+        before, dark, hold = self._mask, self._light, None
         if before is not None and dark is not None:
-            moved = cv2.blur(cv2.absdiff(light, dark), (5, 5)) / np.float32(self.STILL)
-            hold = np.float32(self.HOLD) * np.exp(-(moved * moved)).astype(np.float32)
+            moved = cv2.absdiff(light, dark) * np.float32(1 / self.STILL)
+            hold = np.float32(self.HOLD) * np.exp(-(moved * moved), dtype=np.float32)
             mask = mask + hold * (before - mask)
         self._mask, self._light = mask, light
-        return mask
+        return mask, hold

@@ -32,12 +32,12 @@ _MATRICES = {
 _BLACK, _GREY = 16, 128
 
 
-def cut(work: FilmCut, network: Network, side: int) -> dict[str, Any]:
+def cut(work: FilmCut, network: Network, side: int, *, sure: float = _matting.SURE) -> dict[str, Any]:
     """Write the target. Raises NoSubject when no picture of the film has anything in front, and what pumping does."""
     _, video = _frames.film(work.source, work.source_mime)
     given = "yuva420p" if video.alpha else "yuv420p"
     matrix = video.matrix or ("bt709" if video.rgb or video.height_px >= 720 else "smpte170m")
-    look = Look(network, side, matrix)
+    look = Look(network, side, matrix, sure)
     pumped = _frames.pump(
         _frames.Job(
             source=work.source,
@@ -50,7 +50,7 @@ def cut(work: FilmCut, network: Network, side: int) -> dict[str, Any]:
             tools=work.tools,
             report=work.report,
         ),
-        [look, Edges(video.width_px, video.height_px), lay],
+        [look, Edges(video.width_px, video.height_px), Lay()],
     )
     if not look.seen:
         work.target.unlink(missing_ok=True)
@@ -61,10 +61,10 @@ def cut(work: FilmCut, network: Network, side: int) -> dict[str, Any]:
 class Look:
     """The first step: the mask of each picture, held steady. Every step leaves what the next needs in the note."""
 
-    def __init__(self, network: Network, side: int, matrix: str) -> None:
+    def __init__(self, network: Network, side: int, matrix: str, sure: float = _matting.SURE) -> None:
         import numpy as np
 
-        self._network, self._side = network, side
+        self._network, self._side, self._sure = network, side, sure
         self._rgb = np.array(_MATRICES.get(matrix, _MATRICES["bt709"]), np.float32).T / np.float32(255)
         self._steady = _matting.Steady()
         self.seen = 0
@@ -77,9 +77,8 @@ class Look:
         small = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in frame.given.planes[:3]]
         coded = np.dstack(small).astype(np.float32) - np.array([_BLACK, _GREY, _GREY], np.float32)
         mask = _matting.without_specks(self._network(np.clip(coded @ self._rgb, 0, 1)))
-        mask = self._steady(mask, coded[..., 0] / np.float32(219))
-        self.seen += _matting.has_subject(mask)
-        frame.note = mask
+        frame.note = self._steady(mask, coded[..., 0] / np.float32(219))
+        self.seen += _matting.has_subject(frame.note[0], self._sure)
 
 
 class Edges:
@@ -95,39 +94,51 @@ class Edges:
         import numpy as np
 
         small = [cv2.resize(plane, self._size, interpolation=cv2.INTER_AREA) for plane in frame.given.planes[:3]]
-        mask = np.asarray(cv2.resize(frame.note, self._size, interpolation=cv2.INTER_LINEAR), np.float32)
-        frame.note = _matting.windows(_matting.firm(mask), _matting.channels(small), self._radius)
+        given, hold = frame.note
+        mask = np.asarray(cv2.resize(given, self._size, interpolation=cv2.INTER_LINEAR), np.float32)
+        frame.note = _matting.windows(_matting.firm(mask), _matting.channels(small), self._radius), hold
 
 
-def lay(frame: _frames.Frame) -> None:
+class Lay:
     """The third step: the planes, with the matte as their transparency.
 
     What Cb and Cr bring to the matte is worked out at their own, halved size. What is clear is painted black, so that
     no player that knows no transparency shows it, and no one can get it back.
     """
+
+    def __init__(self) -> None:
+        self._before: NDArray[np.float32] | None = None
+
+    def __call__(self, frame: _frames.Frame) -> None:
+        import cv2
+        import numpy as np
+
+        y, u, v = frame.given.planes[:3]
+        to_y, to_u, to_v, to_a = frame.made.planes
+        (by_y, by_u, by_v, constant), hold = frame.note
+        frame.note = None
+        coloured = _enlarged(constant, u)
+        for plane, slope in ((u, by_u), (v, by_v)):
+            coloured += cv2.multiply(_enlarged(slope, u), plane, scale=1 / 255, dtype=cv2.CV_32F)
+        matte = np.asarray(cv2.multiply(_enlarged(by_y, y), y, scale=1 / 255, dtype=cv2.CV_32F), np.float32)
+        matte += _enlarged(coloured, y)
+        if hold is not None and self._before is not None:
+            matte += cv2.multiply(_enlarged(hold, y), cv2.subtract(self._before, matte))
+        self._before = matte
+        to_a[...] = _matting.to_bytes(matte)
+        if len(frame.given.planes) > 3:
+            to_a[...] = cv2.multiply(to_a, frame.given.planes[3], scale=1 / 255)
+        # Colours go on a little beyond the edge, or the encoder would smear black into it.
+        kept = cv2.dilate(cv2.resize(to_a, u.shape[::-1], interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8))
+        for plane, made, blank in ((u, to_u, _GREY), (v, to_v, _GREY)):
+            made.fill(blank)
+            cv2.copyTo(plane, kept, made)
+        to_y.fill(_BLACK)
+        cv2.copyTo(y, cv2.resize(kept, y.shape[::-1], interpolation=cv2.INTER_NEAREST), to_y)
+
+
+def _enlarged(plane: NDArray[np.float32], like: NDArray[np.uint8]) -> NDArray[np.float32]:
     import cv2
     import numpy as np
 
-    y, u, v = frame.given.planes[:3]
-    to_y, to_u, to_v, to_a = frame.made.planes
-    by_y, by_u, by_v, constant = frame.note
-
-    def enlarged(plane: NDArray[np.float32], like: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(cv2.resize(plane, like.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
-
-    coloured = enlarged(constant, u)
-    for plane, slope in ((u, by_u), (v, by_v)):
-        coloured += cv2.multiply(enlarged(slope, u), plane, scale=1 / 255, dtype=cv2.CV_32F)
-    lit = np.asarray(cv2.multiply(enlarged(by_y, y), y, scale=1 / 255, dtype=cv2.CV_32F), np.float32)
-    lit += enlarged(coloured, y)
-    to_a[...] = _matting.to_bytes(lit)
-    if len(frame.given.planes) > 3:
-        to_a[...] = cv2.multiply(to_a, frame.given.planes[3], scale=1 / 255)
-    # Colours go on a little beyond the edge, or the encoder would smear black into it.
-    kept = cv2.dilate(cv2.resize(to_a, u.shape[::-1], interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8))
-    for plane, made, blank in ((u, to_u, _GREY), (v, to_v, _GREY)):
-        made.fill(blank)
-        cv2.copyTo(plane, kept, made)
-    to_y.fill(_BLACK)
-    cv2.copyTo(y, cv2.resize(kept, y.shape[::-1], interpolation=cv2.INTER_NEAREST), to_y)
-    frame.note = None
+    return np.asarray(cv2.resize(plane, like.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)

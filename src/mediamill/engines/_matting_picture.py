@@ -63,9 +63,14 @@ def write(path: Path, picture: Open, matte: NDArray[np.uint8]) -> None:
 
 
 def cut(
-    work: PictureCut, network: Callable[[NDArray[np.float32]], NDArray[np.float32]], *, again: bool = True
+    work: PictureCut,
+    network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    *,
+    again: bool = True,
+    sure: float = _matting.SURE,
 ) -> dict[str, Any]:
-    """Write the target. The network takes (height, width, 3) of 0 to 1 of any size and makes masks of any.
+    """Write the target. The network takes (height, width, 3) of 0 to 1, of any size, and makes masks of any. For `sure`
+    see _matting.has_subject.
 
     What it finds is looked at once more alone: somebody who fills a quarter of the picture then fills the whole of
     what the network sees, and comes out with twice the detail.
@@ -83,7 +88,7 @@ def cut(
         return network(cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255))
 
     mask = look(picture.rgb)
-    if not _matting.has_subject(mask):
+    if not _matting.has_subject(mask, sure):
         raise NoSubject(_NOTHING)
     work.report("work", 0.3)
     left, top, right, below = _around(mask, width, height)

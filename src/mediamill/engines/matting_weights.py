@@ -29,6 +29,8 @@ _KNOWN: Mapping[str, tuple[Sequence[float], Sequence[float], int]] = {
 }
 """Part of a file's name → mean, deviation and side that such networks were trained with."""
 _MOST_SIDE = 2048
+_SURE = 0.2
+"""Of glass, fur and smoke such a network is half sure, and right."""
 
 
 class Weights(Matter):
@@ -44,12 +46,12 @@ class Weights(Matter):
 
     def picture(self, work: PictureCut) -> Mapping[str, Any]:
         network = Masks()
-        return {**_matting_picture.cut(work, network), **network.facts()}
+        return {**_matting_picture.cut(work, network, sure=_SURE), **network.facts()}
 
     def film(self, work: FilmCut) -> Mapping[str, Any]:
         work.report("work", 0.0)
         network = Masks()
-        return {**_matting_film.cut(work, network, network.side), **network.facts()}
+        return {**_matting_film.cut(work, network, network.side, sure=_SURE), **network.facts()}
 
 
 class Masks:
@@ -89,7 +91,7 @@ class Masks:
         small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
         given = ((small - self._mean) / self._deviation).transpose(2, 0, 1)[None].astype(np.float32)
         made = np.asarray(self._network.run(given), np.float32)
-        while made.ndim > 2:
+        while made.ndim > 2 and made.shape[0] == 1:
             made = made[0]
         if made.ndim != 2 or not np.isfinite(made).all():
             raise ToolFailed(f"The network {self._network.name} does not answer with a mask.")

@@ -1,0 +1,28 @@
+"""The models folder of the tests: fetched once for a checkout, by the product's own command, and kept in `.mill`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from functools import cache
+from pathlib import Path
+
+from mediamill import models
+from mediamill.models import fetch
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def folder(*names: str) -> Path:
+    """A folder that holds the models of those names (their first letters will do): the operator's when it has them."""
+    wanted = [model for name, model in models.manifest().items() if name.startswith(names)]
+    named = os.environ.get(models.SETTING)
+    if named and not models.lacking(wanted, Path(named)):
+        return Path(named)
+    kept = ROOT / ".mill" / "models"
+    kept.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / "models.lock").open("w") as lock:  # the other workers of pytest want them too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fetch.fetch(wanted, kept)
+    return kept
