@@ -34,7 +34,7 @@ class _Field:
         if text in self.words:
             return self.words[text]
         if not re.fullmatch(r"[0-9]{1,9}", text):
-            raise ValueError(f"{text!r} is no {self.name}" if text else f"the {self.name} has an empty part")
+            raise ValueError(f"{text[:40]!r} is no {self.name}" if text else f"the {self.name} has an empty part")
         value = int(text)
         if not self.low <= value <= self.high:
             raise ValueError(f"{self.name} {value} is not within {self.low}-{self.high}")
@@ -45,7 +45,7 @@ class _Field:
         body, slash, step_text = text.partition("/")
         step = 1
         if slash and (not re.fullmatch(r"[0-9]{1,9}", step_text) or (step := int(step_text)) == 0):
-            raise ValueError(f"{step_text!r} is no step of a {self.name}")
+            raise ValueError(f"{step_text[:40]!r} is no step of a {self.name}")
         if body == "*":
             return range(self.low, self.high + 1, step)
         first, dash, last = body.partition("-")
@@ -54,7 +54,7 @@ class _Field:
             return range(start, (self.high if slash else start) + 1, step)
         end = self.number(last)
         if end < start:
-            raise ValueError(f"the range {body} runs backwards")
+            raise ValueError(f"the range {body[:40]} runs backwards")
         return range(start, end + 1, step)
 
 
@@ -167,7 +167,7 @@ def _weekdays(text: str) -> tuple[tuple[int, ...] | None, tuple[tuple[int, int],
         day, sharp, which = part.partition("#")
         if sharp:
             if which not in ("1", "2", "3", "4", "5"):
-                raise ValueError(f"{part} is no weekday: # is followed by 1 to 5")
+                raise ValueError(f"{part[:40]} is no weekday: # is followed by 1 to 5")
             nth.add((field.number(day) % 7, int(which)))
         elif len(part) > 1 and part.endswith("L") and part not in field.words:
             nth.add((field.number(part[:-1]) % 7, 0))

@@ -12,8 +12,6 @@ from cronsim import CronSim
 from mediamill.cron.fields import Fields, parse
 from mediamill.cron.zones import load
 
-_LONGEST_CHANGE = timedelta(hours=25)
-"""The longest that a zone's clock was ever put forward is a day: Samoa skipped 30 December 2011."""
 _KEPT_AT_ONCE = 24
 _MOST_KEPT = 4096
 _SPANS_S = tuple(7200 * 4**n for n in range(10))
@@ -23,6 +21,8 @@ _SPANS_S = tuple(7200 * 4**n for n in range(10))
 def instants(expression: str, zone: str, start: datetime) -> Iterator[datetime]:
     """Every instant after `start`, for as long as you ask. Raises Invalid for an expression or a zone that is none."""
     fields, tz = parse(expression), load(zone)
+    if tz is UTC:
+        return iter(CronSim(fields.plain, start.astimezone(UTC)))
     return _hourly(fields, tz, start) if fields.hourly else _fixed(fields, tz, start)
 
 
@@ -75,48 +75,54 @@ def upcoming(expression: str, zone: str, count: int, now: datetime) -> list[date
 
 
 def _hourly(fields: Fields, tz: tzinfo, start: datetime) -> Iterator[datetime]:
-    """Every real hour: cronsim goes by the time that passes where the hour is a star."""
-    last = start
-    for shown in CronSim(fields.plain, start.astimezone(tz)):
-        instant = shown.astimezone(UTC)
-        if instant > last:
-            last = instant
+    """Every real hour: times that a change leaves out are not there, and those that it repeats come twice.
+
+    cronsim counts on a clock without a zone. Its own way with zones goes by whole hours from one hit to the next, and
+    so passes over some where a clock is changed by half an hour (Lord Howe Island).
+    """
+    second_pass: list[datetime] = []
+    for shown in CronSim(fields.plain, _begin(tz, start)):
+        instant = shown.replace(tzinfo=tz).astimezone(UTC)
+        again = shown.replace(tzinfo=tz, fold=1).astimezone(UTC)
+        if again > instant:
+            second_pass.append(again)
+        else:
+            yield from (one for one in second_pass if one > start)
+            second_pass = []
+        if again >= instant and instant > start:  # else it is left out
             yield instant
 
 
 def _fixed(fields: Fields, tz: tzinfo, start: datetime) -> Iterator[datetime]:
     """What clocks show, once a local date.
 
-    cronsim counts on a clock without a zone; a zone's reading with fold=0 is then the first pass of a repeated hour,
-    and for an hour left out the same time as if the clock had been put forward later.
+    A zone's reading with fold=0 is the first pass of what a change repeats; and for what it leaves out, the time as if
+    the clock had been put forward later.
     """
-    if tz is UTC:
-        yield from CronSim(fields.plain, start.astimezone(UTC))
-        return
-    local = start.astimezone(tz)
-    # Times that a change has just left out are yet to come.
-    forward = _offset(local) - _offset((start - _LONGEST_CHANGE).astimezone(tz))
-    begin = local.replace(tzinfo=None, fold=0) - max(timedelta(0), forward)
-    shifted: list[datetime] = []
+    put_off: list[datetime] = []
+    begin = _begin(tz, start)
     until, last = begin, start
     for shown in CronSim(fields.plain, begin):
-        if shifted and shown >= until:
-            # Those put off by the change come among those that follow it, and may meet them.
-            for instant in sorted(set(shifted)):
+        if put_off and shown >= until:
+            # They come among those that follow, and may meet them.
+            for instant in sorted(set(put_off)):
                 if instant > last:
                     last = instant
                     yield instant
-            shifted = []
+            put_off = []
         instant = shown.replace(tzinfo=tz).astimezone(UTC)
         real = instant.astimezone(tz).replace(tzinfo=None, fold=0)
         if real != shown:
-            until = max(until, real + timedelta(minutes=1)) if shifted else real + timedelta(minutes=1)
-        if shifted or real != shown:
-            shifted.append(instant)
+            until = max(until, real + timedelta(minutes=1))
+        if put_off or real != shown:
+            put_off.append(instant)
         elif instant > last:
             last = instant
             yield instant
 
 
-def _offset(local: datetime) -> timedelta:
-    return local.utcoffset() or timedelta(0)
+def _begin(tz: tzinfo, start: datetime) -> datetime:
+    """Where to begin on the wall's clock, so that nothing after `start` is missed: where a change is near, earlier by
+    as much as the clock is changed."""
+    near = [(start + timedelta(hours=hours)).astimezone(tz).utcoffset() or timedelta(0) for hours in (-25, 0, 25)]
+    return start.astimezone(tz).replace(tzinfo=None, fold=0) - (max(near) - min(near))

@@ -170,9 +170,7 @@ def _given(body: ScheduleIn | ScheduleChange) -> dict[str, Any]:
 
 
 def _told(error: Invalid) -> Invalid:
-    if error.field == "zone":
-        error.field = "timezone"
-    return error
+    return Invalid("timezone", error.reason) if error.field == "zone" else error
 
 
 def router(site: Site) -> Router:
