@@ -4,6 +4,7 @@ with the model, and what is made of its answers with a tiny one that judges by c
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import msgspec
@@ -170,7 +171,9 @@ def test_progress_of_a_film_follows_its_seconds_and_never_goes_back(tiny: nsfw.N
     assert told[-1] == 1.0
     seconds = [f for f in told if 0 < f < 0.99]
     assert len(seconds) >= 18
-    assert all(abs(f - (number + 1) / 20) <= 0.05 for number, f in enumerate(seconds))
+    steps = [after - before for before, after in itertools.pairwise(seconds)]
+    assert max(steps) - min(steps) <= 0.01
+    assert seconds[0] <= 0.5  # the loading of the model, which is most of so little work
 
 
 def test_a_long_film_is_looked_at_by_its_keyframes(

@@ -33,6 +33,8 @@ SPARSEST_S = 12.0
 _BATCH = 4
 """A batch of 16 is no quicker by the picture and holds 300 MB more."""
 _THREADS = 2
+_LOAD_S, _PICTURE_S = 0.25, 0.025
+"""Processor seconds to load the model, and to judge a picture."""
 
 
 def scores(classes: Mapping[str, float]) -> Scores:
@@ -116,6 +118,7 @@ def _looked(
     waiting: list[NDArray[np.uint8]] = []
     shown: list[int] = []  # for each second, which of the distinct pictures it shows
     judged: list[Scores] = []
+    second_s = _PICTURE_S + EVERY_S * _reading_s(source, video, length_s, keyframes=keyframes)
     for picture in _frames(source, mime, video, network.side, tools, keyframes=keyframes):
         if before is None or not (picture == before).all():
             waiting.append(picture)
@@ -126,7 +129,9 @@ def _looked(
             judged += network.judge(waiting)
             waiting.clear()
         if length_s:
-            report("work", min(0.99, len(shown) * EVERY_S / length_s))
+            # FFmpeg is a picture ahead of what is shown, and its start is among the first.
+            done_s, whole_s = (_LOAD_S + count * second_s for count in (len(shown) + 1, length_s / EVERY_S))
+            report("work", min(0.99, done_s / whole_s))
     if waiting:
         judged += network.judge(waiting)
     if not shown:
@@ -138,6 +143,15 @@ def _looked(
             end_s = max(length_s, start_s)
         samples.append(Sample(start_s=start_s, end_s=end_s, scores=judged[which]))
     return Sampling(samples=samples, how="keyframes" if keyframes else "every second", distinct=distinct)
+
+
+def _reading_s(source: Path, video: _av.Video, length_s: float | None, *, keyframes: bool) -> float:
+    """About how many processor seconds a second of film takes to decode, by the size of its pictures and its bits."""
+    if keyframes:
+        return _PICTURE_S
+    megapixels = video.width_px * video.height_px * float(video.frame_rate or 25) / 1e6
+    megabits = source.stat().st_size * 8 / 1e6 / length_s if length_s else 0.0
+    return 0.0038 * megapixels + 0.0026 * megabits
 
 
 def _frames(

@@ -70,7 +70,7 @@ def check(inputs: Sequence[Hint], engines: Engines) -> None:
             raise Unsupported("input", f"{hint.mime} has no words that can be read here.")
 
 
-def read(ctx: Context, span: tuple[float, float] = (0.0, 0.9)) -> Script:
+def read(ctx: Context, span: tuple[float, float] = (0.0, 0.99)) -> Script:
     """The words of the first input; `span` is the part of the task's progress this takes.
 
     Raises NoSound for a film without sound, BadMedia for what cannot be read.
@@ -87,7 +87,6 @@ def read(ctx: Context, span: tuple[float, float] = (0.0, 0.9)) -> Script:
         script = _of_document(_decoded(_content(_plain(ctx))))
     if len(script.passages) > MOST_PASSAGES:
         raise LimitExceeded(f"The text has more than {MOST_PASSAGES} sentences.")
-    ctx.report("work", span[1])
     return script if script.languages else replace(script, languages=languages(ctx, script))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -123,20 +124,22 @@ def _looked(ctx: Context, details: dict[str, Any]) -> Found:
         report = part.next(listening_s)
         silences = finder.silences(source.path, source.mime, tools=tools, report=report)
     if speaks:
+        # Before the pictures: that nobody speaks shows at once, and what it took when it is over.
         sounding_s = facts.duration_s - sum(one.end_s - one.start_s for one in silences)
         speech_s = _transcript.engine_for(ctx.engines, None).cost_s(max(0.0, sounding_s))
         part.whole_s = looking_s + listening_s + speech_s
-    if seen:
-        report = part.next(looking_s)
-        cuts = ctx.engines.offering(SceneFinder)[0].cuts(source.path, source.mime, tools=tools, report=report)
-    if speaks:
+        began_s = _used_s()
         try:
-            script = _text.read(ctx, span=(part.next(speech_s).begin, _LOOKED))
+            script = _text.read(replace(ctx, report=part.next(speech_s)), span=(0.0, 1.0))
         except (NoSound, Unavailable) as error:
             details["transcript"] = {"engine": "none", "reason": str(error)}
+        part.took(speech_s, _used_s() - began_s)
     elif heard:
         lacking = ctx.engines.lacking(Transcriber)
         details["transcript"] = {"engine": "none", "reason": lacking.reason if lacking else ""}
+    if seen:
+        report = part.next(looking_s)
+        cuts = ctx.engines.offering(SceneFinder)[0].cuts(source.path, source.mime, tools=tools, report=report)
     return Found(duration_s=facts.duration_s, cuts=cuts, silences=silences, script=script)
 
 
@@ -157,24 +160,38 @@ class _Parts:
     done_s: float = 0.0
     reached: float = 0.0
 
+    def took(self, expected_s: float, really_s: float) -> None:
+        """The part that has just ended took longer or shorter than was expected."""
+        self.done_s += really_s - expected_s
+        self.whole_s += really_s - expected_s
+
     def next(self, cost_s: float) -> _Part:
         """The report of a part that takes so long."""
-        begin = max(self.reached, _LOOKED * self.done_s / (self.whole_s or 1.0))
+        begin = _LOOKED * self.done_s / (self.whole_s or 1.0)
         self.done_s += cost_s
-        self.reached = max(begin, _LOOKED * self.done_s / (self.whole_s or 1.0))
-        return _Part(ctx=self.ctx, begin=begin, end=self.reached)
+        end = _LOOKED * self.done_s / (self.whole_s or 1.0)
+        return _Part(parts=self, begin=begin, end=end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """Implements core.ports.Report for a part of the whole."""
 
-    ctx: Context
+    parts: _Parts
     begin: float
     end: float
 
     def __call__(self, stage: str, fraction: float | None = None) -> None:
-        self.ctx.report(stage, None if fraction is None else self.begin + (self.end - self.begin) * fraction)
+        parts = self.parts
+        if fraction is not None:
+            parts.reached = max(parts.reached, self.begin + (self.end - self.begin) * fraction)
+        parts.ctx.report(stage, None if fraction is None else parts.reached)
+
+
+def _used_s() -> float:
+    """Processor seconds of this process and of the programs it has started that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _divided(ctx: Context, found: Found) -> tuple[list[Chapter], dict[str, Any]]:
