@@ -62,8 +62,8 @@ class Origin:
 
     identifier: of a prompt, the name of what runs it. due_at: the nominal instant of the firing of `schedule_id` that
     started it. caller_id: the prompt whose function call asked for it; root_id: the first of such callers; depth: how
-    many there are above. hold: why it is not on a queue yet: another task of its schedule has the turn, or no worker
-    runs its identifier.
+    many there are above. hold: why it is not on a queue yet: another task of its schedule has the turn, no worker runs
+    its identifier, or an upload has not come. Of a new task, "upload" says that it may wait for one.
     """
 
     identifier: str | None = None
@@ -76,7 +76,7 @@ class Origin:
     tags: Sequence[str] = ()
     ttl_s: float | None = None
     """Seconds it may wait to be started, counted from the end of its delay."""
-    hold: Literal["turn", "runner"] | None = None
+    hold: Literal["turn", "runner", "upload"] | None = None
 
 
 NO_ORIGIN = Origin()

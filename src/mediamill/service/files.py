@@ -82,14 +82,17 @@ class Files:
         *,
         filename: str,
         mime: str | None,
-        size_bytes: int,
+        size_bytes: int | None,
         dialect: str,
         max_bytes: int | None = None,
     ) -> File:
-        """A file whose bytes will come in one PUT of exactly `size_bytes`. Raises Invalid, TooLarge."""
-        if size_bytes < 1:
+        """A file whose bytes will come in one PUT of exactly `size_bytes`, or of any length where that is None.
+
+        Raises Invalid, TooLarge.
+        """
+        if size_bytes is not None and size_bytes < 1:
             raise Invalid("size_bytes", "must be at least 1.")
-        if size_bytes > min(self._max_bytes, max_bytes or self._max_bytes):
+        if size_bytes is not None and size_bytes > min(self._max_bytes, max_bytes or self._max_bytes):
             raise TooLarge("Max file size exceeded.")
         name = safe_name(filename)
         return await self._store.create(
@@ -98,7 +101,7 @@ class Files:
                 filename=name,
                 mime=self._claimed(mime, name),
                 claimed_mime=_unheard_of(mime),
-                size_bytes=size_bytes,
+                size_bytes=size_bytes or 0,
                 dialect=dialect,
             ),
             self._lifetime_s(dialect),
@@ -113,8 +116,11 @@ class Files:
         file = await self._store.get(id, None)
         if file.ready:
             return await self._store.uploaded(id, blob_key="", size_bytes=0, sha256="", mime="", facts={})
-        stored = await self._blobs.write(source, exactly_bytes=file.size_bytes)
+        length = file.size_bytes or None
+        stored = await self._blobs.write(source, exactly_bytes=length, most_bytes=None if length else self._max_bytes)
         try:
+            if stored.size_bytes == 0:
+                raise Invalid("file", "has no bytes.")
             return await self._store.uploaded(
                 id,
                 blob_key=stored.key,

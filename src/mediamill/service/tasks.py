@@ -103,10 +103,13 @@ class Tasks:
         if not least <= len(new.inputs) + inherits <= most:
             raise Invalid("inputs", f"{new.kind} takes {least if least == most else f'{least} to {most}'} inputs.")
         sources = await self._connections.sources(caller, new.inputs)
-        files = await self._inputs(caller, sources)
+        patient = new.origin.hold == "upload"
+        files = await self._inputs(caller, sources, patient=patient)
         options, attached, destination = self._options(kind, new, files)
         attached = await self._connections.sources(caller, attached)
-        await self._inputs(caller, attached)
+        awaited = [*files, *await self._inputs(caller, attached, patient=patient)]
+        if patient and all(file is None or file.ready for file in awaited):
+            new = replace(new, origin=replace(new.origin, hold=None, ttl_s=None))
         extra = new.extra
         if (destination := extra.get("destination") or destination) is not None:
             extra = {**extra, "destination": await self._connections.destination(caller, destination)}
@@ -246,14 +249,14 @@ class Tasks:
             except Invalid as error:
                 raise Invalid("webhook_url", error.reason) from error
 
-    async def _inputs(self, caller: Caller, sources: Sequence[Source]) -> Sequence[File | None]:
+    async def _inputs(self, caller: Caller, sources: Sequence[Source], *, patient: bool) -> Sequence[File | None]:
         found: list[Any] = []
         for n, source in enumerate(sources):
             if source.file is not None:
                 file = await self._files(source.file)
                 if file is None or file.project_id != caller.project_id:
                     raise NotFound("file", source.file)
-                if not file.ready:
+                if not file.ready and not patient:
                     raise NotUploaded(f"inputs.{n}.file", f"File {source.file} has no bytes yet.")
                 found.append(file)
             elif source.url is not None and is_bucket_url(source.url):

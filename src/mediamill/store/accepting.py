@@ -13,6 +13,7 @@ from mediamill.core.errors import Conflict, IdempotencyMismatch, Invalid, LimitR
 from mediamill.core.ids import new_id
 from mediamill.core.prompts import MOST_DEPTH
 from mediamill.core.tasks import NO_ORIGIN, Origin, State
+from mediamill.store.awaited import settle
 from mediamill.store.notices import OFFER, columns, wake
 from mediamill.store.text import clean, dumps
 from mediamill.store.turns import in_turn
@@ -105,6 +106,8 @@ async def insert_tasks(connection: Any, new: Sequence[tuple[str, Accept, Place]]
     await connection.execute(_INSERT, *columns([_row(id, item, place, now) for id, item, place in new]))
     free = [(id, item) for id, item, place in new if place.after_id is None and item.new.origin.hold is None]
     await queue.enqueue(connection, [_entry(item, id, now) for id, item in free])
+    if patient := [id for id, item, _ in new if item.new.origin.hold == "upload"]:
+        await settle(connection, patient)
     tagged = [id for id, item, _ in new if item.new.origin.tags]
     if tagged:
         await connection.execute(_TAG, tagged)

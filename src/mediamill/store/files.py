@@ -16,6 +16,7 @@ from mediamill.core.ids import new_id
 from mediamill.core.tasks import Page
 from mediamill.store import rows
 from mediamill.store.automations import on_new_medium
+from mediamill.store.awaited import came
 from mediamill.store.text import clean, dumps
 
 _INSERT = """
@@ -44,7 +45,7 @@ WITH gone AS (
     WHERE id = $2 AND ($1::text IS NULL OR project_id = $1) AND {_LIVE} FOR UPDATE
 )
 UPDATE files f SET state = 'gone', blob_key = NULL, facts = '{{}}', updated_at = clock_timestamp()
-FROM gone WHERE f.id = gone.id RETURNING gone.blob_key
+FROM gone WHERE f.id = gone.id RETURNING f.id, gone.blob_key
 """
 _EXPIRED = """
 WITH due AS (
@@ -52,7 +53,7 @@ WITH due AS (
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 UPDATE files f SET state = 'gone', blob_key = NULL, facts = '{}', updated_at = clock_timestamp()
-FROM due WHERE f.id = due.id RETURNING due.blob_key
+FROM due WHERE f.id = due.id RETURNING f.id, due.blob_key
 """
 _FACTS = "UPDATE files SET facts = $2::jsonb WHERE id = $1 AND facts = '{}'"
 _STILL_USED = """
@@ -97,6 +98,8 @@ async def ask_for_facts(connection: Any, file: File) -> None:
 
 async def arrived(connection: Any, file: File) -> None:
     """What follows when a caller's file is here, in the transaction of `connection`."""
+    if file.ready:
+        await came(connection, [file.id])
     await ask_for_facts(connection, file)
     await on_new_medium(connection, file)
 
@@ -158,15 +161,20 @@ class Files:
 
     async def delete(self, project_id: str | None, id: str) -> str | None:
         """Forget a file; the blob key to remove, if any. Raises NotFound."""
-        row = await self._pool.fetchrow(_DELETE, project_id, clean(id))
-        if row is None:
-            raise NotFound("file", id)
+        async with self._pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(_DELETE, project_id, clean(id))
+            if row is None:
+                raise NotFound("file", id)
+            await came(connection, [row["id"]])
         key: str | None = row["blob_key"]
         return key
 
     async def expire(self, most: int = 500) -> Sequence[str]:
         """Forget files whose time has come; the blob keys to remove."""
-        return [row["blob_key"] for row in await self._pool.fetch(_EXPIRED, most) if row["blob_key"]]
+        async with self._pool.acquire() as connection, connection.transaction():
+            gone = await connection.fetch(_EXPIRED, most)
+            await came(connection, [row["id"] for row in gone])
+        return [row["blob_key"] for row in gone if row["blob_key"]]
 
     async def unused(self, keys: Sequence[str]) -> Sequence[str]:
         """Those of the blob keys that no file and no unfinished upload refers to."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from mediamill.core.errors import Invalid, NotFound
-from mediamill.core.tasks import NewTask, Source, Task
+from mediamill.core.tasks import NewTask, Origin, Source, Task
 from mediamill.dialects.framelane import ids, jobs
 from mediamill.dialects.framelane.call import NAME, Call, Json, Reply, Route
 from mediamill.dialects.framelane.errors import fields, invalid
@@ -19,6 +19,8 @@ from mediamill.dialects.framelane.jobs import TYPES
 LONGEST_URL = 2083
 MOST_METADATA = 100
 LONGEST_KEY = 255
+UPLOAD_S = 3600.0
+"""How long an upload may take to come."""
 _OPTIONS: Mapping[str, Mapping[str, str]] = {
     "remove_background": {"output_format": "format"},
     "gaze_redirect": {"intensity": "intensity"},
@@ -32,6 +34,8 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
 }
 """By type, the fields of a request and the options of ours; what stands first wins."""
+PATIENT = Origin(hold="upload", ttl_s=UPLOAD_S)
+"""A job may be made before its upload has come; it gives up when the upload's URL has run out."""
 _OWN = re.compile(r"/v1/media/(asset_[0-9A-Z]{26})(?:\.[A-Za-z0-9]{1,8})?", re.ASCII)
 
 
@@ -63,6 +67,7 @@ def creator(type: str) -> Callable[[Call], Awaitable[Reply]]:
             extra=extra_of(call, body),
             metadata=metadata_of(body),
             idempotency_key=key_of(call),
+            origin=PATIENT,
         )
         return await accept(call, new, _OPTIONS[type])
 
