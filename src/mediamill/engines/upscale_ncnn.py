@@ -36,7 +36,7 @@ class Photo(Upscaler):
     speed: ClassVar[str] = "220,000 pixels of the source a second on 4 cores of x86-64, without a GPU"
     px_per_s: ClassVar[int] = 220_000
     clean: ClassVar[str] = "waifu2x_photo"
-    noisy: ClassVar[str] = "waifu2x_photo_noise1"
+    noisy: ClassVar[str] = "waifu2x_photo_noise0"
 
     def missing(self) -> Missing | None:
         files = [f"{name}_{part}" for name in (self.clean, self.noisy) for part in ("param", "bin")]
