@@ -44,6 +44,8 @@ class Store(Protocol):
     async def get(self, project_id: str, id: str) -> Schedule: ...
     async def by_key(self, project_id: str, dedup_key: str) -> Schedule | None: ...
     async def list(self, project_id: str, page: Page, filter: ScheduleFilter) -> ScheduleList: ...
+    async def stamps(self, project_id: str, filter: ScheduleFilter, runs: int) -> Sequence[tuple[str, str]]: ...
+    async def get_many(self, ids: Sequence[str]) -> Sequence[Schedule]: ...
     async def count(self, project_id: str, filter: ScheduleFilter) -> int: ...
     async def change(
         self, project_id: str, id: str, decide: Callable[[Schedule], Mapping[str, Any]]
@@ -116,6 +118,17 @@ class Schedules:
             if not part.more:
                 return found
             page = Page(limit=_PAGE, after=Cursor(at=found[-1].created_at, id=found[-1].id))
+
+    async def stamps(
+        self, caller: Caller, runs: int, filter: ScheduleFilter = ScheduleFilter()
+    ) -> Sequence[tuple[str, str]]:
+        """(id, stamp) of every schedule of the project, newest first. A reader who has kept what it made of a schedule
+        and its newest `runs` runs need not read them again while the stamp is the same."""
+        return await self._store.stamps(caller.project_id, filter, runs)
+
+    async def read(self, ids: Sequence[str]) -> Sequence[Schedule]:
+        """Those of these that are still there, in no order. The ids must come from what the caller has been shown."""
+        return await self._store.get_many(ids) if ids else []
 
     async def count(self, caller: Caller, filter: ScheduleFilter = EVERY) -> int:
         """How many there are."""

@@ -43,6 +43,17 @@ ON CONFLICT DO NOTHING RETURNING {_ALL}
 """
 _GET = f"SELECT {_ALL} FROM schedules x WHERE x.project_id = $1 AND "
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_GET_MANY = f"SELECT {_ALL} FROM schedules x WHERE x.id = ANY($1::text[])"
+# xmin: the transaction that wrote the row as it is. It costs no index and no write, and no writer can forget it.
+_STAMPS = """
+SELECT x.id, concat(x.xmin, ' ', r.stamp) AS stamp
+FROM (SELECT x.id, x.xmin, x.created_at FROM schedules x WHERE {conditions}) x CROSS JOIN LATERAL (
+    SELECT string_agg(concat(t.id, ' ', t.xmin), ',') AS stamp FROM (
+        SELECT t.id, t.xmin FROM tasks t WHERE t.schedule_id = x.id ORDER BY t.created_at DESC, t.id DESC LIMIT {runs}
+    ) t
+) r
+ORDER BY x.created_at DESC, x.id DESC
+"""
 _DEDUP = f"SELECT {_ALL} FROM schedules x WHERE x.project_id = $1 AND x.dedup_key = $2"
 _COLUMNS = {
     "title": "text",
@@ -192,6 +203,17 @@ class Schedules:
         sql, arguments = _listing(project_id, page, filter)
         found = [_schedule(row) for row in await self._pool.fetch(sql, *arguments)]
         return ScheduleList(items=rows.in_order(found, page), more=len(found) > page.limit)
+
+    async def stamps(self, project_id: str, filter: ScheduleFilter, runs: int) -> Sequence[tuple[str, str]]:
+        """(id, stamp) of every schedule, newest first, in one query: a stamp is another one once anything of the
+        schedule or of its newest `runs` tasks has changed, whoever changed it."""
+        conditions, values = _matching(project_id, filter)
+        found = await self._pool.fetch(_STAMPS.format(conditions=conditions, runs=int(runs)), *values)
+        return [(row["id"], row["stamp"]) for row in found]
+
+    async def get_many(self, ids: Sequence[str]) -> Sequence[Schedule]:
+        """Those that are there, in no order. Not confined to a project."""
+        return [_schedule(row) for row in await self._pool.fetch(_GET_MANY, list(ids))]
 
     async def count(self, project_id: str, filter: ScheduleFilter) -> int:
         """How many there are."""
