@@ -124,7 +124,7 @@ def color_phase(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
 def _burn_order(height: int, width: int) -> Field:
     field = 0.26 * clouds(height, width, 3, 5) + 0.08 * clouds(height, width, 14, 6) + 0.66 * radius(height, width)
     field -= field.min()
-    return np.asarray(field / field.max(), np.float32)
+    return np.asarray(field / max(float(field.max()), 1e-6), np.float32)
 
 
 @lru_cache(1)
@@ -203,7 +203,7 @@ def _hatch_order(height: int, width: int) -> Field:
         across = (x * width + lean * y * height) / math.sqrt(2)
         along = (x * width - lean * y * height) / math.sqrt(2)
         across = across - across.min()
-        along = (along - along.min()) / (along.max() - along.min())
+        along = (along - along.min()) / max(float(np.ptp(along)), 1e-6)
         line = np.floor(across / wide).astype(np.int32)
         # Strokes begin at chance; every other runs the other way.
         begin = chance.random(int(line.max()) + 1).astype(np.float32)

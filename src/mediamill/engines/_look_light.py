@@ -93,10 +93,11 @@ def camera_lens_blur_bg(picture: Picture, _: Moment, intensity: float, settings:
 
 def box_blur(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
     """The mean of a square round each pixel, done twice."""
-    half = max(1, round(0.016 * picture.shape[0] * intensity))
+    reach = 0.016 * picture.shape[0] * intensity
+    half = max(1, round(reach))
     size = (2 * half + 1, 2 * half + 1)
     once = cv2.blur(picture, size, borderType=cv2.BORDER_REPLICATE)
-    return cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE)
+    return mixed(picture, cv2.blur(once, size, borderType=cv2.BORDER_REPLICATE), min(1.0, reach))
 
 
 LIGHTS = table(curve((0, 0), (0.35, 0.03), (0.7, 0.48), (1, 1)))

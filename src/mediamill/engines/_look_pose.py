@@ -200,8 +200,8 @@ def _evaporated(picture: Picture, gone: float, moment: Moment) -> Picture:
     """Turns to smoke from the top down: wisps rise and thin out."""
     height, width = picture.shape[:2]
     noise = clouds(height, width, 10, moment.seed % 7)
-    fall = np.linspace(0, 0.6, height, dtype=np.float32)[:, None]
-    amount = np.clip((gone * 1.6 - fall - noise * 0.4) / 0.6, 0, 1).astype(np.float32)
+    fall = np.linspace(0, 0.9, height, dtype=np.float32)[:, None]
+    amount = np.clip((gone * 1.75 - fall - noise * 0.35) / 0.5, 0, 1).astype(np.float32)
     rise = amount * amount * (0.25 + 0.5 * noise) * height * 0.5
     sway = amount * (noise - 0.5) * height * 0.35
     columns, rows = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]

@@ -162,12 +162,13 @@ def _heart(height: int, width: int) -> Field:
         low, high = np.where(inside, middle, low), np.where(inside, high, middle)
     needed = away / np.interp(ray, angles, low)
     # The size grows by p²: the heart stays readable for longer before it fills the corners.
-    return np.asarray(np.sqrt(needed / needed.max()), np.float32)
+    return np.asarray(np.sqrt(needed / max(float(needed.max()), 1e-6)), np.float32)
 
 
 def gradient_wipe(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     """The dark parts of the first picture go first, the light ones last."""
-    small = cv2.resize(luma(a), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    size = (-(-a.shape[1] // 4), -(-a.shape[0] // 4))
+    small = cv2.resize(luma(a), size, interpolation=cv2.INTER_AREA)
     small = cv2.equalizeHist(cv2.GaussianBlur(small, (0, 0), 2.5))
     field = cv2.resize(small, (a.shape[1], a.shape[0]), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
     soft = 0.18
