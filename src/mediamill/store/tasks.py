@@ -19,13 +19,14 @@ from mediamill.core.errors import Conflict, NotFound
 from mediamill.core.events import EventType
 from mediamill.core.files import NewFile
 from mediamill.core.ids import new_id
+from mediamill.core.prompts import KIND as PROMPT
 from mediamill.core.tasks import Failure, Filter, Page, State, Task, TaskList
 from mediamill.store import branches, rows
 from mediamill.store.accepting import accept_lone
 from mediamill.store.ending import end, end_with_files, forget
 from mediamill.store.files import insert_files
 from mediamill.store.notices import CANCEL, columns, wake
-from mediamill.store.stopping import expire
+from mediamill.store.stopping import expire, stop
 from mediamill.store.text import clean, dumps
 from mediamill.store.turns import pass_on
 
@@ -91,7 +92,7 @@ UPDATE tasks SET
     state = CASE WHEN fence IS NULL THEN 'cancelled' ELSE state END,
     finished_at = CASE WHEN fence IS NULL THEN clock_timestamp() END
 WHERE project_id = $1 AND id = $2 AND state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running')
-RETURNING id, project_id, run_id, place, state, schedule_id
+RETURNING id, project_id, run_id, place, state, schedule_id, kind
 """
 _LONE_OVER = """
 WITH over AS (
@@ -121,7 +122,7 @@ _LOST_FAILURE = Failure(
 )
 # Of a prompt: did its worker die while the one that takes it over was there, or has the server been started anew?
 _HOW_LOST = """
-SELECT t.kind = 'prompt' AS hosted, coalesce(w.started_at > a.started_at, true) AS restarted
+SELECT t.kind = $3 AS hosted, coalesce(w.started_at > a.started_at, true) AS restarted
 FROM tasks t JOIN attempts a ON a.task_id = t.id AND a.number = t.attempt LEFT JOIN workers w ON w.id = $2
 WHERE t.id = $1
 """
@@ -266,6 +267,8 @@ class Tasks:
             else:
                 await connection.execute("SELECT pg_notify($1, $2)", CANCEL, id)
             await wake(connection, [id])
+            if row["kind"] == PROMPT:
+                await stop(connection, id)  # with what it asked for
             return State(state)
 
     async def get(self, project_id: str, id: str) -> Task:
@@ -316,7 +319,7 @@ async def _give_up(connection: Any, id: str, worker: str, *, cancelled: bool) ->
 
 
 async def _how_lost(connection: Any, id: str, worker: str) -> Failure:
-    row = await connection.fetchrow(_HOW_LOST, id, worker)
+    row = await connection.fetchrow(_HOW_LOST, id, worker, PROMPT)
     if row is None or not row["hosted"]:
         return _LOST_FAILURE
     return _INTERRUPTED if row["restarted"] else _CRASHED
