@@ -119,9 +119,7 @@ class Schedules:
                 return found
             page = Page(limit=_PAGE, after=Cursor(at=found[-1].created_at, id=found[-1].id))
 
-    async def stamps(
-        self, caller: Caller, runs: int, filter: ScheduleFilter = ScheduleFilter()
-    ) -> Sequence[tuple[str, str]]:
+    async def stamps(self, caller: Caller, filter: ScheduleFilter, runs: int) -> Sequence[tuple[str, str]]:
         """(id, stamp) of every schedule of the project, newest first. A reader who has kept what it made of a schedule
         and its newest `runs` runs need not read them again while the stamp is the same."""
         return await self._store.stamps(caller.project_id, filter, runs)

@@ -1,21 +1,23 @@
-"""Tasks as they are shown, by the thousand: the encoded bytes of runs that are over are kept and joined.
+"""Tasks as they are shown, by the thousand.
 
-An account's list holds five runs of every task, some megabytes. A run that is over never changes, so it is read and
-encoded once by each server; the database is then only asked which runs are the newest.
+An account's list holds five runs of every task, some megabytes. What was made of a task is kept, encoded, until its
+stamp says that it or one of these runs has changed; so most lists are one query and the joining of bytes.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from mediamill.core.access import Caller
 from mediamill.core.accounts import Account
-from mediamill.core.prompts import PromptRun, Recent
-from mediamill.core.schedules import Schedule
+from mediamill.core.prompts import PromptRun, Recent, Status, status
+from mediamill.core.schedules import Schedule, ScheduleFilter
 from mediamill.core.tasks import Task
 from mediamill.dialects.recoup import runs
 
@@ -23,9 +25,8 @@ RECENT = 5
 UPCOMING = 10
 _MOST_BYTES = 64 << 20
 _MOST_RULES = 10_000
-_AT_A_QUERY = 1000
-_AT_ONCE = 200
-"""Runs that are encoded before others get a turn."""
+_AT_ONCE = 50
+"""Tasks that are made anew before others get a turn."""
 
 
 class Prompts(Protocol):
@@ -36,93 +37,128 @@ class Prompts(Protocol):
 
 
 class Schedules(Protocol):
-    """What is asked of the service about firings."""
+    """What is asked of the service about schedules."""
 
+    async def stamps(self, caller: Caller, filter: ScheduleFilter, runs: int) -> Sequence[tuple[str, str]]: ...
+    async def read(self, ids: Sequence[str]) -> Sequence[Schedule]: ...
     def upcoming(self, schedule: Schedule, n: int, now: datetime) -> Sequence[datetime]: ...
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A task as it was made: the bytes before and after its firings, which change with time alone."""
+
+    stamp: str
+    owner: Account
+    schedule: Schedule
+    before: bytes
+    after: bytes
+    bytes: int
+
+
+@dataclass(slots=True)
+class _Rule:
+    """The next firings of a cron rule in a zone."""
+
+    instants: Sequence[datetime]
+    encoded: bytes
+
+
 class Shelf:
-    """Words tasks. What it keeps, it keeps within bounds: `most_bytes` of runs."""
+    """Words tasks. What it keeps, it keeps within bounds: `most_bytes` in all, the oldest are let go first."""
 
     def __init__(self, schedules: Schedules, prompts: Prompts, most_bytes: int = _MOST_BYTES) -> None:
         self._schedules = schedules
         self._prompts = prompts
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._over: OrderedDict[str, tuple[datetime, bytes]] = OrderedDict()
-        self._rules: dict[tuple[str, str], tuple[datetime, bytes]] = {}
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._rules: dict[tuple[str, str], _Rule] = {}
 
-    async def tasks(self, schedules: Sequence[Schedule], owner: Account) -> bytes:
-        """Tasks of one account as JSON, with commas between them."""
-        newest = await self._newest(schedules, runs.Owner(account_id=owner.id)) if schedules else {}
+    async def listed(self, caller: Caller, owner: Account, filter: ScheduleFilter) -> bytes:
+        """The tasks of an account, newest first, as JSON with commas between them.
+
+        Schedules without a prompt of their own are no tasks.
+        """
+        stamps = await self._schedules.stamps(caller, filter, RECENT)
+        kept, found = self._kept, dict[str, _Kept]()
+        changed = []
+        for id, stamp in stamps:
+            known = kept.get(id)
+            if known is not None and known.stamp == stamp and known.owner == owner:
+                found[id] = known
+            else:
+                changed.append((id, stamp))
+        for start in range(0, len(changed), _AT_ONCE):
+            part = dict(changed[start : start + _AT_ONCE])
+            for schedule in await self._schedules.read(list(part)):
+                found[schedule.id] = self._made(part[schedule.id], owner, schedule)
+            await self._fill([found[id] for id in part if id in found])
+        return self._joined([found[id] for id, _ in stamps if id in found])
+
+    async def one(self, owner: Account, schedule: Schedule) -> bytes:
+        """One task as JSON."""
+        made = self._made("", owner, schedule)
+        await self._fill([made])
+        return self._joined([made])
+
+    def _made(self, stamp: str, owner: Account, schedule: Schedule) -> _Kept:
+        before = _ENCODER.encode(head(schedule, owner))[:-1] + b',"upcoming":'
+        return _Kept(stamp, owner, schedule, before, b"", 0)
+
+    async def _fill(self, made: Collection[_Kept]) -> None:
+        """Give each its runs, and keep those that only change with their stamp."""
+        by_id = {str(one.schedule.id): one for one in made}
+        recent = await self._prompts.recent(list(by_id), RECENT) if by_id else ()
+        ids = [one.id for one in recent]
+        read = dict(zip(ids, await self._prompts.read(ids), strict=True)) if ids else {}
+        of_schedule: dict[str, list[PromptRun]] = {}
+        for one in recent:
+            if (run := read[one.id]) is not None:
+                of_schedule.setdefault(one.schedule_id, []).append(run)
+        for id, one in by_id.items():
+            newest = of_schedule.get(id, [])
+            owner = runs.Owner(account_id=one.owner.id)
+            encoded = b",".join([_ENCODER.encode(runs.whole(run, owner)) for run in newest])
+            one.after = b',"recent_runs":[' + encoded + b"]}"
+            one.bytes = len(one.before) + len(one.after) + _RECORD_BYTES
+            if one.stamp and all(_stamped(run) for run in newest):
+                self._keep(id, one)
+
+    def _keep(self, id: str, one: _Kept) -> None:
+        old = self._kept.pop(id, None)
+        self._bytes += one.bytes - (old.bytes if old is not None else 0)
+        self._kept[id] = one
+        while self._bytes > self._most_bytes:
+            self._bytes -= self._kept.popitem(last=False)[1].bytes
+
+    def _joined(self, found: Sequence[_Kept]) -> bytes:
         now = datetime.now(UTC)
         parts: list[bytes] = []
-        for schedule in schedules:
-            parts += (
-                b"," if parts else b"",
-                _ENCODER.encode(head(schedule, owner))[:-1],
-                b',"upcoming":',
-                self._upcoming(schedule, now),
-                b',"recent_runs":[',
-                b",".join(newest.get(schedule.id, ())),
-                b"]}",
-            )
-        return b"".join(parts)
-
-    async def _newest(self, schedules: Sequence[Schedule], owner: runs.Owner) -> dict[str, list[bytes]]:
-        """The newest runs of each schedule, encoded."""
-        recent: list[Recent] = []
-        for start in range(0, len(schedules), _AT_A_QUERY):
-            part = [schedule.id for schedule in schedules[start : start + _AT_A_QUERY]]
-            recent += await self._prompts.recent(part, RECENT)
-        over = self._over
-        known: dict[str, bytes] = {}
-        wanted = []
-        for one in recent:
-            kept = over.get(one.id)
-            if kept is not None and kept[0] == one.updated_at:
-                known[one.id] = kept[1]
-            else:
-                wanted.append(one.id)
-        for start in range(0, len(wanted), _AT_ONCE):
-            for run in await self._prompts.read(wanted[start : start + _AT_ONCE]):
-                if run is not None:
-                    known[run.task.id] = self._encoded(run, owner)
-        found: dict[str, list[bytes]] = {}
-        for one in recent:
-            if (body := known.get(one.id)) is not None:
-                found.setdefault(one.schedule_id, []).append(body)
-        return found
-
-    def _encoded(self, run: PromptRun, owner: runs.Owner) -> bytes:
-        body = _ENCODER.encode(runs.whole(run, owner))
-        if _over(run):
-            old = self._over.pop(run.task.id, None)
-            self._bytes += len(body) - (len(old[1]) if old is not None else 0)
-            self._over[run.task.id] = (run.task.updated_at, body)
-            while self._bytes > self._most_bytes:
-                self._bytes -= len(self._over.popitem(last=False)[1][1])
-        return body
+        for one in found:
+            if one.schedule.prompt:
+                parts += (one.before, self._upcoming(one.schedule, now), one.after, b",")
+        return b"".join(parts[:-1])
 
     def _upcoming(self, schedule: Schedule, now: datetime) -> bytes:
-        """The next firings of a rule, encoded anew only once the first of them has passed."""
+        """The next firings of a rule; worked out anew only for those that have passed."""
         if not schedule.active:
             return b"[]"
-        rule = (schedule.cron, schedule.zone)
-        kept = self._rules.get(rule)
-        if kept is not None and now < kept[0]:
-            return kept[1]
-        instants = self._schedules.upcoming(schedule, UPCOMING, now)
-        body = _ENCODER.encode([runs.instant(at) for at in instants])
-        if instants:
-            if len(self._rules) >= _MOST_RULES:
-                self._rules.clear()
-            self._rules[rule] = (instants[0], body)
-        return body
+        key = (schedule.cron, schedule.zone)
+        rule = self._rules.get(key)
+        if rule is not None and rule.instants and now < rule.instants[0]:
+            return rule.encoded
+        left = [at for at in rule.instants if at > now] if rule is not None else []
+        instants = [*left, *self._schedules.upcoming(schedule, UPCOMING - len(left), left[-1] if left else now)]
+        if len(self._rules) >= _MOST_RULES:
+            self._rules.clear()
+        encoded = _ENCODER.encode([runs.instant(at) for at in instants])
+        self._rules[key] = _Rule(instants, encoded)
+        return encoded
 
 
-def head(schedule: Schedule, owner: Account) -> dict[str, Any]:
-    """All of a task but its runs and firings."""
+def head(schedule: Schedule, owner: Account) -> Mapping[str, Any]:
+    """All of a task but its firings and runs."""
     return {
         "id": schedule.uuid,
         "title": schedule.title or _title(schedule),
@@ -148,10 +184,14 @@ def _title(schedule: Schedule) -> str:
     return lines[0][:80] if lines else schedule.cron
 
 
-def _over(run: PromptRun) -> bool:
-    """Whether neither it nor those shown with it will change."""
-    shown: list[Task | None] = [run.task, run.root, run.parent, *run.children]
-    return all(task is None or task.state.final for task in shown)
+def _stamped(run: PromptRun) -> bool:
+    """Whether nothing of what is shown of a run changes but with its own row: a delay ends with time, and relatives
+    have rows of their own."""
+    relatives: list[Task | None] = [run.root, run.parent, *run.children]
+    over = all(task is None or task.state.final for task in relatives)
+    return over and status(run.task) is not Status.DELAYED
 
 
 _ENCODER = msgspec.json.Encoder()
+_RECORD_BYTES = 1000
+"""Of what is kept beside the bytes themselves, about."""

@@ -78,8 +78,7 @@ class Tasks:
             caller = await accounts.acting(caller, schedule=id)
         owner = await accounts.of(caller.project_id)
         filter = ScheduleFilter(uuid=id, artist_id=artist_id, active=active)
-        schedules = [one for one in await call.site.service.schedules.all(caller, filter) if one.prompt]
-        return Reply(raw=_TASKS % await self._shelf.tasks(schedules, owner))
+        return Reply(raw=_TASKS % await self._shelf.listed(caller, owner, filter))
 
     async def create(self, call: Call) -> Reply:
         """One task; its cron rule holds from now on."""
@@ -158,7 +157,7 @@ class Tasks:
 
     async def _one(self, call: Call, schedule: Schedule) -> Reply:
         owner = await call.site.service.accounts.of(schedule.project_id)
-        return Reply(raw=_TASKS % await self._shelf.tasks([schedule], owner))
+        return Reply(raw=_TASKS % await self._shelf.one(owner, schedule))
 
 
 _TASKS = b'{"status":"success","tasks":[%b]}'
