@@ -93,7 +93,7 @@ def clip(path: Path, *, colour: str = "0x808080", size: str = "64x36", rate: int
 
 
 def counting(path: Path, *, size: str = "64x36", rate: int = 30, frames: int = 60) -> Path:
-    """A clip whose n-th frame is grey of level 16 + 3 n (of 235), so that a frame tells its number."""
+    """A clip whose n-th frame is grey of luma 15 + 3 n, so that a frame tells its number."""
     source = f"nullsrc=s={size}:r={rate}:d={frames / rate},geq=lum='16+3*N':cb=128:cr=128,format=yuv420p"
     return _film(path, ["-f", "lavfi", "-i", source], "-qp", "4")
 

@@ -15,9 +15,7 @@ from mediamill.engines import _ffmpeg
 from mediamill.engines._compose_pixels import Buffer, Pool
 
 _QUEUED_BYTES = 256 << 20
-_TAGS = (
-    "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "tv",
-)  # fmt: skip
+_TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
 _H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20")
 _LARGE = 4096 * 2304
 """From here on x264 looks ahead less: forty frames of 8K are gigabytes."""
@@ -30,15 +28,15 @@ def pictures(format: str, pixel_format: str, *, alpha: bool, pixels: int, scaled
     )  # fmt: skip
     whole = ["format=gbrap", "unpremultiply=inplace=1"] if alpha else []
     if format == "webm":
-        chain = [*whole, *to_yuv, f"format={'yuva420p' if alpha else 'yuv420p'}"]
+        chain = [*whole, *to_yuv, f"format={'yuva420p' if alpha else 'yuv420p'}", _TAGS]
         speed = ("-deadline", "good", "-cpu-used", "5", "-row-mt", "1", "-tile-columns", "2")
         codec = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "30", *speed]
-        return ["-vf", ",".join(chain), *codec, *(("-auto-alt-ref", "0") if alpha else ()), *_TAGS]
+        return ["-vf", ",".join(chain), *codec, *(("-auto-alt-ref", "0") if alpha else ())]
     if format == "mov" and alpha:
-        chain = [*whole, *to_yuv, "format=yuva444p10le"]
-        return ["-vf", ",".join(chain), "-c:v", "prores_ks", "-profile:v", "4444", "-vendor", "apl0", *_TAGS]
+        chain = [*whole, *to_yuv, "format=yuva444p10le", _TAGS]
+        return ["-vf", ",".join(chain), "-c:v", "prores_ks", "-profile:v", "4444", "-vendor", "apl0"]
     calm = ("-x264-params", "rc-lookahead=5:ref=1:bframes=0") if pixels > _LARGE else ()
-    return ["-vf", ",".join([*to_yuv, "format=yuv420p"]), *_H264, *calm, *_TAGS]
+    return ["-vf", ",".join([*to_yuv, "format=yuv420p", _TAGS]), *_H264, *calm]
 
 
 def sounds(format: str, *, alpha: bool) -> list[str]:

@@ -25,6 +25,7 @@ class Voice:
     path: Path
     mime: str
     index: int
+    mono: bool
     at_s: float
     length_s: float
     in_s: float
@@ -51,15 +52,16 @@ def voices(scene: Composition, timeline: Timeline, materials: Mapping[str, Mater
         end_s = min(span.end_s, timeline.duration_s)
         if end_s - span.start_s < 0.001:
             continue
-        found.append(_voice(element, material, track.index, span.start_s, end_s - span.start_s))
+        found.append(_voice(element, material, track, span.start_s, end_s - span.start_s))
     return found
 
 
-def _voice(element: Mapping[str, Any], material: Material, index: int, at_s: float, length_s: float) -> Voice:
+def _voice(element: Mapping[str, Any], material: Material, track: _av.Sound, at_s: float, length_s: float) -> Voice:
     return Voice(
         path=material.path,
         mime=material.mime,
-        index=index,
+        index=track.index,
+        mono=track.channels == 1,
         at_s=at_s,
         length_s=length_s,
         in_s=float(element["in_point"]),
@@ -101,7 +103,7 @@ def few(heard: Sequence[Voice], duration_s: float, *, tools: Tools, scratch: Pat
         except ToolFailed as error:
             raise _ffmpeg.named(error, lot[0].mime, "sound") from error
         whole = Voice(
-            path=target, mime="audio/wav", index=0, at_s=0.0, length_s=duration_s, in_s=0.0, speed=1.0, gain=1.0,
+            path=target, mime="audio/wav", index=0, mono=False, at_s=0.0, length_s=duration_s, in_s=0.0, speed=1.0, gain=1.0,
             fade_in_s=0.0, fade_out_s=0.0,
         )  # fmt: skip
         made.append(whole)
@@ -132,7 +134,10 @@ def graph(
 
 def chain(one: Voice) -> str:
     """What is done to one sound before it is mixed."""
-    steps = [f"aresample={RATE_HZ}:async=1:first_pts=0", "aformat=sample_fmts=fltp:channel_layouts=stereo"]
+    steps = [f"aresample={RATE_HZ}:async=1:first_pts=0"]
+    if one.mono:  # the mixer's own way takes three decibels off
+        steps.append("pan=stereo|c0=c0|c1=c0")
+    steps.append("aformat=sample_fmts=fltp:channel_layouts=stereo")
     steps += [f"atempo={factor:.6f}" for factor in _tempos(one.speed)]
     samples = round(one.length_s * RATE_HZ)
     steps.append(f"atrim=end_sample={samples}")
