@@ -110,12 +110,12 @@ class Shelf:
         """Give each its runs, and keep those that only change with their stamp."""
         by_id = {str(one.schedule.id): one for one in made}
         recent = await self._prompts.recent(list(by_id), RECENT) if by_id else ()
-        ids = [one.id for one in recent]
+        ids = [each.id for each in recent]
         read = dict(zip(ids, await self._prompts.read(ids), strict=True)) if ids else {}
         of_schedule: dict[str, list[PromptRun]] = {}
-        for one in recent:
-            if (run := read[one.id]) is not None:
-                of_schedule.setdefault(one.schedule_id, []).append(run)
+        for each in recent:
+            if (run := read[each.id]) is not None:
+                of_schedule.setdefault(each.schedule_id, []).append(run)
         for id, one in by_id.items():
             newest = of_schedule.get(id, [])
             owner = runs.Owner(account_id=one.owner.id)
