@@ -22,6 +22,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 import httpx
 
 from mediamill import _transfer
+from mediamill._prompts import PromptCalls, path_of, query_of
 from mediamill._transfer import ClientError, NotFound, Progress, Refused, Unreachable
 
 __all__ = [
@@ -154,7 +155,7 @@ class WaitedTooLong(ClientError):
     """The task had not ended when the time to wait was over. It goes on."""
 
 
-class Client:
+class Client(PromptCalls):
     """A connection to one server with one key. `timeout_s` is for each answer, not for whole transfers or waits."""
 
     def __init__(
@@ -217,24 +218,27 @@ class Client:
     def task(self, id: str, *, wait_s: int = 0) -> Task:
         """The task as it stands, with its attempts; after its end or `wait_s` (0 to 60) seconds."""
         query = {"wait": wait_s} if wait_s else None
-        return cast(Task, self._send("GET", _path("tasks", id), params=query, patience_s=wait_s))
+        return cast(Task, self._send("GET", path_of("tasks", id), params=query, patience_s=wait_s))
 
     def tasks(self, **filters: Any) -> Page:
         """A page of tasks. Filters as on the wire: limit, after, before, order, state, kind, dialect, run_id, q."""
-        return cast(Page, self._send("GET", "/mill/tasks", params=_query(filters)))
+        return cast(Page, self._send("GET", "/mill/tasks", params=query_of(filters)))
 
     def cancel(self, id: str) -> Task:
         """Ask for the end of a task; it is cancelled once its worker has let go."""
-        return cast(Task, self._send("POST", _path("tasks", id, "cancel"), repeatable=True))
+        return cast(Task, self._send("POST", path_of("tasks", id, "cancel"), repeatable=True))
 
     def retry(self, id: str) -> Task:
         """A new task like the failed or cancelled one."""
-        return cast(Task, self._send("POST", _path("tasks", id, "retry")))
+        return cast(Task, self._send("POST", path_of("tasks", id, "retry")))
 
     def events(self, id: str) -> Iterator[Task]:
         """The task at each of its changes, ending with its final state or when the stream breaks off."""
         headers = self._auth | {"Accept": "text/event-stream"}
-        with _transfer.answered(self.url), self._http.stream("GET", _path("tasks", id, "events"), headers=headers) as r:
+        with (
+            _transfer.answered(self.url),
+            self._http.stream("GET", path_of("tasks", id, "events"), headers=headers) as r,
+        ):
             _transfer.check(r)
             data: list[str] = []
             for line in r.iter_lines():
@@ -305,15 +309,15 @@ class Client:
 
     def file(self, id: str) -> File:
         """A stored file, with fresh links."""
-        return cast(File, self._send("GET", _path("files", id)))
+        return cast(File, self._send("GET", path_of("files", id)))
 
     def files(self, **filters: Any) -> Page:
         """A page of files; limit, after, before, order."""
-        return cast(Page, self._send("GET", "/mill/files", params=_query(filters)))
+        return cast(Page, self._send("GET", "/mill/files", params=query_of(filters)))
 
     def remove(self, id: str) -> None:
         """Delete a stored file."""
-        self._send("DELETE", _path("files", id))
+        self._send("DELETE", path_of("files", id))
 
     def download(self, file: File, target: Path, *, on_progress: Progress | None = None) -> Path:
         """Save a file's bytes as `target`, whole or not at all; taken up again where a connection broke."""
@@ -344,7 +348,7 @@ class Client:
 
     def revoke_key(self, id: str) -> None:
         """Make a key worthless."""
-        self._send("DELETE", _path("keys", id))
+        self._send("DELETE", path_of("keys", id))
 
     def connections(self) -> list[dict[str, Any]]:
         """The project's connections to buckets, the newest 100; their secrets are masked."""
@@ -356,7 +360,7 @@ class Client:
 
     def remove_connection(self, id: str) -> None:
         """Forget a connection and its secret."""
-        self._send("DELETE", _path("connections", id))
+        self._send("DELETE", path_of("connections", id))
 
     # webhooks
 
@@ -371,39 +375,39 @@ class Client:
 
     def change_endpoint(self, id: str, **changes: Any) -> Endpoint:
         """An endpoint with another url, types, name or state ("active", "paused")."""
-        return cast(Endpoint, self._send("PATCH", _path("endpoints", id), json=changes, repeatable=True))
+        return cast(Endpoint, self._send("PATCH", path_of("endpoints", id), json=changes, repeatable=True))
 
     def rotate_endpoint(self, id: str, *, overlap_s: float = 86_400.0) -> Endpoint:
         """An endpoint with a new secret; the old one signs as well for a while."""
-        return cast(Endpoint, self._send("POST", _path("endpoints", id, "rotate"), json={"overlap_s": overlap_s}))
+        return cast(Endpoint, self._send("POST", path_of("endpoints", id, "rotate"), json={"overlap_s": overlap_s}))
 
     def remove_endpoint(self, id: str) -> None:
         """Forget an endpoint and its deliveries."""
-        self._send("DELETE", _path("endpoints", id))
+        self._send("DELETE", path_of("endpoints", id))
 
     def test_endpoint(self, id: str) -> Delivery:
         """Send an endpoint a test; read the delivery again to see how it was answered."""
-        return cast(Delivery, self._send("POST", _path("endpoints", id, "test")))
+        return cast(Delivery, self._send("POST", path_of("endpoints", id, "test")))
 
     def deliveries(self, endpoint_id: str | None = None, **filters: Any) -> Page:
         """A page of deliveries, of one endpoint or of all: limit, after, before, order, state; task_id, event_id."""
-        path = "/mill/deliveries" if endpoint_id is None else _path("endpoints", endpoint_id, "deliveries")
-        return cast(Page, self._send("GET", path, params=_query(filters)))
+        path = "/mill/deliveries" if endpoint_id is None else path_of("endpoints", endpoint_id, "deliveries")
+        return cast(Page, self._send("GET", path, params=query_of(filters)))
 
     def delivery(self, id: str) -> Delivery:
         """A delivery with the log of its attempts."""
-        return cast(Delivery, self._send("GET", _path("deliveries", id)))
+        return cast(Delivery, self._send("GET", path_of("deliveries", id)))
 
     def replay_delivery(self, id: str) -> Delivery:
         """The same event to the same address once more."""
-        return cast(Delivery, self._send("POST", _path("deliveries", id, "replay")))
+        return cast(Delivery, self._send("POST", path_of("deliveries", id, "replay")))
 
     def replay_events(self, endpoint_id: str, **span: Any) -> int:
         """Tell an endpoint events again: first, last (ids of events), since, until (instants), types, missed."""
         body = {name: value for name, value in span.items() if value is not None}
         count = 0
         while True:
-            found = self._send("POST", _path("endpoints", endpoint_id, "replay"), json=body, patience_s=60)
+            found = self._send("POST", path_of("endpoints", endpoint_id, "replay"), json=body, patience_s=60)
             count += int(found["count"])
             if found["next"] is None:
                 return count
@@ -466,21 +470,6 @@ class Client:
             _transfer.check(answer)
             found: dict[str, Any] = answer.json() if answer.content else {}
             return found
-
-
-def _path(*parts: str) -> str:
-    """Ids come from people: one that holds a slash must not name another address."""
-    from urllib.parse import quote
-
-    return "/mill/" + "/".join(quote(part, safe="") for part in parts)
-
-
-def _query(filters: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: ",".join(value) if isinstance(value, (list, tuple)) else value
-        for name, value in filters.items()
-        if value not in (None, (), [])
-    }
 
 
 def _input(given: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,8 @@ from mediamill.store.uploads import Uploads as UploadTable
 log = structlog.get_logger()
 
 _LOOK_EVERY_S = 10.0
+_HEARD_S = 15.0
+"""Workers are heard of every five seconds."""
 
 
 @contextlib.asynccontextmanager
@@ -137,7 +139,7 @@ async def api(
         plans={d.name: d.plan for d in load_dialects() if d.plan is not None},
         look_over=tasks.check,
     )
-    served = _runners(upkeep, settings.heartbeat_s)
+    served = _runners(upkeep, max(_HEARD_S, settings.heartbeat_s))
     service = Service(
         projects=Projects(Results(pool)),
         tasks=tasks,

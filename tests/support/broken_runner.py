@@ -1,0 +1,11 @@
+"""A runner with a fault of its own, by its dotted name."""
+
+from __future__ import annotations
+
+from mediamill.agent.context import Context
+from mediamill.agent.runners import Done
+
+
+async def run(context: Context) -> Done:
+    """Fails as code fails that nobody foresaw."""
+    raise ZeroDivisionError(context.prompt)
