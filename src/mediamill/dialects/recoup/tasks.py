@@ -72,13 +72,13 @@ class Tasks:
         if account_id is not None:
             found = await _listed(call, account_id)
             if found is None:
-                return Reply(raw=_TASKS % b"")
+                return Reply(body={"status": "success", "tasks": []})
             caller = found
         elif id is not None and await accounts.operates(caller):
             caller = await accounts.acting(caller, schedule=id)
         owner = await accounts.of(caller.project_id)
         filter = ScheduleFilter(uuid=id, artist_id=artist_id, active=active)
-        return Reply(raw=_TASKS % await self._shelf.listed(caller, owner, filter))
+        return Reply(raw=await self._shelf.listed(caller, owner, filter))
 
     async def create(self, call: Call) -> Reply:
         """One task; its cron rule holds from now on."""
@@ -157,10 +157,7 @@ class Tasks:
 
     async def _one(self, call: Call, schedule: Schedule) -> Reply:
         owner = await call.site.service.accounts.of(schedule.project_id)
-        return Reply(raw=_TASKS % await self._shelf.one(owner, schedule))
-
-
-_TASKS = b'{"status":"success","tasks":[%b]}'
+        return Reply(raw=await self._shelf.one(owner, schedule))
 
 
 async def _owner(call: Call, caller: Caller) -> runs.Owner:
