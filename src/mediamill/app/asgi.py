@@ -38,6 +38,8 @@ from mediamill.store.replies import Replies
 from mediamill.store.results import Results
 from mediamill.store.runs import Runs as RunTable
 from mediamill.store.schedules import Schedules as ScheduleTable
+from mediamill.store.steps import TOKENS
+from mediamill.store.steps import Steps as StepTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
@@ -75,6 +77,7 @@ async def api(
     from mediamill.service.runs import Runs
     from mediamill.service.schedules import Schedules
     from mediamill.service.signing import Signer
+    from mediamill.service.steps import Letters, Steps
     from mediamill.service.tasks import Tasks
     from mediamill.service.uploads import Uploads
     from mediamill.service.watch import Watch
@@ -83,7 +86,7 @@ async def api(
     pool = await pools.open_pool(dsn, least=2, most=10)
     blobs, client = blobs_of(settings), net_of(settings)
     task_table, file_table, key_table, upkeep = TaskTable(pool), FileTable(pool), KeyTable(pool), Upkeep(pool)
-    watch = Watch()
+    watch, letters = Watch(), Letters()
     here = installed()
     lasting = lifetimes(settings)
     goodbye = asyncio.create_task(_goodbye(leaving, watch)) if leaving is not None else None
@@ -94,7 +97,7 @@ async def api(
         asked.set()
 
     listener = asyncio.create_task(
-        listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" ")), STARTS: lambda _: asked.set()}, anew)
+        listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" ")), TOKENS: letters.told, STARTS: lambda _: asked.set()}, anew)
     )
 
     async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
@@ -188,6 +191,7 @@ async def api(
         connections=connections,
         automations=automations,
         watch=watch,
+        steps=Steps(store=StepTable(pool), tasks=tasks, watch=watch, letters=letters),
         accounts=Accounts(AccountTable(pool)),
     )
     if settings.secret_key is not None:

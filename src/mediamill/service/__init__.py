@@ -15,6 +15,7 @@ from mediamill.service.projects import Projects
 from mediamill.service.prompts import Prompts
 from mediamill.service.runs import Runs
 from mediamill.service.schedules import Schedules
+from mediamill.service.steps import Steps
 from mediamill.service.tasks import Tasks
 from mediamill.service.uploads import Uploads
 from mediamill.service.watch import Watch
@@ -34,6 +35,7 @@ class Service:
     runs: Runs
     prompts: Prompts
     schedules: Schedules
+    steps: Steps
     projects: Projects
     endpoints: Endpoints
     watch: Watch

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import events, kept, project, prompt_bodies, runs, schedules, wire
+from mediamill.dialects.mill import events, following, kept, project, prompt_bodies, runs, schedules, wire
 from mediamill.dialects.mill.errors import Problem
 from mediamill.web.capabilities import Capabilities
 
@@ -105,6 +105,7 @@ _STRUCTS = (
     wire.Health,
     wire.Version,
     *events.SHAPES,
+    *following.SHAPES,
     *kept.SHAPES,
     *runs.SHAPES,
     *prompt_bodies.SHAPES,

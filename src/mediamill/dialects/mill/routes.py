@@ -26,6 +26,7 @@ from mediamill.dialects.mill import openapi, wire
 from mediamill.dialects.mill.automations import router as automations_router
 from mediamill.dialects.mill.connections import router as connections_router
 from mediamill.dialects.mill.errors import problem, write_error
+from mediamill.dialects.mill.following import router as following_router
 from mediamill.dialects.mill.project import router as project_router
 from mediamill.dialects.mill.prompts import router as prompts_router
 from mediamill.dialects.mill.requests import Malformed, NotJson, Req, ends, filter_of, page_of, read_body, secret_of
@@ -405,6 +406,7 @@ def build(site: Site) -> App:
             describe,
             runs_router(site),
             prompts_router(site),
+            following_router(site),
             project_router(site),
             webhooks_router(site),
             connections_router(site),

@@ -1,0 +1,79 @@
+"""What a run of a prompt does, step by step and letter by letter."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from litestar import MediaType, Response, Router, get
+from litestar.response import Stream
+
+from mediamill.core.access import Caller
+from mediamill.core.steps import Chunk, Step
+from mediamill.dialects import Site
+from mediamill.dialects.mill import wire
+from mediamill.dialects.mill.prompt_bodies import StepsOut, write_step
+from mediamill.dialects.mill.requests import Req
+from mediamill.dialects.mill.responses import problems, says
+
+
+class TokenOut(msgspec.Struct, kw_only=True):
+    """Letters of a model's answer while it comes. step: its step's number; offset: how many letters came before."""
+
+    step: int
+    offset: int
+    text: str
+
+
+SHAPES = (TokenOut,)
+_STREAM = (
+    "Events named `step` (data is the step, when it begins and when it ends), `token` (letters of an answer as they"
+    " come) and `task` (the task, once it has ended; the last)."
+)
+
+
+def router(site: Site) -> Router:
+    """The routes."""
+    steps = site.service.steps
+
+    @get(
+        "/{task_id:str}/steps",
+        responses={200: says(StepsOut, "Its steps; none for a task of another kind."), **problems(404)},
+        tags=["tasks"],
+        operation_id="listTaskSteps",
+    )
+    async def list_steps(caller: Caller, task_id: str) -> Response[bytes]:
+        """What the run of a prompt has done, in order."""
+        found = StepsOut(data=[write_step(step) for step in await steps.list(caller, task_id)])
+        return Response(msgspec.json.encode(found), media_type=MediaType.JSON)
+
+    @get(
+        "/{task_id:str}/tokens",
+        responses={200: says(str, _STREAM, "text/event-stream"), **problems(404)},
+        tags=["tasks"],
+        operation_id="followTaskSteps",
+        media_type="text/event-stream",
+    )
+    async def follow_steps(request: Req, caller: Caller, task_id: str) -> Stream:
+        """The run of a prompt as it goes, as server-sent events, from its beginning to its end."""
+        await site.service.tasks.get(caller, task_id)
+        links = site.links(request.scope)
+
+        async def events() -> AsyncIterator[bytes]:
+            async for one in steps.follow(caller, task_id):
+                if one is None:
+                    yield b": nothing new\n\n"
+                elif isinstance(one, Step):
+                    yield _event("step", write_step(one))
+                elif isinstance(one, Chunk):
+                    yield _event("token", TokenOut(step=one.number, offset=one.offset, text=one.text))
+                else:
+                    yield _event("task", wire.write_task(one, links))
+
+        return Stream(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    return Router("/tasks", route_handlers=[list_steps, follow_steps])
+
+
+def _event(name: str, data: object) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
