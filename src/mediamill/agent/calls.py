@@ -31,6 +31,8 @@ _MOST_RESULT = 24_000
 """Letters of JSON that a model is told of one call."""
 _MOST_BODY = 64 << 10
 _LOOK_S = 30.0
+_HEAD = 1024
+"""Bytes by which a file is known to be no text."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -242,10 +244,9 @@ async def _read_file(call: _Call, asked: ReadFile) -> Any:
     if not file.ready:
         raise Invalid("id", "has no bytes yet.")
     start, end = min(asked.offset, file.size_bytes), min(asked.offset + asked.length, file.size_bytes)
-    content = b""
-    if start < end:
-        content = await _joined(call.server.files.read(file, start, end))
-    if b"\0" in content:
+    first = await _joined(call.server.files.read(file, 0, min(_HEAD, file.size_bytes)))
+    content = await _joined(call.server.files.read(file, start, end)) if start < end else b""
+    if b"\0" in first + content:
         raise Invalid("id", f"is no text but {file.mime}.")
     return {**_file(file), "offset": start, "text": content.decode("utf-8", "replace"), "more": end < file.size_bytes}
 
