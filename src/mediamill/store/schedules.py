@@ -360,7 +360,8 @@ async def _start(connection: Any, plans: Sequence[tuple[Schedule, Due]]) -> Sequ
                 item = replace(item, new=replace(item.new, origin=origin))
             busy.add(schedule.id)
             kept.append(item)
-    await insert_tasks(connection, [(new_id("task"), item, Place(run_id=new_id("run"))) for item in kept])
+    if kept:
+        await insert_tasks(connection, [(new_id("task"), item, Place(run_id=new_id("run"))) for item in kept])
     return kept
 
 
