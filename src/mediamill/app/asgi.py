@@ -25,6 +25,7 @@ from mediamill.store.accounts import Accounts as AccountTable
 from mediamill.store.automations import STARTS
 from mediamill.store.automations import Automations as AutomationTable
 from mediamill.store.batch import Batcher
+from mediamill.store.compositions import Compositions as CompositionTable
 from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.deliveries import Deliveries
 from mediamill.store.endpoints import Endpoints as EndpointTable
@@ -67,6 +68,7 @@ async def api(
     from mediamill.service import Service
     from mediamill.service.accounts import Accounts
     from mediamill.service.automations import Automations
+    from mediamill.service.compositions import Compositions
     from mediamill.service.connections import Connections
     from mediamill.service.endpoints import Endpoints
     from mediamill.service.files import Files
@@ -189,6 +191,7 @@ async def api(
         ),
         keys=Keys(key_table),
         connections=connections,
+        compositions=Compositions(CompositionTable(pool)),
         automations=automations,
         watch=watch,
         steps=Steps(store=StepTable(pool), tasks=tasks, watch=watch, letters=letters),

@@ -32,6 +32,7 @@ Noun = Literal[
     "schedule",
     "batch",
     "organisation",
+    "composition",
 ]
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX: dict[Noun, str] = {
@@ -50,6 +51,7 @@ _PREFIX: dict[Noun, str] = {
     "schedule": "s",
     "batch": "b",
     "organisation": "g",
+    "composition": "x",
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mediamill.service.accounts import Accounts
 from mediamill.service.automations import Automations
+from mediamill.service.compositions import Compositions
 from mediamill.service.connections import Connections
 from mediamill.service.endpoints import Endpoints
 from mediamill.service.files import Files
@@ -31,6 +32,7 @@ class Service:
     uploads: Uploads
     keys: Keys
     connections: Connections
+    compositions: Compositions
     automations: Automations
     runs: Runs
     prompts: Prompts

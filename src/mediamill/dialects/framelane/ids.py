@@ -17,7 +17,7 @@ _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _OURS = re.compile(r"[0-9a-z]{20}", re.ASCII)
 _LETTERS = {
-    "task": "t", "render": "t", "import": "t", "asset": "f", "key": "k", "wh": "w", "proj": "c", "evt": "e", "dlv": "d",
+    "task": "t", "render": "t", "import": "t", "asset": "f", "key": "k", "wh": "w", "proj": "x", "evt": "e", "dlv": "d",
 }  # fmt: skip
 """Of each word here, the letter of ours; several nouns of ours may share one."""
 _RANDOM_BITS = 57

@@ -96,7 +96,7 @@ def write_job(task: Task, links: Links) -> Json:
         "progress_percent": _percent(task, status),
         "progress_stage": _stage(task, status),
         "output": _output(task, links) if status == "completed" else None,
-        "error": _error(task.error) if status == "failed" else None,
+        "error": write_error(task.error) if status == "failed" else None,
         "metadata": _metadata(task.metadata),
         "completed_at": instant(task.finished_at) if task.finished_at else None,
     }
@@ -139,7 +139,8 @@ def short(links: Links) -> Links:
     return replace(links, download_s=min(LINK_S, links.download_s))
 
 
-def _error(error: Failure | None) -> Json:
+def write_error(error: Failure | None) -> Json:
+    """Why a job failed."""
     if error is None:
         return {"code": "internal", "message": "The job failed."}
     code = _CODES.get(error.code) or _FAMILIES.get(error.family, "internal")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from mediamill.dialects.framelane import jobs
+from mediamill.dialects.framelane import jobs, scenes
 from mediamill.dialects.framelane.call import Call, Reply, Route
+from mediamill.dialects.framelane.tasks import accept
 
 
 async def list_renders(call: Call) -> Reply:
     """Renders, newest first."""
     return await jobs.list_jobs(call, [jobs.RENDER])
+
+
+async def create_render(call: Call) -> Reply:
+    """Render a scene."""
+    body = call.body()
+    return await accept(call, scenes.new_render(call, scenes.filled(body), body))
 
 
 async def get_render(call: Call) -> Reply:
@@ -28,6 +35,7 @@ async def download_render(call: Call) -> Reply:
 
 ROUTES = [
     Route("GET", "/v1/renders", list_renders),
+    Route("POST", "/v1/renders", create_render),
     Route("GET", "/v1/renders/{}", get_render),
     Route("DELETE", "/v1/renders/{}", cancel_render, json=False),
     Route("GET", "/v1/renders/{}/download", download_render),

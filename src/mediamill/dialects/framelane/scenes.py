@@ -1,0 +1,83 @@
+"""Scenes as they come: checked, told what is doubtful in them, and made into a task."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from mediamill.core import compositions
+from mediamill.core.compositions import Violation
+from mediamill.core.tasks import NewTask
+from mediamill.dialects.framelane.call import NAME, Call, Json
+from mediamill.dialects.framelane.errors import Fault
+from mediamill.dialects.framelane.tasks import PATIENT, extra_of, key_of, metadata_of, source_of
+
+
+def filled(raw: Mapping[str, Any]) -> Json:
+    """The request with every default. Raises Invalid, Unsupported."""
+    metadata_of(raw)
+    return compositions.filled(raw)
+
+
+def doubts(request: Mapping[str, Any]) -> list[Json]:
+    """Its violations."""
+    return [write_violation(one) for one in compositions.violations(compositions.parse(request))]
+
+
+def write_violation(violation: Violation) -> Json:
+    """As it is answered."""
+    return {
+        "code": violation.code,
+        "message": violation.message,
+        "severity": violation.severity,
+        "path": violation.path,
+    }
+
+
+def sound(found: list[Json]) -> bool:
+    """Whether it may be rendered."""
+    return not any(one["severity"] == "error" for one in found)
+
+
+def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) -> NewTask:
+    """A render of a filled-in request. `body`: what was sent, for its key and webhook. Raises a 422 Fault."""
+    found = doubts(request)
+    if not sound(found):
+        first = next(one for one in found if one["severity"] == "error")
+        said = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
+        raise Fault(422, "invalid_request", said, {"violations": found})
+    options = compositions.options(_with_uploads(call, request))
+    if request.get("output_filename"):
+        options["filename"] = request["output_filename"]
+    return NewTask(
+        kind="render",
+        options=options,
+        dialect=NAME,
+        extra=extra_of(call, body),
+        metadata=metadata_of(request),
+        idempotency_key=key_of(call),
+        origin=PATIENT,
+    )
+
+
+def new_preview(call: Call, request: Mapping[str, Any], mode: Mapping[str, Any]) -> NewTask:
+    """A look at a filled-in request."""
+    options = {**compositions.options(_with_uploads(call, request)), **mode}
+    return NewTask(kind="preview", options=options, dialect=NAME)
+
+
+def _with_uploads(call: Call, request: Mapping[str, Any]) -> Json:
+    """The same scene with our own uploads named by their ids: they are read where they lie, and not fetched."""
+    made = copy.deepcopy(dict(request))
+
+    def named(url: str | None) -> str | None:
+        file = source_of(call, url).file if url else None
+        return f"file:{file}" if file is not None else url
+
+    made["background_image_url"] = named(made["background_image_url"])
+    for element in made["elements"]:
+        for name in ("source_url", "lut_url"):
+            if element.get(name):
+                element[name] = named(element[name])
+    return made
