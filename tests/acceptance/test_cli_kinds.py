@@ -82,3 +82,38 @@ def test_a_film_is_made_smaller(cli: Cli, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with av.open(str(tmp_path / "small.mp4")) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (160, 90)
+
+
+def test_a_scene_in_a_file_is_rendered_with_the_files_beside_it(cli: Cli, tmp_path: Path) -> None:
+    scene = {
+        "width": 320, "height": 180, "duration": 1,
+        "elements": [
+            {"type": "image", "id": "flat", "source_url": "flat.png", "duration": 1, "width": "25%", "z_index": 1},
+            {"type": "text", "text": "مطحنة Mill 製粉", "duration": 1, "font_size": 32, "y": "80%"},
+            {"type": "video", "source_url": "film.mp4", "out_point": 1},
+        ],
+    }  # fmt: skip
+    (tmp_path / "scene.json").write_text(json.dumps(scene))
+
+    made = cli("render", "scene.json", "-o", "out.mp4")
+    looked = cli("preview", "scene.json", "-o", "frame.png", "--at", "0.5")
+
+    assert made.returncode == 0, made.stderr
+    assert looked.returncode == 0, looked.stderr
+    with av.open(str(tmp_path / "out.mp4")) as film_made:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film_made.decode(video=0)]
+    assert len(frames) == 30
+    assert frames[0].shape == (180, 320, 3)
+    seen = np.asarray(Image.open(tmp_path / "frame.png").convert("RGB")).astype(int)
+    assert np.abs(seen - frames[15]).mean() < 6
+    assert seen[90, 160, 2] < 100  # the flat picture, in front of the film
+
+
+def test_a_scene_may_not_name_files_outside_its_folder(cli: Cli, tmp_path: Path) -> None:
+    scene = {"elements": [{"type": "video", "source_url": "../../secret.mp4", "out_point": 1}]}
+    (tmp_path / "scene.json").write_text(json.dumps(scene))
+
+    refused = cli("render", "scene.json", "-o", "out.mp4")
+
+    assert refused.returncode == 2
+    assert "beside the scene" in refused.stderr

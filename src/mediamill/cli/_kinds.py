@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mediamill.cli import _connection, _schema, _show, _work
+from mediamill.cli import _connection, _options_file, _schema, _show, _work
 
 _COMMAND = re.compile(r'^    command = "([a-z][a-z-]*)"$', re.MULTILINE)
 
@@ -153,12 +153,18 @@ def command(kind: Offer) -> click.Command:
         **given: Any,
     ) -> None:
         options = _schema.gather(flags, given)
+        folder = None
+        if kind.inputs == (0, 0) and len(inputs) == 1:  # its options, then: flags say more than the file
+            folder, options = Path(inputs[0]).parent, {**_options_file.read(inputs[0]), **options}
+            inputs = ()
         _format(flags, options, output)
         _check(kind, options, inputs)
         if at.json and output == "-":
             raise click.UsageError("stdout cannot hold both the file and the JSON document.")
         with at.connect() as mill, _show.Meter(quiet=quiet) as meter:
             sent = _work.inputs(mill, inputs, name=name, meter=meter)
+            if folder is not None:
+                options = _options_file.uploaded(mill, options, folder, meter=meter)
             task = mill.create(kind.name, sent, options, priority=priority)
             task = _work.follow(mill, task["id"], timeout_s=timeout_s, meter=meter)
             _work.end(task, as_json=at.json)

@@ -100,6 +100,21 @@ _FIELDS = {name: field for name, field in compositions.REQUEST.items() if not na
 FORMAT = compositions.REQUEST["output_format"]
 
 
+_OTHER_NAMES: list[Any] = [
+    (
+        "output_format",
+        _ANNOTATED[_LITERAL[FORMAT.choices] | None, Meta(description="Another name for format.")],
+        None,
+    ),
+    (
+        "output_filename",
+        Annotated[str, Meta(max_length=200, description="Name of the file made, without its ending.")] | None,
+        None,
+    ),
+]
+"""So that a request of the wire contract can be handed over as it is."""
+
+
 def options(name: str, more: Sequence[Any] = ()) -> type[Options]:
     """The options of a kind that takes a timeline, with its own fields in front."""
     elements = _ANNOTATED[
@@ -108,7 +123,7 @@ def options(name: str, more: Sequence[Any] = ()) -> type[Options]:
     said = ("format", _ANNOTATED[_LITERAL[FORMAT.choices], Meta(description=FORMAT.doc)], FORMAT.default)
     made: Any = msgspec.defstruct(
         "Options",
-        [*more, said, *fields_of(_FIELDS), ("elements", elements, ())],
+        [*more, said, *_OTHER_NAMES, *fields_of(_FIELDS), ("elements", elements, ())],
         bases=(Options,),
         frozen=True,
         kw_only=True,
@@ -124,7 +139,8 @@ def options(name: str, more: Sequence[Any] = ()) -> type[Options]:
 def scene(given: Options, *, own: Sequence[str] = ()) -> Composition:
     """The scene of checked options. own: fields of the kind that are no part of it. Raises Invalid."""
     request = {name: value for name, value in _plain(given).items() if name not in own}
-    request["output_format"] = request.pop("format", FORMAT.default)
+    said = request.pop("format", FORMAT.default)
+    request["output_format"] = request.get("output_format") or said
     try:
         return compositions.parse(request)
     except Invalid as error:
