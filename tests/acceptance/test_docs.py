@@ -18,7 +18,13 @@ from mediamill.cli import _samples, demo
 from mediamill.client import Client
 
 ROOT = Path(__file__).parents[2]
-HOW_TO = ("convert-from-the-command-line.md", "images-and-audio.md", "understanding.md", "video.md")
+HOW_TO = (
+    "convert-from-the-command-line.md",
+    "images-and-audio.md",
+    "prompt-runs.md",
+    "understanding.md",
+    "video.md",
+)
 GUIDES = [
     ROOT / "docs" / "quickstart.md",
     *(ROOT / "docs" / "how-to" / name for name in HOW_TO),

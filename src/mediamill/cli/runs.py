@@ -35,7 +35,8 @@ _WIDEST = 60
 def runs(context: click.Context) -> None:
     """Follow, end and repeat the runs of prompts; alone it lists them."""
     if context.invoked_subcommand is None:
-        context.invoke(ls)
+        with ls.make_context("ls", [], parent=context) as alone:  # which reads the environment; context.invoke does not
+            ls.invoke(alone)
 
 
 @runs.command("ls")
