@@ -204,7 +204,7 @@ def sample(family: str, name: str, height: int = 180, width: int = 320) -> Pictu
         element = b if whole else np.ascontiguousarray(cv2.resize(b, (width * 3 // 5, height * 3 // 5)))
         if name.startswith("loop"):
             element = np.ascontiguousarray(cv2.resize(b, (width // 2, height // 2)))
-        return put(a, element, name, 0.4 if not whole else 1.0, Moment(t=0.65, frame=14, length_s=0))
+        return put(a, element, name, 0.4 if not whole else 0.7, Moment(t=0.65, frame=14, length_s=0))
     picture = green_screen(height, width) if name == "chroma_key" else b if name in AT_NIGHT else a
 
     def earlier(seconds: float) -> Picture:
