@@ -1,4 +1,4 @@
-"""The part of the client that has prompts done."""
+"""The part of the client that has prompts done, now or by a clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 
 class PromptCalls:
-    """Calls on runs of prompts; a client sends them."""
+    """Calls on runs of prompts and on schedules; a client sends them."""
 
     def _send(
         self,
@@ -65,6 +65,30 @@ class PromptCalls:
     def describe_run(self, id: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Replace a run's metadata."""
         return self._send("PUT", path_of("prompts", id, "metadata"), json={"metadata": dict(metadata)}, repeatable=True)
+
+    def schedules(self, **filters: Any) -> dict[str, Any]:
+        """A page of schedules, each with its next instants: limit, after, before, order, enabled."""
+        return self._send("GET", "/mill/schedules", params=query_of(filters))
+
+    def schedule(self, id: str) -> dict[str, Any]:
+        """A schedule."""
+        return self._send("GET", path_of("schedules", id))
+
+    def create_schedule(self, cron: str, prompt: str, **given: Any) -> dict[str, Any]:
+        """A prompt to start by a cron rule: timezone, title, model, overlap, missed, settings and more."""
+        return self._send("POST", "/mill/schedules", json={"cron": cron, "prompt": prompt, **given})
+
+    def change_schedule(self, id: str, **changes: Any) -> dict[str, Any]:
+        """A schedule with some of it another; enabled=False pauses it."""
+        return self._send("PATCH", path_of("schedules", id), json=changes, repeatable=True)
+
+    def remove_schedule(self, id: str) -> None:
+        """Forget a schedule."""
+        self._send("DELETE", path_of("schedules", id))
+
+    def run_schedule(self, id: str) -> dict[str, Any]:
+        """The task that runs a schedule's prompt now."""
+        return self._send("POST", path_of("schedules", id, "run"))
 
 
 def path_of(*parts: str) -> str:
