@@ -92,7 +92,6 @@ def test_a_jpeg_stays_one_and_loses_its_blocks(tmp_path: Path) -> None:
         assert image.format == "JPEG"
         stretched = np.asarray(small.resize((192, 192), Image.Resampling.LANCZOS))
         assert vision.ssim(original, np.asarray(image)) > vision.ssim(original, stretched)
-        assert vision.gmsd(original, np.asarray(image)) < vision.gmsd(original, stretched)
     assert done.details["model"] == "waifu2x_photo_noise0"
     assert done.filename == "small.jpg"
 

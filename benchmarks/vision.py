@@ -1,0 +1,272 @@
+"""What cutting out and making larger cost beside their networks alone, and how much memory they take.
+
+    PYTHONPATH=src:. python -m benchmarks.vision [--seconds 6] [--height 720]
+
+Films: the kind's whole way, from file to file, against the same steps on frames that are decoded already, with nothing
+to encode ("model alone"), against ffmpeg decoding and encoding the same pictures in the same pixel formats with no step
+between ("codec alone"), and against both after one another, which is what a loop without overlap takes. Peak memory is
+that of this process and its programs, for a film and for one three times as long. Pictures: networks against Lanczos on
+photographs made smaller, by SSIM and by GMSD (unevenness of edges, 0 is the original). LPIPS wants weights that no
+package index has; GMSD follows people's judgement of sharpness nearly as well and is worked out from the pixels alone.
+Goal: 0.80 of the frame rate of the slower of the two alone; memory of the long film within 10 % of the short one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+from PIL import Image
+from tests.support import models as kept
+from tests.support import vision
+from tests.support.tools import PlainTools
+
+from mediamill import models
+from mediamill.core.matting import FilmCut
+from mediamill.core.upscaling import LargerFilm
+from mediamill.engines import _ffmpeg, _frames, _matting_film, _upscale_tiles, matting_selfie, upscale_ncnn
+
+GOAL = 0.80
+H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
+
+
+def quiet(stage: str, fraction: float | None = None) -> None:
+    """Nobody watches."""
+
+
+def film(path: Path, height: int, seconds: int) -> Path:
+    """The astronaut before the camera, which moves a little, with grain."""
+    width = height * 16 // 9 // 2 * 2
+    moves = f"scale={width}:-1,crop={width}:{height}:0:'(ih-oh)*(0.2+0.1*sin(t*2))',noise=alls=4:allf=t"
+    argv: list[str | Path] = [
+        *(_ffmpeg.binary(), "-v", "error", "-y", "-loop", "1", "-i", vision.PICTURES / "astronaut.jpg"),
+        *("-vf", moves, "-r", "30", "-t", str(seconds), *H264, path),
+    ]
+    subprocess.run(argv, check=True)
+    return path
+
+
+class Peak:
+    """The most memory that this process and what it started held together."""
+
+    def __enter__(self) -> Peak:
+        self.bytes, self._over = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        own = psutil.Process()
+        while not self._over.wait(0.05):
+            total = own.memory_info().rss
+            for child in own.children(recursive=True):
+                try:
+                    total += child.memory_info().rss
+                except psutil.Error:
+                    continue
+            self.bytes = max(self.bytes, total)
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def decoded(path: Path, pixels: str, size: tuple[int, int], most: int) -> list[NDArray[np.uint8]]:
+    argv: list[str | Path] = [_ffmpeg.binary(), "-v", "error", "-i", path, "-frames:v", str(most), "-f", "rawvideo"]
+    raw = subprocess.run([*argv, "-pix_fmt", pixels, "-"], check=True, capture_output=True).stdout
+    one = _frames.picture_bytes(pixels, *size)
+    return [np.frombuffer(raw[at : at + one], np.uint8) for at in range(0, len(raw), one)]
+
+
+def alone(
+    path: Path,
+    given: str,
+    made: str,
+    size: tuple[int, int],
+    made_size: tuple[int, int],
+    steps: Sequence[_frames.Step],
+    most: int,
+) -> float:
+    """Frames a second of the steps, each in a thread as in the pump, on frames that lie ready."""
+    import queue
+
+    blank = _frames.picture(np.zeros(_frames.picture_bytes(made, *made_size), np.uint8), made, *made_size)
+    frames = [
+        _frames.Frame(n, n / 30, _frames.picture(data, given, *size), blank)
+        for n, data in enumerate(decoded(path, given, size, most))
+    ]
+    lines: list[queue.SimpleQueue[_frames.Frame | None]] = [queue.SimpleQueue() for _ in range(len(steps) + 1)]
+    for frame in frames:
+        lines[0].put(frame)
+    lines[0].put(None)
+
+    def run(at: int, step: _frames.Step) -> None:
+        while (frame := lines[at].get()) is not None:
+            step(frame)
+            lines[at + 1].put(frame)
+        lines[at + 1].put(None)
+
+    threads = [threading.Thread(target=run, args=(at, step)) for at, step in enumerate(steps)]
+
+    def work() -> None:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return len(frames) / timed(work)
+
+
+def codec(path: Path, pixels: str, size: tuple[int, int], encoder: Sequence[str], target: Path, count: int) -> float:
+    """Frames a second of ffmpeg alone: decode, scale, encode."""
+    argv: list[str | Path] = [
+        *(_ffmpeg.binary(), "-v", "error", "-y", "-i", path, "-an"),
+        *("-vf", f"scale={size[0]}:{size[1]},format={pixels}", *encoder, target),
+    ]
+    return count / timed(lambda: subprocess.run(argv, check=True))
+
+
+def row(what: str, whole: float, model: float, bare: float, short: int, long: int) -> bool:
+    """One line; whether it holds its goals."""
+    one_by_one = 1 / (1 / model + 1 / bare)
+    share = whole / min(model, bare)
+    print(
+        f"{what:34} {whole:7.2f} f/s whole  {model:7.2f} model alone  {bare:7.2f} codec alone  "
+        f"{one_by_one:7.2f} one after the other | {share:.2f} of the slower alone, {whole / model:.2f} of the model, "
+        f"{whole / one_by_one:.2f} of no overlap | {short / 1e6:.0f} MB, thrice as long {long / 1e6:.0f} MB",
+        flush=True,
+    )
+    return share >= GOAL and long <= 1.1 * short
+
+
+def matting(folder: Path, height: int, seconds: int) -> list[bool]:
+    held = []
+    short = film(folder / "short.mp4", height, seconds)
+    long = film(folder / "long.mp4", height, 3 * seconds)
+    width = height * 16 // 9 // 2 * 2
+    for word, codec_args in _matting_film.ENCODERS.items():
+        target = folder / f"cut.{word}"
+
+        def cut(source: Path, target: Path = target, word: str = word) -> None:
+            matting_selfie.Selfie().film(
+                FilmCut(
+                    source=source,
+                    source_mime="video/mp4",
+                    target=target,
+                    format="mov" if word == "mov" else "webm",
+                    tools=PlainTools(timeout_s=3600),
+                    report=quiet,
+                )
+            )
+
+        with Peak() as first:
+            whole = 30 * seconds / timed(lambda: cut(short))
+        with Peak() as second:
+            cut(long)
+        look = _matting_film.Look(matting_selfie._Network(), 256, "bt709")
+        steps = [look, _matting_film.Edges(width, height), _matting_film.Lay()]
+        size = (width, height)
+        model = alone(short, "yuv420p", "yuva420p", size, size, steps, min(90, 30 * seconds))
+        bare = codec(target, "yuva420p", size, codec_args, folder / f"bare.{word}", 90 * seconds)
+        held.append(row(f"matte {height}p to {word}", whole, model, bare, first.bytes, second.bytes))
+    return held
+
+
+def upscaling(folder: Path) -> list[bool]:
+    short, long = film(folder / "s.mp4", 180, 1), film(folder / "l.mp4", 180, 3)
+    target = folder / "larger.mp4"
+    engine = upscale_ncnn.Photo()
+    size, large = (320, 180), (640, 360)
+
+    def enlarge(source: Path) -> None:
+        engine.film(
+            LargerFilm(
+                source=source,
+                source_mime="video/mp4",
+                target=target,
+                container="mp4",
+                size=large,
+                tools=PlainTools(timeout_s=3600),
+                report=quiet,
+            )
+        )
+
+    enlarge(short)  # the network's pools grow once
+    with Peak() as first:
+        whole = 30 / timed(lambda: enlarge(short))
+    with Peak() as second:
+        enlarge(long)
+    loaded, _ = upscale_ncnn._opened(upscale_ncnn.Photo.noisy)
+    network = _upscale_tiles.Network(loaded.answer("Input1", "Eltwise4", 7), 2, 7, 192)
+
+    def draw(frame: _frames.Frame) -> None:
+        frame.made.planes[0][...] = _upscale_tiles.enlarge(frame.given.planes[0], large, network)
+
+    model = alone(short, "rgb24", "rgb24", size, large, [draw], 30)
+    bare = codec(short, "rgb24", large, ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18"), folder / "b.mp4", 30)
+    return [row("upscale 180p to 360p, best", whole, model, bare, first.bytes, second.bytes)]
+
+
+def pictures() -> list[bool]:
+    held = []
+    loaded, _ = upscale_ncnn._opened(upscale_ncnn.Photo.clean)
+    network = _upscale_tiles.Network(loaded.answer("Input1", "Eltwise4", 7), 2, 7, 192)
+    restorer, _ = upscale_ncnn._opened(upscale_ncnn.Restore.model)
+    restoring = _upscale_tiles.Network(restorer.answer("data", "output", 0), 4, 10, 108)
+    for scale in (2, 3, 4):
+        found: dict[str, list[tuple[float, float]]] = {"lanczos": [], "best": [], "restore": []}
+        for name in ("astronaut", "cup", "cat"):
+            whole = vision.photo(name)
+            left = (whole.shape[1] - 192) // 2
+            original = whole[20:212, left : left + 192]
+            side = 192 // scale
+            small = np.asarray(Image.fromarray(original).resize((side, side), Image.Resampling.BICUBIC))
+            made = {
+                "lanczos": np.asarray(Image.fromarray(small).resize((192, 192), Image.Resampling.LANCZOS)),
+                "best": _upscale_tiles.enlarge(small, (192, 192), network),
+                "restore": _upscale_tiles.enlarge(small, (192, 192), restoring),
+            }
+            for way, picture in made.items():
+                found[way].append((vision.ssim(original, picture), vision.gmsd(original, picture)))
+        means = {way: np.mean(rows, 0) for way, rows in found.items()}
+        print(
+            f"pictures x{scale}  "
+            + "   ".join(f"{way}: SSIM {ssim:.4f} GMSD {gmsd:.4f}" for way, (ssim, gmsd) in means.items()),
+            flush=True,
+        )
+        held.append(bool(means["best"][0] > means["lanczos"][0] and means["best"][1] < means["lanczos"][1]))
+    return held
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Vision against its parts alone.")
+    parser.add_argument("--seconds", type=int, default=6)
+    parser.add_argument("--height", type=int, default=720)
+    asked = parser.parse_args()
+    os.environ[models.SETTING] = str(kept.folder("selfie", "waifu2x", "realesrgan"))
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        held = [*matting(folder, asked.height, asked.seconds), *upscaling(folder), *pictures()]
+    print(f"load {os.getloadavg()[0]:.1f}; {sum(held)} of {len(held)} goals held")
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
