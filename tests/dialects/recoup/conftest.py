@@ -49,6 +49,12 @@ class Mill:
         return found
 
 
+_WORKER = """
+INSERT INTO workers (id, host, pid, queues, slots, busy, version, runners, seen_at)
+VALUES ('w', 'here', 1, '{io}', 1, 0, '1', '{prompt}', now() + interval '1 day')
+"""
+
+
 class Caller:
     """Requests with a key."""
 
@@ -107,6 +113,7 @@ async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
     """The API, over a database of the module's own."""
     folder: Path = tmp_path_factory.mktemp("recoup")
     async with database.copy(postgres) as dsn, inprocess.running(dsn, folder) as running:
+        await running.bench.pool.execute(_WORKER)  # the tests do its work
         yield Mill(running, Accounts(AccountTable(running.bench.pool)))
 
 

@@ -48,12 +48,17 @@ async def test_any_other_scheme_is_told_what_to_send(call: Caller, value: str) -
 
 
 async def test_a_key_that_is_not_known_is_told_so(call: Caller) -> None:
-    for headers in ({"x-api-key": "recoup_sk_x"}, {"x-api-key": None, "authorization": "Bearer recoup_sk_x"}):
-        assert await call.bad(401, "GET", "/api/tasks", headers=headers) == {
+    wrong: list[dict[str, str | None]] = [
+        {"x-api-key": "recoup_sk_x"},
+        {"x-api-key": None, "authorization": "Bearer recoup_sk_x"},
+    ]
+    for each in wrong:
+        assert await call.bad(401, "GET", "/api/tasks", headers=each) == {
             "status": "error",
             "message": "Unauthorized",
         }
-    for headers in ({"authorization": None}, {"authorization": "Bearer no"}, {"authorization": "Basic no"}):
+    for value in (None, "Bearer no", "Basic no"):
+        headers = {"authorization": value}
         assert await call.bad(401, "GET", "/api/v1/runs", headers=headers) == {"error": "Invalid or Missing API Key"}
     assert await call.good("GET", "/api/v1/runs", headers={"authorization": None, "x-api-key": call.token})
 

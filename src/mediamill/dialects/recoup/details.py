@@ -114,7 +114,7 @@ async def add_tags(call: Call) -> Reply:
         raise Fault(404, bare.RUN_NOT_FOUND) from None
     except Invalid as error:
         if error.field != "tags":
-            raise bare.bad_body(error.reason, error.field.split(".")) from None
+            raise bare.bad_body(error.reason, [int(p) if p.isdigit() else p for p in error.field.split(".")]) from None
         raise Fault(422, f"Tags {error.reason}") from None
     return Reply(body={"message": f"Successfully set {len(tags)} new tags."})
 

@@ -130,7 +130,7 @@ async def read_new(
             dialect=NAME,
         )
     except Invalid as error:
-        raise bare.bad_body(error.reason, [*at, "options", *error.field.split(".")]) from None
+        raise bare.bad_body(error.reason, [*at, *_path(error.field)]) from None
 
 
 async def _server_tags(call: Call, caller: Caller, schedule: Schedule | None) -> list[str]:
@@ -218,7 +218,7 @@ def _parent(word: str) -> str:
 def told(error: Invalid | NotFound | Conflict, identifier: str) -> Fault:
     """What the service found, in this dialect's terms."""
     if isinstance(error, Invalid):
-        return bare.bad_body(error.reason, error.field.split(".") if error.field else [])
+        return bare.bad_body(error.reason, _path(error.field))
     if isinstance(error, Conflict):
         return Fault(422, str(error))
     if error.noun == "runner":
@@ -226,6 +226,14 @@ def told(error: Invalid | NotFound | Conflict, identifier: str) -> Fault:
     return Fault(404, bare.RUN_NOT_FOUND)
 
 
+def _path(field: str) -> list[str | int]:
+    """Where in the body a field of ours is: all but the items of a batch are options."""
+    parts: list[str | int] = [int(part) if part.isdigit() else _THEIRS.get(part, part) for part in field.split(".")]
+    at = 2 if parts[0] == "items" and len(parts) > 1 else 0
+    return [*parts[:at], "options", *parts[at:]] if parts[at:] and parts != ["items"] else parts
+
+
+_THEIRS = {"max_attempts": "maxAttempts", "idempotency_key": "idempotencyKey", "idempotency_s": "idempotencyKeyTTL"}
 ROUTES = [
     Route("POST", "/api/v1/tasks/{}/trigger", trigger, most=BATCH_BYTES),
     Route("POST", "/api/v1/runs/{}/replay", replay),
