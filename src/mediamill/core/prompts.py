@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from mediamill.core.errors import Invalid
 from mediamill.core.schedules import RUNNER
@@ -184,9 +184,11 @@ class PromptRun:
     steps: StepTotals = StepTotals()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recent:
-    """One of the newest runs of a schedule; a reader who knows it as of `updated_at` need not read it again."""
+class Recent(NamedTuple):
+    """One of the newest runs of a schedule; a reader who knows it as of `updated_at` need not read it again.
+
+    A tuple, because there are thousands of them at a time.
+    """
 
     schedule_id: str
     id: str

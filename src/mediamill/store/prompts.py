@@ -145,9 +145,7 @@ class Prompts:
         """The newest runs of each schedule, newest first, in one query. Not confined to a project."""
         found = await self._pool.fetch(_RECENT, list(schedules), most)
         return [
-            Recent(schedule_id=row["schedule_id"], id=id, updated_at=at)
-            for row in found
-            for id, at in zip(row["ids"], row["moments"], strict=True)
+            Recent(schedule, id, at) for schedule, ids, moments in found for id, at in zip(ids, moments, strict=True)
         ]
 
     async def list(self, project_id: str, page: Page, filter: PromptFilter) -> TaskList:
