@@ -22,6 +22,7 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 import httpx
 
 from mediamill import _transfer
+from mediamill._accounts import AccountCalls
 from mediamill._prompts import PromptCalls, path_of, query_of
 from mediamill._transfer import ClientError, NotFound, Progress, Refused, Unreachable
 
@@ -155,7 +156,7 @@ class WaitedTooLong(ClientError):
     """The task had not ended when the time to wait was over. It goes on."""
 
 
-class Client(PromptCalls):
+class Client(AccountCalls, PromptCalls):
     """A connection to one server with one key. `timeout_s` is for each answer, not for whole transfers or waits."""
 
     def __init__(

@@ -11,7 +11,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, Reference, SecurityScheme, Server
 
 from mediamill import __version__
-from mediamill.dialects.mill import events, following, kept, project, prompt_bodies, runs, schedules, wire
+from mediamill.dialects.mill import accounts, events, following, kept, project, prompt_bodies, runs, schedules, wire
 from mediamill.dialects.mill.errors import Problem
 from mediamill.web.capabilities import Capabilities
 
@@ -44,6 +44,8 @@ _BODIES: Mapping[str, Mapping[str, Any]] = {
     "createUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "continueUpload": {"application/offset+octet-stream": {"type": "string", "format": "binary"}},
     "createKey": {"application/json": {"$ref": "#/components/schemas/KeyIn"}},
+    "changeAccount": {"application/json": {"$ref": "#/components/schemas/AccountChange"}},
+    "createOrganisation": {"application/json": {"$ref": "#/components/schemas/OrganisationIn"}},
     "createRun": {"application/json": {"$ref": "#/components/schemas/RunIn"}},
     "createPrompt": {"application/json": {"$ref": "#/components/schemas/PromptIn"}},
     "createPrompts": {"application/json": {"$ref": "#/components/schemas/BatchIn"}},
@@ -110,6 +112,7 @@ _STRUCTS = (
     *runs.SHAPES,
     *prompt_bodies.SHAPES,
     *project.SHAPES,
+    *accounts.SHAPES,
     *schedules.SHAPES,
     Capabilities,
     Problem,

@@ -23,6 +23,7 @@ from mediamill.core.errors import Invalid, MediamillError
 from mediamill.dialects import Answer, App, Links, Site
 from mediamill.dialects import load as load_dialects
 from mediamill.dialects.mill import openapi, wire
+from mediamill.dialects.mill.accounts import router as accounts_router
 from mediamill.dialects.mill.automations import router as automations_router
 from mediamill.dialects.mill.connections import router as connections_router
 from mediamill.dialects.mill.errors import problem, write_error
@@ -408,6 +409,7 @@ def build(site: Site) -> App:
             prompts_router(site),
             following_router(site),
             project_router(site),
+            accounts_router(site),
             webhooks_router(site),
             connections_router(site),
             automations_router(site),
