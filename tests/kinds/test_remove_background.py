@@ -16,7 +16,7 @@ from tests.support.av import ffmpeg
 from tests.support.vision import Bytes, film, photo, red_network, run
 
 from mediamill import models
-from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unsupported
+from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unavailable, Unsupported
 from mediamill.core.matting import NoSubject
 from mediamill.engines import _matting
 
@@ -272,3 +272,6 @@ def test_without_the_model_things_go_on_and_the_remedy_is_named(own_models: Path
     assert missing is not None
     assert missing.remedy == "Run `mediamill models fetch`."
     assert run("remove_background", CUP, tmp_path / "scratch").details["engine"] == "grabcut"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=1", *vision.H264, tmp_path / "in.mp4")
+    with pytest.raises(Unavailable, match="mediamill models fetch"):
+        run("remove_background", tmp_path / "in.mp4", tmp_path / "film")

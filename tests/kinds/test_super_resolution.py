@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tests.support import models as kept
 from tests.support import vision
@@ -112,7 +113,7 @@ def test_transparency_grows_along(tmp_path: Path) -> None:
 def test_tiles_leave_no_seam() -> None:
     seen: list[int] = []
 
-    def blur(rgb: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def blur(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         import cv2
 
         seen.append(rgb.shape[0] * rgb.shape[1])

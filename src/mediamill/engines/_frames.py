@@ -24,7 +24,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mediamill.core.encode import Container
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, ToolFailed
@@ -325,7 +325,7 @@ class _Writer:
 
         assert self._container is not None
         assert self._stream is not None
-        packet = av.Packet(frame.made.data)  # type: ignore[arg-type] # takes any buffer
+        packet = av.Packet(cast(bytes, frame.made.data))  # any buffer will do
         packet.pts = packet.dts = round(frame.time_s / self._base)
         packet.time_base = self._base
         packet.stream = self._stream
@@ -399,7 +399,7 @@ class _Line:
             made = self._free.get()
             if made is None or self._over.is_set():
                 return
-            data = np.frombuffer(packet, np.uint8)  # type: ignore[call-overload]
+            data = np.frombuffer(cast(bytes, packet), np.uint8)  # a buffer, which libav fills for each picture
             given = picture(data, self._job.given, *self._size)
             # Two pictures of the same instant would stop the encoder.
             last_s = max(time_s, last_s + 1 / TICKS)

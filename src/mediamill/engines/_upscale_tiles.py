@@ -51,13 +51,16 @@ def enlarge(rgb: Bytes, size: tuple[int, int], network: Network, done: Done = la
     weights = [float(network.factor) ** (2 * n) for n in range(count)]
     behind = 0.0
     for weight in weights:
-        start, part = behind / sum(weights), weight / sum(weights)
-        rgb = once(rgb, network, lambda share, start=start, part=part: done(start + part * share))  # type: ignore[misc]
+        rgb = once(rgb, network, _within(done, behind / sum(weights), weight / sum(weights)))
         behind += weight
     if rgb.shape[1::-1] == size:
         return rgb
     smaller = size[0] <= rgb.shape[1] and size[1] <= rgb.shape[0]
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.uint8)
+
+
+def _within(done: Done, start: float, part: float) -> Done:
+    return lambda share: done(start + part * share)
 
 
 def once(rgb: Bytes, network: Network, done: Done = lambda share: None) -> Bytes:

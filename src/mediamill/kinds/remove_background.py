@@ -9,13 +9,14 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from mediamill.core import formats
-from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unsupported
+from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unavailable, Unsupported
 from mediamill.core.matting import FilmCut, Matter, NoSubject, PictureCut
 from mediamill.core.ports import Conversion, Engines, Missing, Report
 from mediamill.kinds import Base, Context, Hint, Output, Result
 from mediamill.kinds import Options as BaseOptions
 
 _PNG = "image/png"
+_REMEDY = "Run `mediamill models fetch`."
 _FILMS = {"webm": "video/webm", "mov": "video/quicktime"}
 
 
@@ -53,6 +54,8 @@ class RemoveBackground(Base[Options]):
                 raise Unsupported("input", f"{hint.mime} is neither a picture nor a film.")
             if family == "image" and hint.mime != "image/gif" and options.format in _FILMS:
                 raise Unsupported("format", f"a picture becomes png; {options.format} is for films.")
+            if family == "video" and options.format != "png" and not any(e.films for e in engines.offering(Matter)):
+                raise Unavailable("input", "Nothing here cuts anything out of films.", _REMEDY)
         return options
 
     def run(self, ctx: Context, options: Options) -> Result:
@@ -99,7 +102,7 @@ def _asked(ctx: Context, *, films: bool, work: Callable[[Matter], Mapping[str, A
             continue
         return {"engine": engine.name, "licence": engine.licence, "quality": engine.care, **facts}
     if none is None:
-        raise ToolFailed("Nothing here cuts anything out of films.")
+        raise ToolFailed(f"Nothing here cuts anything out of films. {_REMEDY}")
     if films and all(engine.subject == "person" for engine in engines):
         raise NoSubject(f"{none} Only people can be told here; for other things an operator adds a model.") from none
     raise none
