@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -14,13 +14,14 @@ from mediamill.core.errors import Rejected
 from mediamill.core.firings import Due, Runner
 from mediamill.core.schedules import Schedule
 from mediamill.scheduling.clock import Clock
-from mediamill.scheduling.plan import plan
+from mediamill.scheduling.plan import plan, ready
 
 log = structlog.get_logger()
 
 BATCH = 300
 """Schedules that are fired in one transaction."""
 _LONGEST_NAP_S = 5.0
+_SOON = timedelta(seconds=_LONGEST_NAP_S + 2)
 _SHORTEST_NAP_S = 0.05
 """While another server is firing what is due: should it die, we do."""
 _SET_BACK_S = 1.0
@@ -40,6 +41,7 @@ class Store(Protocol):
     """The schedule table."""
 
     async def fire(self, now: datetime, most: int, plan: Callable[[Schedule, str | None], Due]) -> Fired: ...
+    async def coming(self, after: datetime, until: datetime) -> Sequence[tuple[str, str, datetime]]: ...
     async def next_due(self) -> datetime | None: ...
     async def replan(self, now: datetime, after: Callable[[str, str], datetime | None]) -> int: ...
     async def overtaken(self) -> Sequence[tuple[str, str]]: ...
@@ -122,11 +124,20 @@ class Loop:
         await self._store.offer(sorted(offered))
         await self._store.pass_on()
         await self._expiry.expire()
+        await self._make_ready(now)
         due = [at for at in (await self._store.next_due(), await self._expiry.next_expiry()) if at is not None]
         if not due:
             return _LONGEST_NAP_S
         left_s = (min(due) - await self._clock.now()).total_seconds()
         return min(_LONGEST_NAP_S, max(_SHORTEST_NAP_S if min(due) <= now else 0.0, left_s))
+
+    async def _make_ready(self, now: datetime) -> None:
+        """Work out now what those that are due soon will need, so that many of one minute do not wait for it."""
+        coming = await self._store.coming(now, now + _SOON)
+        for n, (rule, zone, at) in enumerate(coming):
+            if n % 20 == 19:
+                await asyncio.sleep(0)  # a millisecond each, and others want to go on
+            ready(rule, zone, at)
 
     def _set_back(self, now: datetime) -> bool:
         """Whether plans may be wrong: nothing is known of the time before we came, or the clock was set back."""

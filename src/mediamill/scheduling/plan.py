@@ -22,11 +22,8 @@ def plan(schedule: Schedule, account_id: str | None, now: datetime, runner: Runn
     """The tasks of all that it is due for up to `now`. offered: the identifiers that are run here."""
     if schedule.next_at is None:
         return Due(tasks=(), next_at=None)
-    most = _IN_TIME + (schedule.missed_limit if schedule.missed == "all" else 0)
-    since = schedule.next_at - timedelta(microseconds=1)
     try:
-        passed = cron.latest(schedule.cron, schedule.zone, since, now, most)
-        next_at = cron.after(schedule.cron, schedule.zone, now)
+        passed, next_at = _passed(schedule, schedule.next_at, now)
     except Invalid as error:
         # It was valid when it was saved: the tz database has lost its zone since. It rests until it is changed.
         log.error("schedule rests", schedule=schedule.id, why=str(error))
@@ -51,3 +48,21 @@ def plan(schedule: Schedule, account_id: str | None, now: datetime, runner: Runn
         last_at = instant
     patience_s = None if next_at is None else (next_at - now).total_seconds()
     return Due(tasks=tasks, next_at=next_at, patience_s=patience_s if schedule.overlap == "queue" else None)
+
+
+def ready(rule: str, zone: str, at: datetime) -> None:
+    """Work out beforehand what firing at an instant will ask for."""
+    try:
+        cron.upcoming(rule, zone, SHOWN, at)
+    except Invalid:
+        return  # it will rest when it is due
+
+
+def _passed(schedule: Schedule, due_at: datetime, now: datetime) -> tuple[list[datetime], datetime | None]:
+    """(the latest instants that have passed, the next)."""
+    following = cron.after(schedule.cron, schedule.zone, due_at)
+    if following is None or following > now:
+        return [due_at], following
+    most = _IN_TIME + (schedule.missed_limit if schedule.missed == "all" else 0)
+    since = due_at - timedelta(microseconds=1)
+    return cron.latest(schedule.cron, schedule.zone, since, now, most), cron.after(schedule.cron, schedule.zone, now)

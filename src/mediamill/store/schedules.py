@@ -109,6 +109,7 @@ UPDATE schedules s SET next_at = w.next_at, last_at = coalesce(w.last_at, s.last
 FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS w (id, next_at, last_at) WHERE s.id = w.id
 """
 _NEXT = "SELECT min(next_at) FROM schedules WHERE next_at IS NOT NULL"
+_COMING = "SELECT DISTINCT cron, zone, next_at FROM schedules WHERE next_at > $1 AND next_at <= $2 LIMIT 2000"
 _PLANNED = "SELECT id, cron, zone, next_at FROM schedules WHERE next_at > $1 AND id > $2 ORDER BY id LIMIT 1000"
 _REPLAN = """
 UPDATE schedules s SET next_at = w.next_at
@@ -302,6 +303,11 @@ class Schedules:
         """When the next one is due."""
         found: datetime | None = await self._pool.fetchval(_NEXT)
         return found
+
+    async def coming(self, after: datetime, until: datetime) -> Sequence[tuple[str, str, datetime]]:
+        """(rule, zone, instant) of what is due soon."""
+        found = await self._pool.fetch(_COMING, after, until)
+        return [(row["cron"], row["zone"], row["next_at"]) for row in found]
 
     async def replan(self, now: datetime, after: Callable[[str, str], datetime | None]) -> int:
         """Set right what is planned later than after(cron, zone) says; how many were wrong.
