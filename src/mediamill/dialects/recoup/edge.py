@@ -110,9 +110,9 @@ class Edge:
     async def _caller(self, headers: Mapping[str, str]) -> Caller:
         """Who calls /api/tasks: exactly one of the two headers says it."""
         key, authorization = headers.get("x-api-key"), headers.get("authorization")
-        if bool(key) == bool(authorization):
+        if (key is None) == (authorization is None):
             raise Fault(401, "Exactly one of x-api-key or Authorization must be provided")
-        if authorization:
+        if authorization is not None:
             key = _bearer(authorization)
             if not key:
                 raise Fault(401, "Authorization header with Bearer token required", word="message")
@@ -123,8 +123,9 @@ class Edge:
 
     async def _bare_caller(self, headers: Mapping[str, str]) -> Caller:
         """Who calls Trigger.dev's surface."""
-        authorization = headers.get("authorization")
-        key = _bearer(authorization) if authorization else headers.get("x-api-key")
+        key, authorization = headers.get("x-api-key"), headers.get("authorization")
+        if authorization is not None:
+            key = _bearer(authorization) if key is None else None
         try:
             return await self._site.service.keys.caller(key)
         except Unauthorized:

@@ -168,7 +168,7 @@ _SCHEMAS: Json = {
     "Batched": _shape(
         {"id": _TEXT, "isCached": _BOOL, "runCount": _INT, "runs": _list({"type": ["object", "string"]})}
     ),
-    "NewBatch": _shape({"runCount": {"type": "integer", "minimum": 1, "maximum": 500}}, {"idempotencyKey": _TEXT}),
+    "NewBatch": _shape({"runCount": {"type": "integer", "minimum": 1, "maximum": 500}}, {"idempotencyKey": _TEXT0}),
     "BatchMade": _shape({"id": _TEXT, "runCount": _INT, "isCached": _BOOL}, {"idempotencyKey": _TEXT}),
     "Filled": _shape(
         {"id": _TEXT, "itemsAccepted": _INT, "itemsDeduplicated": _INT, "sealed": _BOOL},
