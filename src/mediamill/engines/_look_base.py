@@ -167,41 +167,28 @@ def axes(height: int, width: int) -> tuple[Field, Field]:
     return x[None, :], y[:, None]
 
 
-@lru_cache(CACHED_SIZES)
-def pixels(height: int, width: int) -> tuple[Field, Field]:
-    """The column and the row of every pixel, for cv2.remap. Do not write into them."""
-    columns = np.tile(np.arange(width, dtype=np.float32), (height, 1))
-    rows = np.repeat(np.arange(height, dtype=np.float32)[:, None], width, axis=1)
-    columns.setflags(write=False)
-    rows.setflags(write=False)
-    return columns, rows
+STEP = 8
 
 
-def coarse(height: int, width: int, step: int = 8) -> tuple[Field, Field]:
-    """x and y in pixels at every `step`-th pixel: a map is worked out on these and enlarged with `fine`."""
-    small = (max(2, -(-height // step)), max(2, -(-width // step)))
-    x = (np.arange(small[1], dtype=np.float32) + 0.5) * (width / small[1]) - 0.5
-    y = (np.arange(small[0], dtype=np.float32) + 0.5) * (height / small[0]) - 0.5
-    return np.tile(x, (small[0], 1)), np.repeat(y[:, None], small[1], axis=1)
+def coarse(height: int, width: int, step: int = STEP) -> tuple[Field, Field]:
+    """x and y in pixels in the middle of every square of `step`, and one square around: a map is worked out on these
+    and enlarged with `fine`."""
+    rows, columns = -(-height // step) + 2, -(-width // step) + 2
+    x = (np.arange(columns, dtype=np.float32) - 0.5) * step - 0.5
+    y = (np.arange(rows, dtype=np.float32) - 0.5) * step - 0.5
+    return np.tile(x, (rows, 1)), np.repeat(y[:, None], columns, axis=1)
 
 
-def fine(x: Field, y: Field, height: int, width: int) -> tuple[Field, Field]:
-    """A coarse map in full size. Its outermost half steps are continued straight, not repeated."""
-    out = []
-    for small in (x, y):
-        rows, columns = small.shape
-        padded = np.pad(small, 1, mode="reflect", reflect_type="odd").astype(np.float32)
-        full = cv2.warpAffine(
-            padded,
-            np.array(
-                [[columns / width, 0, 0.5 * columns / width + 0.5], [0, rows / height, 0.5 * rows / height + 0.5]]
-            ),
-            (width, height),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        out.append(full)
-    return out[0], out[1]
+def enlarged(small: Field, height: int, width: int, step: int = STEP) -> Field:
+    """A coarse field in full size."""
+    rows, columns = small.shape
+    full = cv2.resize(np.asarray(small, np.float32), (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+    return full[step : step + height, step : step + width]
+
+
+def fine(x: Field, y: Field, height: int, width: int, step: int = STEP) -> tuple[Field, Field]:
+    """A coarse map in full size."""
+    return enlarged(x, height, width, step), enlarged(y, height, width, step)
 
 
 def moved(picture: Picture, x: Field, y: Field, *, beyond: int = cv2.BORDER_REPLICATE) -> Picture:
@@ -269,7 +256,7 @@ def grain(kind: str) -> Picture:
 
 
 def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 1.0, kind: str = "mono") -> Picture:
-    """Film grain over a picture. strength: one standard deviation, as a share of white. size: of a grain, in pixels."""
+    """Film grain over a picture or a grey one. strength: standard deviation, 1 = white. size: of a grain, in pixels."""
     height, width = picture.shape[:2]
     chance = random(moment, 7)
     tile = grain(kind)
@@ -280,6 +267,8 @@ def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 
     left = int(chance.integers(0, tile.shape[1] - need[1] + 1))
     part = tile[top : top + need[0], left : left + need[1]]
     part = part[:height, :width] if size <= 1.01 else cv2.resize(part, (width, height))
+    if picture.ndim == 2:
+        part = cv2.extractChannel(part, 0)
     gain = strength * 255 / 40
     return cv2.addWeighted(picture, 1, part, gain, -128 * gain)
 
@@ -343,6 +332,12 @@ def _vignette(height: int, width: int, start: float, edge: float) -> Picture:
     mask[:, :, 3] = 255
     mask.setflags(write=False)
     return mask
+
+
+def inked(grey: Mask, known: NDArray[Any]) -> Picture:
+    """An opaque picture of a grey one, its levels looked up in a `table`."""
+    channels = [cv2.LUT(grey, np.ascontiguousarray(known[0, :, number])) for number in range(3)]
+    return cv2.merge([*channels, np.full_like(grey, 255)])
 
 
 def vignetted(picture: Picture, *, start: float = 0.35, edge: float = 0.35) -> Picture:

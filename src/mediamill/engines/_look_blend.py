@@ -67,6 +67,14 @@ STRAIGHT: Mapping[str, Blend] = {
 }
 """B of each mode, on straight colours; the alpha of the outcome means nothing."""
 
+ON_OPAQUE: Mapping[str, Blend] = {
+    "multiply": lambda b, s: times(b, cv2.add(s, cv2.bitwise_not(alpha4(s)))),
+    "screen": screened,
+    "darken": lambda b, s: cv2.min(b, over(b, s)),
+    "lighten": lambda b, s: cv2.max(b, over(b, s)),
+}
+"""The whole formula where ab is 1, of those for which it needs no straight colours."""
+
 
 def _blending(mode: str) -> Blend:
     def blend(base: Picture, top: Picture) -> Picture:
@@ -87,8 +95,12 @@ def _blending(mode: str) -> Blend:
 def _blended(mode: str, base: Picture, top: Picture) -> Picture:
     base_alpha, top_alpha = cv2.extractChannel(base, 3), cv2.extractChannel(top, 3)
     base_solid, top_solid = (cv2.minMaxLoc(alpha)[0] == 255 for alpha in (base_alpha, top_alpha))
-    out = STRAIGHT[mode](base if base_solid else straight(base), top if top_solid else straight(top))
-    if base_solid and top_solid:
+    known = ON_OPAQUE.get(mode) if base_solid and not top_solid else None
+    if known is not None:
+        out = known(base, top)
+    else:
+        out = STRAIGHT[mode](base if base_solid else straight(base), top if top_solid else straight(top))
+    if known is not None or (base_solid and top_solid):
         cv2.insertChannel(base_alpha, out, 3)
         return out
     shares = four(top_alpha if base_solid else cv2.multiply(top_alpha, base_alpha, scale=1 / 255))

@@ -19,8 +19,8 @@ from mediamill.engines._look_base import (
     axes,
     blurred,
     clipped,
-    four,
     graded,
+    inked,
     luma,
     on_colours,
     table,
@@ -121,9 +121,9 @@ def _one_ink(ink: tuple[int, int, int]) -> Effect:
     def paint(picture: Picture, _: Moment) -> Picture:
         """Printed in dots of one ink on paper."""
         cell = cell_size(picture)
-        grey = luma(blurred(picture, cell / 3))
+        grey = blurred(luma(picture), cell / 3)
         dots = cv2.addWeighted(grey, SHARPNESS, _screen(*picture.shape[:2], 45.0, cell), -SHARPNESS, 128)
-        return toned(four(dots), inks)
+        return inked(dots, inks)
 
     return graded(paint)
 

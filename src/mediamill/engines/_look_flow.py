@@ -21,6 +21,7 @@ from mediamill.engines._look_base import (
     clipped,
     clouds,
     coarse,
+    enlarged,
     fine,
     masked,
     mixed,
@@ -60,8 +61,7 @@ def water_drop(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     mask = threshold(radius(height, width), front - 0.3, 0.25)
     out = moved(masked(a, b, mask), *maps, beyond=cv2.BORDER_REFLECT)
     # Crests catch the light.
-    level = cv2.resize(wave.astype(np.float32), (width, height))
-    light = to_mask(level, 70, 0)
+    light = to_mask(enlarged(wave, height, width), 70, 0)
     flash = cv2.merge([light, light, light, np.zeros_like(light)])
     return clipped(cv2.add(out, times(flash, alpha4(out))), out)
 

@@ -11,6 +11,8 @@ import numpy as np
 from mediamill.engines._look_base import (
     CACHED_SIZES,
     Effect,
+    Field,
+    Mask,
     Moment,
     Picture,
     Settings,
@@ -23,13 +25,10 @@ from mediamill.engines._look_base import (
     mixed,
     moved,
     on_colours,
-    pixels,
     random,
     rounded,
     saturated,
-    table,
     times,
-    toned,
     vignetted,
 )
 from mediamill.engines._look_lens import bulge, rejoined, sideways, text, text_width
@@ -56,19 +55,24 @@ def scanlines(picture: Picture, _: Moment, intensity: float, __: Settings) -> Pi
     return times(picture, _lines(height, width, line_pitch(height), round(1 - 0.62 * intensity, 3)))
 
 
-def _bent(picture: Picture, shift: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Picture:
-    """Every row moved to the right by its own number of pixels, the edge repeated."""
-    columns, rows = pixels(*picture.shape[:2])
-    return moved(
-        picture, cv2.subtract(columns, np.repeat(shift.astype(np.float32)[:, None], columns.shape[1], 1)), rows
-    )
+def _bent(picture: Picture, shift: Field) -> Picture:
+    """Every row moved to the right by its own whole number of pixels, the edge repeated."""
+    out = picture.copy()
+    width = picture.shape[1]
+    ways = np.clip(np.rint(shift), 1 - width, width - 1).astype(int)
+    for row in np.flatnonzero(ways):
+        way = int(ways[row])
+        if way > 0:
+            out[row, way:] = picture[row, : width - way]
+            out[row, :way] = picture[row, 0]
+        else:
+            out[row, :way] = picture[row, -way:]
+            out[row, way:] = picture[row, -1]
+    return out
 
 
-TAPE = table(
-    curve((0, 0.07), (0.5, 0.52), (1, 0.93)),
-    curve((0, 0.065), (0.5, 0.50), (1, 0.91)),
-    curve((0, 0.10), (0.5, 0.52), (1, 0.92)),
-)
+TAPE = np.rint(curve((0, 0.07), (0.5, 0.51), (1, 0.92))).astype(np.uint8)
+"""Neither black nor white come back from a tape."""
 
 
 def vhs(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:
@@ -85,16 +89,16 @@ def vhs(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Pict
         shift = shift + wave * 0.012 * width * np.sin(y * 0.9) + foot * foot * 0.09 * width
         bent = _bent(colours, np.asarray(shift, np.float32))
         luma, red, blue = cv2.split(cv2.cvtColor(cv2.cvtColor(bent, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2YCrCb))
-        # The tape has some 40 colours a line where it has 240 shades, and the colour comes late.
+        # The tape has some 40 colours a line where it has 240 shades, and the colour comes late, and a little strong.
         red, blue = (_smeared(part, width // 40 * 2, round(0.006 * width)) for part in (red, blue))
+        red, blue = (cv2.addWeighted(part, 1.15, part, 0, -0.15 * 128 + tint) for part, tint in ((red, 0), (blue, 2)))
         soft = cv2.GaussianBlur(luma, (0, 0), max(0.6, width / 900), sigmaY=0.3)
         wide = cv2.blur(soft, (max(3, width // 110), 1))
-        luma = cv2.addWeighted(soft, 1.55, wide, -0.55, 0)
+        luma = cv2.LUT(cv2.addWeighted(soft, 1.55, wide, -0.55, 0), TAPE)
+        luma = _tape_noise(luma, chance, np.clip(0.028 + 0.35 * wave + 0.6 * foot, 0, 0.6))
         rgb = cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2RGB)
-        out = toned(saturated(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), 1.15), TAPE)
-        out = _tape_noise(out, chance, np.clip(0.028 + 0.35 * wave + 0.6 * foot, 0, 0.6))
         lines = _lines(height, width, line_pitch(height), 0.88)
-        return mixed(colours, times(out, lines), intensity)
+        return mixed(colours, times(cv2.cvtColor(rgb, cv2.COLOR_RGB2RGBA), lines), intensity)
 
     return on_colours(picture, paint)
 
@@ -107,18 +111,16 @@ def _smeared(part: Picture, count: int, late: int) -> Picture:
     return sideways(full, late)
 
 
-def _tape_noise(
-    out: Picture, chance: np.random.Generator, strength: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-) -> Picture:
+def _tape_noise(luma: Mask, chance: np.random.Generator, strength: Field) -> Mask:
     """Streaks along the rows, of a strength for each row."""
-    height, width = out.shape[:2]
+    height, width = luma.shape
     tile = grain("mono")
     rows = chance.integers(0, tile.shape[0], height)
     start = int(chance.integers(0, tile.shape[1] // 2))
     count = min(max(2, width // 3), tile.shape[1] // 2)
-    streaks = cv2.resize(np.ascontiguousarray(tile[rows, start : start + count, 0]), (width, height))
-    lift = (streaks.astype(np.int16) - 128) * (strength * 256 * 255 / 40 / 256).astype(np.float32)[:, None]
-    return cv2.add(out, cv2.merge([lift.astype(np.int16)] * 4), dtype=cv2.CV_8U)
+    part = tile[rows, start : start + count, 0].astype(np.float32)
+    streaks = cv2.resize((part - 128) * (strength * 255 / 40).astype(np.float32)[:, None], (width, height))
+    return cv2.add(luma, streaks, dtype=cv2.CV_8U)
 
 
 def vhs_overlay(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:

@@ -15,9 +15,9 @@ from mediamill.engines._look_base import (
     Picture,
     blurred,
     curve,
-    four,
     graded,
     grained,
+    inked,
     luma,
     saturated,
     screened,
@@ -40,7 +40,7 @@ SEPIA = _stops((0, 0, 0), (62, 43, 17), (124, 92, 46), (181, 150, 103), (224, 20
 
 def sepia(picture: Picture, _: Moment) -> Picture:
     """Brown as old albumen prints."""
-    return toned(four(luma(picture)), SEPIA)
+    return inked(luma(picture), SEPIA)
 
 
 DUOTONE = _stops((24, 12, 92), (120, 26, 132), (238, 68, 110), (255, 156, 92), (255, 238, 190))
@@ -48,7 +48,7 @@ DUOTONE = _stops((24, 12, 92), (120, 26, 132), (238, 68, 110), (255, 156, 92), (
 
 def duotone(picture: Picture, _: Moment) -> Picture:
     """Two inks: deep violet for the shadows, warm rose and cream for the lights."""
-    return toned(four(luma(picture)), DUOTONE)
+    return inked(luma(picture), DUOTONE)
 
 
 CROSS_PROCESS = table(
@@ -97,8 +97,8 @@ def night_vision(picture: Picture, moment: Moment) -> Picture:
     height, width = picture.shape[:2]
     grey = cv2.LUT(luma(picture), NIGHT_GAIN)
     shine = screened(grey, blurred(cv2.LUT(grey, LAMPS), height / 60))
-    out = grained(four(shine), moment, 0.07, size=max(1.0, height / 640))
-    return times(toned(out, NIGHT), _tube(height, width))
+    out = grained(shine, moment, 0.07, size=max(1.0, height / 640))
+    return times(inked(out, NIGHT), _tube(height, width))
 
 
 @lru_cache(CACHED_SIZES)
@@ -120,7 +120,7 @@ THERMAL = _stops(
 
 def thermal(picture: Picture, _: Moment) -> Picture:
     """A heat camera: what is bright counts as hot, from blue over red and yellow to white."""
-    return toned(blurred(four(luma(picture)), picture.shape[0] / 320), THERMAL)
+    return inked(blurred(luma(picture), picture.shape[0] / 320), THERMAL)
 
 
 EFFECTS: Mapping[str, Effect] = {

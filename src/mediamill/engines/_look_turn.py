@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from mediamill.engines._look_base import (
+    STEP,
     Field,
     Moment,
     Picture,
@@ -16,12 +17,14 @@ from mediamill.engines._look_base import (
     alpha4,
     axes,
     coarse,
+    enlarged,
     fine,
     four,
     moved,
     smooth,
     threshold,
     times,
+    to_mask,
 )
 from mediamill.engines._look_blend import over
 
@@ -36,26 +39,29 @@ def _seen(points: Field, width: int, height: int) -> Field:
     return np.asarray(points[:, :2] * factor + (width / 2, height / 2), np.float32)
 
 
-def _laid(picture: Picture, corners: Field, light: float = 1.0) -> Picture:
-    """A picture stretched over four points of the canvas, clockwise from the upper left, and darkened."""
-    height, width = picture.shape[:2]
-    flat = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+def _stood(out: Picture, picture: Picture, corners: Field, light: float) -> None:
+    """Lays a picture, stretched over four points clockwise from the upper left and darkened, over `out`."""
+    height, width = out.shape[:2]
+    start = max(0, math.floor(float(corners[:, 0].min())))
+    end = min(width, math.ceil(float(corners[:, 0].max())))
+    if end <= start or picture.size == 0:
+        return
+    rows, columns = picture.shape[:2]
+    flat = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32)
     half = np.float32(0.5)
-    matrix = cv2.getPerspectiveTransform(flat - half, corners.astype(np.float32) - half)
-    out = cv2.warpPerspective(
-        picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(0, 0, 0, 0),
-    )  # fmt: skip
-    return darkened(out, light)
+    placed = (corners - np.array([start, 0])).astype(np.float32)
+    matrix = cv2.getPerspectiveTransform(flat - half, placed - half)
+    part = cv2.warpPerspective(picture, matrix, (end - start, height), flags=cv2.INTER_LINEAR)
+    out[:, start:end] = over(np.ascontiguousarray(out[:, start:end]), darkened(part, light))
 
 
 def darkened(picture: Picture, light: float) -> Picture:
     """The colours times `light`, the alpha as it was."""
     if light >= 1:
         return picture
-    curve = np.rint(np.arange(256) * max(light, 0.0)).astype(np.uint8)
-    known = np.stack([curve, curve, curve, np.arange(256, dtype=np.uint8)], axis=1).reshape(1, 256, 4)
-    return cv2.LUT(picture, known)
+    out = cv2.convertScaleAbs(picture, alpha=max(light, 0.0))
+    cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
+    return out
 
 
 def _upright(start: tuple[float, float], end: tuple[float, float], half: float) -> Field:
@@ -82,7 +88,7 @@ def cube(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     out = np.zeros_like(a)
     for facing, picture, corners in sorted(sides, key=lambda side: side[0]):
         if corners[1][0] - corners[0][0] > 0.5:
-            out = over(out, _laid(picture, corners, 0.35 + 0.65 * facing))
+            _stood(out, picture, corners, 0.35 + 0.65 * facing)
     return out
 
 
@@ -93,7 +99,8 @@ def doorway(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     scale = 0.55 + 0.45 * come
     middle, size = np.array([width, height]) / 2, np.array([width, height]) * scale / 2
     signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    out = _laid(b, (middle + signs * size).astype(np.float32), 0.25 + 0.75 * come)
+    out = np.zeros_like(a)
+    _stood(out, b, middle + signs * size, 0.25 + 0.75 * come)
     angle = come * math.radians(108)
     light = 1 - 0.65 * come
     half = width / 2
@@ -105,19 +112,9 @@ def doorway(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
         corners = _seen(_upright(ends[0], ends[1], height / 2), width, height)
         if corners[1][0] - corners[0][0] < 0.5:
             continue
-        wing = np.zeros_like(a)
-        wing_at = slice(0, width // 2) if left else slice(width // 2, width)
-        wing[:, wing_at] = a[:, wing_at]
-        matrix = cv2.getPerspectiveTransform(
-            np.array([[x, y] for x, y in _corners(wing_at, height)], np.float32), corners.astype(np.float32)
-        )
-        moved = cv2.warpPerspective(wing, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        out = over(out, darkened(moved, light))
+        wing = a[:, : width // 2] if left else a[:, width // 2 :]
+        _stood(out, np.ascontiguousarray(wing), corners, light)
     return out
-
-
-def _corners(columns: slice, height: int) -> list[tuple[int, int]]:
-    return [(columns.start, 0), (columns.stop, 0), (columns.stop, height), (columns.start, height)]
 
 
 LEAN = math.radians(22)
@@ -142,7 +139,7 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     if start >= end:
         return b
     width = end - start
-    x, y = coarse(height, width, 4)
+    x, y = coarse(height, width)
     x = x + start
     beyond = x * across + y * down - fold
     arc = roll * np.arcsin(np.clip(beyond / roll, 0, 1))
@@ -157,8 +154,9 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     )
     bow = np.clip(beyond / roll, 0, 1)
     below = over(np.ascontiguousarray(b[:, start:end]), front)
-    under = cv2.resize(cv2.extractChannel(back, 3), x.shape[::-1], interpolation=cv2.INTER_AREA)
-    dark = cv2.GaussianBlur(under.astype(np.float32) / 255, (0, 0), max(full * 0.012 / 4, 0.5))
+    inner = (x.shape[1] - 2, x.shape[0] - 2)
+    under = np.pad(cv2.resize(cv2.extractChannel(back, 3), inner, interpolation=cv2.INTER_AREA), 1, mode="edge")
+    dark = cv2.GaussianBlur(under.astype(np.float32) / 255, (0, 0), max(full * 0.012 / STEP, 0.5))
     light = np.where(beyond < roll, 1 - 0.75 * bow**2, 1 - 0.6 * np.exp(-np.maximum(beyond - roll, 0) / shadow * 2))
     tone = np.where(
         beyond <= 0, 0.97 - 0.25 * np.exp(np.minimum(beyond, 0) / roll), 0.72 + 0.28 * np.sin(bow * math.pi)
@@ -173,8 +171,7 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
 def _shaded(picture: Picture, light: Field) -> Picture:
     """Colours times a coarse field of light in 0..1."""
     height, width = picture.shape[:2]
-    level = cv2.resize(light.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    mask = four(cv2.addWeighted(level, 255, level, 0, 0, dtype=cv2.CV_8U))
+    mask = four(to_mask(enlarged(light, height, width), 255, 0))
     mask[:, :, 3] = 255
     return times(picture, mask)
 
