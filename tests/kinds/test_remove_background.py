@@ -16,8 +16,7 @@ from tests.support.av import ffmpeg
 from tests.support.vision import Bytes, film, photo, red_network, run
 
 from mediamill import models
-from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unavailable, Unsupported
-from mediamill.core.matting import NoSubject
+from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
 from mediamill.engines import _matting
 
 PERSON = vision.PICTURES / "astronaut.jpg"

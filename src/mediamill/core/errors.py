@@ -16,6 +16,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 ├─ Failed                     accepted work that did not succeed; `family` is input | tool | limit | source | internal
 │  ├─ BadMedia                input: the bytes cannot be read as what they claim to be
 │  │  ├─ NoVideo · NoSound    it has no such track
+│  │  ├─ NoFace · NoSubject   it shows nobody the work could be done on
 │  │  └─ RangeEmpty           the part asked for lies beyond its end
 │  ├─ LimitExceeded           limit: memory, CPU seconds, output or scratch bytes
 │  ├─ TimedOut                limit: wall clock
@@ -198,6 +199,12 @@ class NoFace(BadMedia):
     """The work needs a face, and no picture of the input shows one."""
 
     code = "no_face_detected"
+
+
+class NoSubject(BadMedia):
+    """Nothing in the input can be told from its background here."""
+
+    code = "no_subject_found"
 
 
 class RangeEmpty(BadMedia):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from mediamill.core.errors import BadMedia
 from mediamill.core.ports import Engine, Report, Tools
 
 Subject = Literal["person", "any"]
@@ -16,12 +15,6 @@ Subject = Literal["person", "any"]
 Care = Literal["full", "best_effort"]
 """best_effort: right for an object before a plain background, often wrong for others; the caller is told."""
 FilmFormat = Literal["webm", "mov"]
-
-
-class NoSubject(BadMedia):
-    """There is nothing in it that this install can tell from the background."""
-
-    code = "no_subject_found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mediamill.core.matting import FilmCut, FilmFormat, NoSubject
+from mediamill.core.errors import NoSubject
+from mediamill.core.matting import FilmCut, FilmFormat
 from mediamill.engines import _frames, _matting
 
 if TYPE_CHECKING:

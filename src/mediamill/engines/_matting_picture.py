@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mediamill.core.errors import BadMedia, LimitExceeded
-from mediamill.core.matting import NoSubject, PictureCut
+from mediamill.core.errors import BadMedia, LimitExceeded, NoSubject
+from mediamill.core.matting import PictureCut
 from mediamill.engines import _matting
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mediamill.core.errors import ToolFailed
-from mediamill.core.matting import Care, FilmCut, Matter, NoSubject, PictureCut
+from mediamill.core.errors import NoSubject, ToolFailed
+from mediamill.core.matting import Care, FilmCut, Matter, PictureCut
 from mediamill.core.ports import Missing
 from mediamill.engines import _matting_picture
 from mediamill.engines._lacking import lacking

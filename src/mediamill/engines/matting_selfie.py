@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mediamill import models
-from mediamill.core.matting import FilmCut, Matter, NoSubject, PictureCut, Subject
+from mediamill.core.errors import ToolFailed
+from mediamill.core.matting import FilmCut, Matter, PictureCut, Subject
 from mediamill.core.ports import Missing
 from mediamill.engines import _ffmpeg, _matting_film, _matting_picture
 from mediamill.engines._lacking import lacking
@@ -50,7 +51,7 @@ class _Network:
     def __init__(self) -> None:
         path = models.find(MODEL)
         if path is None:
-            raise NoSubject("The model for people is not in the models folder.")
+            raise ToolFailed("The model for people is not in the models folder any more.")
         self._run = _interpreter(path)
 
     def __call__(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:

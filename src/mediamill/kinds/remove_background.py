@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from mediamill.core import formats
-from mediamill.core.errors import BadMedia, NoVideo, ToolFailed, Unavailable, Unsupported
-from mediamill.core.matting import FilmCut, Matter, NoSubject, PictureCut
+from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
+from mediamill.core.matting import FilmCut, Matter, PictureCut
 from mediamill.core.ports import Conversion, Engines, Missing, Report
 from mediamill.kinds import Base, Context, Hint, Output, Result
 from mediamill.kinds import Options as BaseOptions
