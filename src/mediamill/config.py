@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     framelane_requests_per_minute: int | None = Field(
         None, ge=1, description="Calls a minute and key in the Framelane dialect; unset: no limit."
     )
+    framelane_signup: bool = Field(
+        True,
+        description="Whether strangers may sign up in the Framelane dialect; their codes are written to the log.",
+    )
     tasks_in_flight: int | None = Field(None, ge=1, description="Unfinished tasks a project may have; unset: any.")
 
     # files

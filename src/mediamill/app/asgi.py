@@ -44,6 +44,7 @@ from mediamill.store.steps import Steps as StepTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
 from mediamill.store.uploads import Uploads as UploadTable
+from mediamill.store.workspaces import Workspaces as WorkspaceTable
 
 log = structlog.get_logger()
 
@@ -83,6 +84,7 @@ async def api(
     from mediamill.service.tasks import Tasks
     from mediamill.service.uploads import Uploads
     from mediamill.service.watch import Watch
+    from mediamill.service.workspaces import Workspaces
     from mediamill.signed import SignedApp
 
     pool = await pools.open_pool(dsn, least=2, most=10)
@@ -99,7 +101,11 @@ async def api(
         asked.set()
 
     listener = asyncio.create_task(
-        listen(dsn, {WAKE: lambda payload: watch.told(payload.split(" ")), TOKENS: letters.told, STARTS: lambda _: asked.set()}, anew)
+        listen(
+            dsn,
+            {WAKE: lambda payload: watch.told(payload.split(" ")), TOKENS: letters.told, STARTS: lambda _: asked.set()},
+            anew,
+        )
     )
 
     async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
@@ -113,6 +119,7 @@ async def api(
         found = await task_table.get_many(ids)
         return [task or NotFound("task", id) for id, task in zip(ids, found, strict=True)]
 
+    key_verbs = Keys(key_table)
     accept: Batcher[Accept, tuple[str, bool]] = Batcher(task_table.accept, width=2)
     read: Batcher[str, Task] = Batcher(read_many, width=2)
     input_files: Batcher[str, File | None] = Batcher(file_table.get_many, width=2)
@@ -189,13 +196,16 @@ async def api(
             keep_s=settings.resumable_upload_s,
             lifetimes=lasting,
         ),
-        keys=Keys(key_table),
+        keys=key_verbs,
         connections=connections,
         compositions=Compositions(CompositionTable(pool)),
         automations=automations,
         watch=watch,
         steps=Steps(store=StepTable(pool), tasks=tasks, watch=watch, letters=letters),
         accounts=Accounts(AccountTable(pool)),
+        workspaces=Workspaces(
+            WorkspaceTable(pool), cancel=task_table.cancel, forget=key_verbs.forget, open=settings.framelane_signup
+        ),
     )
     if settings.secret_key is not None:
         await connections.reseal()  # what another key has sealed

@@ -12,9 +12,10 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -23,16 +24,21 @@ from mediamill import config
 from mediamill.app.common import SUPERVISED, net_of
 from mediamill.config import Settings
 from mediamill.core.errors import NotFound
+from mediamill.core.files import File
 from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.core.webhooks import Done, Due
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
 from mediamill.store.deliveries import WOKEN, Deliveries
+from mediamill.store.files import Files
 from mediamill.store.listen import listen
 from mediamill.store.runs import Runs
 from mediamill.store.tasks import Tasks
 from mediamill.store.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from mediamill.dialects import Dialect
 
 QUEUE = "webhooks"
 """What to call it among the queues of `mediamill worker`."""
@@ -54,7 +60,7 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
     end: Batcher[Done, None] = Batcher(store.end)
     dispatcher = Dispatcher(
         store=store,
-        words=await wording(settings, Tasks(pool), Runs(pool), Upkeep(pool)),
+        words=await wording(settings, Tasks(pool), Runs(pool), Files(pool).get_many, Upkeep(pool)),
         postman=Postman(client, timeout_s=settings.webhook_timeout_s),
         end=end,
     )
@@ -76,7 +82,19 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
         await pool.close()
 
 
-async def wording(settings: Settings, tasks: Tasks, runs: Runs, upkeep: Upkeep) -> Callable[[Sequence[Due]], Any]:
+def _by(dialect: Dialect, secret: bytes) -> Callable[..., Mapping[str, str]]:
+    """The dialect's way to sign, with a secret of the project's own: an address has none."""
+
+    def sign(secrets: Sequence[bytes], id: str, at: datetime, body: bytes) -> Mapping[str, str]:
+        assert dialect.sign_event is not None
+        return dialect.sign_event([secret], id, at, body)
+
+    return sign
+
+
+async def wording(
+    settings: Settings, tasks: Tasks, runs: Runs, files: Callable[[Sequence[str]], Any], upkeep: Upkeep
+) -> Callable[[Sequence[Due]], Any]:
     """A function from claimed deliveries to their messages, each in the words of its dialect."""
     from mediamill.dialects import Links
     from mediamill.dialects import load as load_dialects
@@ -100,7 +118,7 @@ async def wording(settings: Settings, tasks: Tasks, runs: Runs, upkeep: Upkeep) 
             download_s=settings.download_url_s,
         )
 
-    def message(due: Due, subject: Task | Run | None) -> Message | None:
+    def message(due: Due, subject: Task | Run | File | None) -> Message | None:
         native = dialects["mill"]
         if due.body is not None:
             return Message(body=msgspec.json.encode(due.body))
@@ -108,7 +126,12 @@ async def wording(settings: Settings, tasks: Tasks, runs: Runs, upkeep: Upkeep) 
             if not isinstance(subject, Task):
                 return None
             dialect = dialects.get(subject.dialect, native)
-            said = dialect.write_task(subject, links(subject.extra.get("webhook_origin"), dialect.prefix))
+            here = links(subject.extra.get("webhook_origin"), dialect.prefix)
+            if dialect.address_secret is not None and dialect.write_event and dialect.sign_event:
+                said = dialect.write_event(due.event, subject, here)
+                key = dialect.address_secret(signer, subject.project_id)
+                return None if said is None else Message(body=msgspec.json.encode(said), sign=_by(dialect, key))
+            said = dialect.write_task(subject, here)
         else:
             dialect = dialects.get(due.dialect or "", native)
             if dialect.write_event is None:
@@ -119,14 +142,18 @@ async def wording(settings: Settings, tasks: Tasks, runs: Runs, upkeep: Upkeep) 
 
     async def words(batch: Sequence[Due]) -> list[Message | None]:
         wanted = sorted({due.event.task_id for due in batch if due.event.task_id is not None})
-        found: dict[str, Task | Run | None] = {}
+        found: dict[str, Task | Run | File | None] = {}
         if wanted:
             found |= dict(zip(wanted, await tasks.get_many(wanted), strict=True))
         for project_id, run_id in {(due.event.project_id, due.event.run_id) for due in batch if not due.event.task_id}:
             if run_id is not None:
                 with contextlib.suppress(NotFound):  # removed meanwhile: the event tells of nothing then
                     found[run_id] = await runs.get(project_id, run_id)
-        return [message(due, found.get(due.event.task_id or due.event.run_id or "")) for due in batch]
+        for file_id in {due.event.file_id for due in batch if due.event.file_id and not due.event.task_id}:
+            found[file_id] = (await files([file_id]))[0]
+        return [
+            message(due, found.get(due.event.task_id or due.event.run_id or due.event.file_id or "")) for due in batch
+        ]
 
     return words
 

@@ -117,7 +117,7 @@ def _set_fields(draft: _Draft, op: Json) -> None:
 def _trim_element(draft: _Draft, op: Json) -> None:
     element = draft.element(op)
     known = ("in_point", "out_point") if element["type"] in ("video", "audio") else ("duration",)
-    given = {name: op[name] for name in ("in_point", "out_point", "duration") if name in op}
+    given: Json = {name: op[name] for name in ("in_point", "out_point", "duration") if name in op}
     if not given:
         raise Invalid("", f"needs {' or '.join(known)}.")
     for name in given:

@@ -11,6 +11,7 @@ class EventType(StrEnum):
     TASK_CREATED = "task.created"
     TASK_STARTED = "task.started"
     TASK_UPDATED = "task.updated"  # a result was published early
+    TASK_PROGRESS = "task.progress"  # a tenth further; written where somebody asked for it
     TASK_SUCCEEDED = "task.succeeded"
     TASK_FAILED = "task.failed"
     TASK_CANCELLED = "task.cancelled"

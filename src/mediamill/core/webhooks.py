@@ -79,6 +79,8 @@ class NewEndpoint:
     name: str = ""
     origin: str | None = None
     """Scheme and host of the links it is sent."""
+    only_of: Sequence[str] | None = None
+    """Of its types only these: "kind type", the kind empty for an event of no task. None: of whatever kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,16 @@ class EventPage:
     after: int | None = None
     before: int | None = None
     types: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """One post of a delivery, for lists of posts. `attempt` is None for one that is still to come; `kind` is the
+    task's, None where it is told of none."""
+
+    delivery: Delivery
+    attempt: Attempt | None
+    kind: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,12 +102,15 @@ class Dialect:
     write_task: Callable[[Task, Links], Any]
     """The task as JSON in this dialect; None when it cannot be worded."""
     write_error: Callable[[MediamillError], Answer]
-    write_event: Callable[[Event, Task | Run | None, Links], Any] | None = None
-    """What a webhook says of an event, as JSON; the subject is the task or the run. None when it cannot be worded.
+    write_event: Callable[[Event, Task | Run | File | None, Links], Any] | None = None
+    """What a webhook says of an event, as JSON; the subject is the task, run or file. None: it cannot be worded.
     A dialect without this has its webhooks worded by the native one."""
     sign_event: Callable[[Sequence[bytes], str, datetime, bytes], Mapping[str, str]] | None = None
     """The headers that vouch for a webhook: of (secrets, newest first; event id; instant; body). Without this they are
     those of Standard Webhooks."""
+    address_secret: Callable[[Signer, str], bytes] | None = None
+    """Of (signer, project): the secret that signs what is told to an address that a task names. With this such an
+    address is told events, signed; without it, the task and no more."""
     document: str = "/openapi.json"
     """Where below the prefix its OpenAPI document is read."""
     plan: Plan | None = None

@@ -20,6 +20,7 @@ from mediamill.service.steps import Steps
 from mediamill.service.tasks import Tasks
 from mediamill.service.uploads import Uploads
 from mediamill.service.watch import Watch
+from mediamill.service.workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,4 @@ class Service:
     endpoints: Endpoints
     watch: Watch
     accounts: Accounts
+    workspaces: Workspaces

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from mediamill.core.access import Caller
@@ -23,6 +24,7 @@ from mediamill.core.webhooks import (
     Event,
     EventPage,
     NewEndpoint,
+    Posted,
     Span,
     every_type,
 )
@@ -54,6 +56,7 @@ class EndpointStore(Protocol):
         topics: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
         state: EndpointState | None = None,
+        only_of: Sequence[str] | None = None,
     ) -> Endpoint: ...
     async def rotate(self, project_id: str, id: str, secret: bytes, overlap_s: float) -> None: ...
     async def delete(self, project_id: str, id: str) -> None: ...
@@ -63,6 +66,10 @@ class EndpointStore(Protocol):
 class DeliveryStore(Protocol):
     """The delivery and event tables."""
 
+    async def posts(
+        self, project_id: str, endpoint_id: str, before: tuple[int, int] | None, most: int
+    ) -> Sequence[Posted]: ...
+    async def last_posts(self, project_id: str) -> Mapping[str, datetime]: ...
     async def get(self, project_id: str, id: int) -> Delivery: ...
     async def list(self, project_id: str, page: DeliveryPage) -> tuple[Sequence[Delivery], bool]: ...
     async def again(self, project_id: str, id: int) -> Delivery: ...
@@ -131,13 +138,21 @@ class Endpoints:
         types: Sequence[str] | None = None,
         topics: Sequence[str] | None = None,
         state: EndpointState | None = None,
+        only_of: Sequence[str] | None = None,
     ) -> Endpoint:
         """Change what is given. Made active again, it gets what waited for it meanwhile. Raises NotFound, Invalid."""
         if state is EndpointState.DISABLED:
             raise Invalid("state", "must be active or paused.")
         self._check(url, types)
         return await self._store.change(
-            caller.project_id, id, name=name, url=url, types=types, topics=topics or types, state=state
+            caller.project_id,
+            id,
+            name=name,
+            url=url,
+            types=types,
+            topics=topics or types,
+            state=state,
+            only_of=only_of,
         )
 
     async def rotate(self, caller: Caller, id: str, overlap_s: float = 86_400.0) -> tuple[Endpoint, str]:
@@ -164,6 +179,21 @@ class Endpoints:
         if page.endpoint_id is not None:
             await self._store.get(caller.project_id, page.endpoint_id)
         return await self._deliveries.list(caller.project_id, page)
+
+    async def posts(
+        self, caller: Caller, id: str, before: tuple[int, int] | None, most: int
+    ) -> tuple[Sequence[Posted], bool]:
+        """(posts to an endpoint, newest first; whether more follow). before: (delivery, number of its post).
+
+        Raises NotFound.
+        """
+        await self._store.get(caller.project_id, id)
+        found = await self._deliveries.posts(caller.project_id, id, before, most + 1)
+        return found[:most], len(found) > most
+
+    async def last_posts(self, caller: Caller) -> Mapping[str, datetime]:
+        """When each endpoint was last posted to, by its id; those that never were are left out."""
+        return await self._deliveries.last_posts(caller.project_id)
 
     async def delivery(self, caller: Caller, id: int) -> Delivery:
         """One delivery with its log. Raises NotFound."""
@@ -195,7 +225,7 @@ class Endpoints:
         return await self._deliveries.event(caller.project_id, id)
 
     async def subject(self, event: Event) -> Task | Run | None:
-        """The task or the run that an event tells of, as it is now."""
+        """The task or the run that an event tells of, as it is now; None for a file."""
         try:
             if event.task_id is not None:
                 return await self._tasks.get(event.project_id, event.task_id)

@@ -119,6 +119,24 @@ class Keys:
         self._known.clear()
         self._holders.clear()
 
+    async def create_own(self, caller: Caller, name: str, prefix: str) -> tuple[Key, str]:
+        """A further key of the caller's own project, no administrator's. (key, its secret, shown this once)."""
+        return await self._store.create(caller.project_id, name, Role.MEMBER, new_secret(prefix))
+
+    async def list_own(self, caller: Caller) -> Sequence[Key]:
+        """The keys of the caller's own project, newest first."""
+        return await self._store.list(caller.project_id)
+
+    async def revoke_own(self, caller: Caller, id: str) -> None:
+        """End a key of the caller's own project, be it the one that asks. Raises NotFound."""
+        await self._store.revoke(caller.project_id, id)
+        self.forget()
+
+    def forget(self) -> None:
+        """Look every key up anew."""
+        self._known.clear()
+        self._holders.clear()
+
     async def project_of(self, caller: Caller) -> Project:
         """The caller's own project."""
         return await self._store.project_of(caller.project_id)

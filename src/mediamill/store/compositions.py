@@ -73,7 +73,8 @@ class Compositions:
             raise NotFound("composition", id)
 
 
-def _scene(row: Mapping[str, Any]) -> KeptScene:
+def _scene(row: Mapping[str, Any] | None) -> KeptScene:
+    assert row is not None  # what is inserted comes back
     return KeptScene(
         id=row["id"],
         project_id=ProjectId(row["project_id"]),

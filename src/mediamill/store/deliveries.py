@@ -19,6 +19,7 @@ from mediamill.core.webhooks import (
     Due,
     Event,
     EventPage,
+    Posted,
     Span,
     delivery_id,
     event_id,
@@ -136,6 +137,20 @@ made AS (
     RETURNING event_id
 ), woken AS (SELECT pg_notify('mediamill_webhooks', '') FROM made HAVING count(*) > 0)
 SELECT count(*) AS n, max(event_id) AS last FROM made LEFT JOIN woken ON true
+"""
+_POSTS = f"""
+SELECT {_DELIVERY}, a.number AS a_number, a.url AS a_url, a.started_at AS a_started_at, a.took_s AS a_took_s,
+       a.status AS a_status, a.response_body AS a_response_body, a.error AS a_error,
+       (SELECT t.kind FROM tasks t WHERE t.id = d.task_id) AS kind
+FROM deliveries d LEFT JOIN endpoints p ON p.id = d.endpoint_id LEFT JOIN delivery_attempts a ON a.delivery_id = d.id
+WHERE d.project_id = $1 AND d.endpoint_id = $2
+  AND ($3::bigint IS NULL OR d.id < $3 OR (d.id = $3 AND coalesce(a.number, 0) < $4))
+ORDER BY d.id DESC, a.number DESC LIMIT $5
+"""
+_LAST_POSTS = """
+SELECT e.id, l.updated_at FROM endpoints e CROSS JOIN LATERAL (
+    SELECT d.updated_at FROM deliveries d WHERE d.endpoint_id = e.id AND d.attempts > 0 ORDER BY d.id DESC LIMIT 1
+) l WHERE e.project_id = $1
 """
 _EVENT = "SELECT * FROM events WHERE project_id = $1 AND id = $2"
 _SINCE = """
@@ -313,6 +328,18 @@ class Deliveries:
             _delivery,
         )
 
+    async def posts(
+        self, project_id: str, endpoint_id: str, before: tuple[int, int] | None, most: int
+    ) -> Sequence[Posted]:
+        """Posts to an endpoint, newest delivery first, without what was sent and the headers of the answers."""
+        delivery, number = before if before is not None else (None, None)
+        rows = await self._pool.fetch(_POSTS, project_id, clean(endpoint_id), delivery, number, most)
+        return [Posted(delivery=_delivery(row), attempt=_post(row), kind=row["kind"]) for row in rows]
+
+    async def last_posts(self, project_id: str) -> Mapping[str, datetime]:
+        """When each endpoint was last posted to, by its id."""
+        return {row["id"]: row["updated_at"] for row in await self._pool.fetch(_LAST_POSTS, project_id)}
+
     async def again(self, project_id: str, id: int) -> Delivery:
         """A new delivery of the same event to the same address, due now. Raises NotFound."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -368,6 +395,23 @@ class Deliveries:
         """The id of the project's last event; 0 when there is none."""
         found: int = await self._pool.fetchval(_NEWEST, project_id)
         return found
+
+
+def _post(row: Row) -> Attempt | None:
+    if row["a_number"] is None:
+        return None
+    return Attempt(
+        number=row["a_number"],
+        url=row["a_url"],
+        started_at=row["a_started_at"],
+        took_s=row["a_took_s"],
+        request_headers={},
+        request_body=b"",
+        status=row["a_status"],
+        response_headers={},
+        response_body=row["a_response_body"],
+        error=row["a_error"],
+    )
 
 
 async def _page(

@@ -13,7 +13,7 @@ from mediamill.core.ids import new_id
 from mediamill.core.tasks import State
 from mediamill.store import branches, media
 from mediamill.store.automations import on_new_medium
-from mediamill.store.files import insert_files
+from mediamill.store.files import announce, insert_files
 from mediamill.store.notices import WAKE
 from mediamill.store.results import remember
 from mediamill.store.text import clean, dumps
@@ -138,6 +138,7 @@ async def end_with_files(connection: Any, ordered: Sequence[Finish]) -> set[str]
     for file in files:
         if file.id in new_media:
             await on_new_medium(connection, file)
+            await announce(connection, file)
     facts = {id: dumps(dict(f)) for t in ended for id, f in by_id[t].input_facts.items() if f}
     if facts:
         await connection.execute(_FACTS, list(facts), list(facts.values()))

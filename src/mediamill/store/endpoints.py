@@ -15,14 +15,15 @@ from mediamill.store.text import clean
 
 _COUNT = "SELECT count(*) FROM endpoints WHERE project_id = $1"
 _ADD = """
-INSERT INTO endpoints (id, project_id, dialect, name, url, origin, topics, types, secret)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *
+INSERT INTO endpoints (id, project_id, dialect, name, url, origin, topics, types, secret, only_of)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *
 """
 _GET = "SELECT * FROM endpoints WHERE project_id = $1 AND id = $2"
 _LIST = "SELECT * FROM endpoints WHERE project_id = $1 ORDER BY created_at DESC, id DESC"
 _CHANGE = """
 UPDATE endpoints SET
     name = coalesce($3, name), url = coalesce($4, url), topics = coalesce($5, topics), types = coalesce($6, types),
+    only_of = coalesce($8, only_of),
     state = coalesce($7, state), reason = CASE WHEN $7::text IS NULL THEN reason END, updated_at = clock_timestamp()
 WHERE project_id = $1 AND id = $2 RETURNING *
 """
@@ -84,6 +85,7 @@ class Endpoints:
                 list(new.topics),
                 list(new.types),
                 secret,
+                list(new.only_of) if new.only_of is not None else None,
             )
         assert row is not None  # what is inserted comes back
         return _endpoint(row)
@@ -109,6 +111,7 @@ class Endpoints:
         topics: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
         state: EndpointState | None = None,
+        only_of: Sequence[str] | None = None,
     ) -> Endpoint:
         """Change what is not None. What waits for an endpoint rests while it is not active. Raises NotFound."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -121,6 +124,7 @@ class Endpoints:
                 list(topics) if topics is not None else None,
                 list(types) if types is not None else None,
                 state.value if state is not None else None,
+                list(only_of) if only_of is not None else None,
             )
             if row is None:
                 raise NotFound("endpoint", id)

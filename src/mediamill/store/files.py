@@ -56,6 +56,10 @@ UPDATE files f SET state = 'gone', blob_key = NULL, facts = '{}', updated_at = c
 FROM due WHERE f.id = due.id RETURNING f.id, due.blob_key
 """
 _FACTS = "UPDATE files SET facts = $2::jsonb WHERE id = $1 AND facts = '{}'"
+_ANNOUNCE = """
+INSERT INTO events (project_id, file_id, type) SELECT $1, $2, 'file.ready' WHERE EXISTS (
+    SELECT FROM endpoints e WHERE e.project_id = $1 AND e.state = 'active' AND 'file.ready' = ANY(e.types))
+"""
 _STILL_USED = """
 SELECT blob_key FROM files WHERE blob_key = ANY($1::text[])
 UNION SELECT blob_key FROM upload_parts WHERE blob_key = ANY($1::text[])
@@ -102,6 +106,13 @@ async def arrived(connection: Any, file: File) -> None:
         await came(connection, [file.id])
     await ask_for_facts(connection, file)
     await on_new_medium(connection, file)
+    if file.ready:
+        await announce(connection, file)
+
+
+async def announce(connection: Any, file: File) -> None:
+    """Tell those who want to hear of new files; where nobody does, nothing is written."""
+    await connection.execute(_ANNOUNCE, file.project_id, file.id)
 
 
 class Files:

@@ -14,9 +14,9 @@ from mediamill.store.text import clean
 
 _WHO = """
 SELECT id, project_id, role, last_used_at < now() - interval '1 minute' OR last_used_at IS NULL AS stale
-FROM keys WHERE hash = $1 AND revoked_at IS NULL
+FROM keys WHERE hash = $1 AND revoked_at IS NULL AND NOT inert
 """
-_HOLDER = "SELECT id, project_id, role FROM keys WHERE id = $1 AND revoked_at IS NULL"
+_HOLDER = "SELECT id, project_id, role FROM keys WHERE id = $1 AND revoked_at IS NULL AND NOT inert"
 _USED = "UPDATE keys SET last_used_at = now() WHERE id = $1"
 _ADD = """
 INSERT INTO keys (id, project_id, name, role, hash, hint) VALUES ($1, $2, $3, $4, $5, $6)

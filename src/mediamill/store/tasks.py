@@ -79,7 +79,17 @@ WITH p AS (
 ),
 moved AS (
     UPDATE tasks t SET stage = p.stage, progress = greatest(t.progress, p.progress), updated_at = clock_timestamp()
-    FROM p WHERE t.id = p.id AND t.fence = p.fence RETURNING t.id, t.attempt, p.stage, p.stages
+    FROM p WHERE t.id = p.id AND t.fence = p.fence
+    RETURNING t.id, t.project_id, t.attempt, t.progress, t.extra -> 'webhook_progress' AS wanted, p.stage, p.stages
+), told AS (
+    -- Of a tenth further, where a task says that it may be wanted, and somebody listens. A statement sees what was
+    -- before it: that is how far the task was.
+    INSERT INTO events (project_id, task_id, type)
+    SELECT m.project_id, m.id, 'task.progress' FROM moved m JOIN tasks before ON before.id = m.id
+    WHERE m.wanted = 'true' AND floor(m.progress * 10) > floor(before.progress * 10)
+      AND (before.extra ? 'webhook_url' OR EXISTS (
+          SELECT FROM endpoints e
+          WHERE e.project_id = m.project_id AND e.state = 'active' AND 'task.progress' = ANY(e.types)))
 ), noted AS (
     UPDATE attempts a SET stage = m.stage, stages = m.stages
     FROM moved m WHERE a.task_id = m.id AND a.number = m.attempt

@@ -14,6 +14,7 @@ from tests.support.records import Bench, bench
 from mediamill import config, dialects
 from mediamill.app.deliver import wording
 from mediamill.core.webhooks import Due, NewEndpoint, event_id
+from mediamill.store.files import Files
 from mediamill.store.runs import Runs
 from mediamill.store.upkeep import Upkeep
 from mediamill.webhooks.post import Message
@@ -35,7 +36,7 @@ async def told(dsn: str) -> AsyncIterator[Hooks]:
 
 async def words(records: Bench, tmp_path: Path, **settings: Any) -> Words:
     loaded = config.load(data=tmp_path, **settings)
-    found: Words = await wording(loaded, records.tasks, Runs(records.pool), Upkeep(records.pool))
+    found: Words = await wording(loaded, records.tasks, Runs(records.pool), Files(records.pool).get_many, Upkeep(records.pool))
     return found
 
 

@@ -10,6 +10,7 @@ from mediamill.core.tasks import Task
 from mediamill.dialects import Dialect, Links
 from mediamill.dialects.framelane.call import NAME
 from mediamill.dialects.framelane.errors import write_error
+from mediamill.dialects.framelane.events import address_secret, sign_event, write_event
 from mediamill.dialects.framelane.jobs import worded, write_job
 from mediamill.dialects.framelane.routes import build
 
@@ -30,4 +31,14 @@ def write(task: Task, links: Links) -> Any:
     return write_job(task, links) if worded(task) else None
 
 
-DIALECT = Dialect(name=NAME, prefix="/framelane", build=build, claims=claims, write_task=write, write_error=write_error)
+DIALECT = Dialect(
+    name=NAME,
+    prefix="/framelane",
+    build=build,
+    claims=claims,
+    write_task=write,
+    write_error=write_error,
+    write_event=write_event,
+    sign_event=sign_event,
+    address_secret=address_secret,
+)

@@ -13,7 +13,7 @@ from mediamill.core.errors import MediamillError, Unauthorized
 from mediamill.core.ids import KeyId, ProjectId
 from mediamill.dialects import Scope, Site
 from mediamill.dialects.framelane.call import NAME, Call, Reply, Route
-from mediamill.dialects.framelane.errors import MEDIA_TYPE, body_of, refused
+from mediamill.dialects.framelane.errors import MEDIA_TYPE, Fault, body_of, refused
 from mediamill.web import table
 from mediamill.web.table import NoSuchMethod, Receive, Send, Table
 
@@ -85,7 +85,12 @@ class Edge:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise Unauthorized("Send your API key: Authorization: Bearer <key>.")
-        return await self._site.service.keys.caller(secret.strip())
+        try:
+            return await self._site.service.keys.caller(secret.strip())
+        except Unauthorized:
+            if await self._site.service.workspaces.inert(secret.strip()):
+                raise Fault(403, "email_not_verified", "Verify your e-mail first: POST /v1/signup/verify.") from None
+            raise
 
 
 BODY_BYTES = 8 << 20

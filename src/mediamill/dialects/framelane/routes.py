@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mediamill.dialects import App, Site
-from mediamill.dialects.framelane import previews, projects, renders, tasks, uploads
+from mediamill.dialects.framelane import previews, projects, renders, tasks, uploads, webhooks, workspace
 from mediamill.dialects.framelane.edge import Edge
 from mediamill.dialects.framelane.openapi import describe
 
@@ -14,6 +14,14 @@ def build(site: Site) -> App:
     """The app of this dialect."""
     return Edge(
         site,
-        [*tasks.ROUTES, *renders.ROUTES, *uploads.ROUTES, *previews.ROUTES, *projects.ROUTES],
+        [
+            *tasks.ROUTES,
+            *renders.ROUTES,
+            *uploads.ROUTES,
+            *previews.ROUTES,
+            *projects.ROUTES,
+            *webhooks.ROUTES,
+            *workspace.ROUTES,
+        ],
         {DOCUMENT: describe()},
     )

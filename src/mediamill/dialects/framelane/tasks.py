@@ -140,9 +140,9 @@ def metadata_of(body: Mapping[str, Any]) -> Json:
 
 def extra_of(call: Call, body: Mapping[str, Any]) -> Json:
     """What is said again: the webhook of this job, and a digest of the body, which tells one request from another."""
-    found: Json = {}
+    found: Json = {"webhook_progress": True}
     if webhook := read_url(body, "webhook_url"):
-        found |= {"webhook_url": webhook, "webhook_origin": call.links.origin}
+        found |= {"webhook_url": webhook, "webhook_origin": call.links.origin, "webhook_only": True}
     if "idempotency-key" in call.headers:
         encoder = msgspec.json.Encoder(order="deterministic")
         found["asked"] = hashlib.sha256(encoder.encode(body)).hexdigest()

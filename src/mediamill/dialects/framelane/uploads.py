@@ -12,7 +12,7 @@ from mediamill.core.errors import NotFound
 from mediamill.core.files import File
 from mediamill.dialects import Links
 from mediamill.dialects.framelane import ids, jobs
-from mediamill.dialects.framelane.call import NAME, Call, Reply, Route
+from mediamill.dialects.framelane.call import NAME, Call, Json, Reply, Route
 from mediamill.dialects.framelane.errors import Fault, invalid
 from mediamill.dialects.framelane.tasks import UPLOAD_S
 
@@ -50,6 +50,19 @@ def source_url(file: File, links: Links) -> str:
     if not (ending.isascii() and ending.isalnum() and len(ending) <= 8):
         ending = formats.suffix(file.mime).lstrip(".")
     return f"{links.base}/v1/media/{ids.write('asset', file.id)}" + (f".{ending}" if ending else "")
+
+
+def write_asset(file: File, links: Links) -> Json:
+    """A file that may be used, as lists and events say it."""
+    return {
+        "id": ids.write("asset", file.id),
+        "source_url": source_url(file, links),
+        "kind": "audio" if formats.family(file.mime) == "audio" else "video",
+        "duration": file.facts.get("duration_s"),
+        "width": file.facts.get("width_px"),
+        "height": file.facts.get("height_px"),
+        "created_at": jobs.instant(file.created_at),
+    }
 
 
 async def create_upload(call: Call) -> Reply:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mediamill.core.errors import NotFound
+from mediamill.core.files import File
 from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.core.webhooks import Event, EventPage, event_id, read_id
@@ -37,10 +38,10 @@ def topics_of(types: Sequence[str]) -> list[str]:
     return [topic for topic, known in TOPICS.items() if "*" in types or set(known) & set(types)]
 
 
-def write_event(event: Event, subject: Task | Run | None, links: Links) -> Json | None:
+def write_event(event: Event, subject: Task | Run | File | None, links: Links) -> Json | None:
     """An event with the whole task or run; None for one that is not told here."""
     topic = _TOPIC.get(event.type)
-    if topic is None or subject is None:
+    if topic is None or subject is None or isinstance(subject, File):
         return None
     new = topic.endswith(".created")
     data: Any

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from mediamill.core import webhooks
 from mediamill.core.errors import Invalid, NotFound
+from mediamill.core.files import File
 from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.dialects import Links
@@ -174,10 +175,16 @@ SHAPES = (
 )
 
 
-def write_event(event: webhooks.Event, subject: Task | Run | None, links: Links) -> EventOut:
+def write_event(event: webhooks.Event, subject: Task | Run | File | None, links: Links) -> EventOut:
     """What a webhook says."""
     words = (
-        wire.write_task(subject, links) if isinstance(subject, Task) else write_run(subject, links) if subject else None
+        wire.write_task(subject, links)
+        if isinstance(subject, Task)
+        else write_run(subject, links)
+        if isinstance(subject, Run)
+        else wire.write_file(subject, links)
+        if subject
+        else None
     )
     data = msgspec.to_builtins(words, builtin_types=(datetime,)) if words is not None else None
     return EventOut(id=webhooks.event_id(event.id), type=event.type, created_at=event.created_at, data=data)
