@@ -314,6 +314,7 @@ class LlmHttpError(Failed):
 class LlmBusy(LlmHttpError):
     """A language model's endpoint could not be reached or asked for patience."""
 
+    code = "llm_busy"
     retryable = True
 
 

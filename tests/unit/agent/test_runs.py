@@ -267,7 +267,7 @@ async def test_endpoint_that_cannot_be_reached_or_breaks_off_is_tried_again(dsn:
     async with agents(dsn, tmp_path, llm) as found:  # nobody listens there any more
         task = await found.run(max_attempts=1)
         assert task.error is not None
-        assert (task.error.name, task.error.code) == ("LlmHttpError", "llm_http_error")
+        assert (task.error.name, task.error.code) == ("LlmHttpError", "llm_busy")
 
 
 async def test_slow_model_is_a_timeout(dsn: str, tmp_path: Path) -> None:
