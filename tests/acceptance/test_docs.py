@@ -22,6 +22,7 @@ HOW_TO = (
     "convert-from-the-command-line.md",
     "images-and-audio.md",
     "prompt-runs.md",
+    "recoup.md",
     "schedules.md",
     "understanding.md",
     "video.md",

@@ -257,12 +257,15 @@ def describe() -> Json:
             "bare origin, too: see docs/reference/recoup.md.",
         },
         "servers": [{"url": "/recoup"}],
-        "security": [{"key": []}, {"bearer": []}],
+        "security": [{"bearer": []}],
         "paths": _paths(),
         "components": {
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Or the same key as x-api-key; one of the two, not both.",
+                },
             },
             "schemas": _SCHEMAS,
         },
@@ -307,7 +310,7 @@ def _paths() -> Json:
         "/api/v2/tasks/batch": {"post": _act("triggerBatch", "Start several.", "Batched", 404, 422, body="Batch")},
         "/api/v3/batches": {"post": _act("createBatch", "A batch to fill.", "BatchMade", 422, body="NewBatch")},
         "/api/v3/batches/{batch}/items": {
-            **_part("batch"), "post": _act("fillBatch", "Its runs, a line each.", "Filled", 404, 422, body="Line")
+            **_part("batch"), "post": _act("fillBatch", "Its runs, line by line.", "Filled", 404, 422, body="Line")
         },
         "/api/v1/batches/{batch}/results": {
             **_part("batch"), "get": _bare("getBatchResults", "What came of it.", "BatchResults", 404)
@@ -370,9 +373,7 @@ def _operation(
     found: Json = {"operationId": id, "summary": text, "responses": {**good, **bad}}
     if parameters:
         found["parameters"] = parameters
-    if body == "Line":
-        found["requestBody"] = {"required": needed, "content": {"application/x-ndjson": {"schema": _ref(body)}}}
-    elif body:
+    if body:
         found["requestBody"] = {"required": needed, "content": _content(_ref(body))}
     return found
 
