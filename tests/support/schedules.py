@@ -75,7 +75,7 @@ class Bench:
             read=self._read,
             runner=PING,
             runners=self._runners,
-            now=lambda: clock.time,
+            now=clock.now,
         )
 
     async def _read(self, id: str) -> Task:

@@ -52,13 +52,14 @@ class Store(Protocol):
     ) -> tuple[Schedule, Schedule]: ...
     async def remove(self, project_id: str, id: str) -> Schedule: ...
     async def account_of(self, project_id: str) -> str | None: ...
+    async def now(self) -> datetime: ...
 
 
 class Schedules:
     """Verbs on schedules. An id may be the schedule's own, its uuid or its token.
 
     accept, read: as of `Tasks`. runner: the kind of task that a firing is; runners: the identifiers that there are,
-    each with whether a worker runs it now.
+    each with whether a worker runs it now. now: the clock that plans go by; the database's when none is given.
     """
 
     def __init__(
@@ -69,19 +70,20 @@ class Schedules:
         read: Callable[[str], Awaitable[Task]],
         runner: Runner,
         runners: Callable[[], Awaitable[Mapping[str, bool]]],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], Awaitable[datetime]] | None = None,
     ) -> None:
         self._store = store
         self._accept = accept
         self._read = read
         self._runner = runner
         self._runners = runners
-        self._now = now
+        self._now = now or store.now
 
     async def create(self, caller: Caller, new: NewSchedule) -> Schedule:
         """Keep a schedule; it fires from now on. Raises Invalid; Conflict where its dedup_key is taken."""
         _check({name: getattr(new, name) for name in CHANGES})
-        return await self._store.create(caller.project_id, new, self._next(new.cron, new.zone, new.enabled))
+        now = await self._now()
+        return await self._store.create(caller.project_id, new, _next(new.cron, new.zone, new.enabled, now))
 
     async def upsert(self, caller: Caller, new: NewSchedule) -> tuple[Schedule, bool]:
         """The schedule with that dedup_key made like this, or a new one; (schedule, whether it is new).
@@ -140,13 +142,14 @@ class Schedules:
         """
         given = {name: value for name, value in changes.items() if name in CHANGES}
         _check(given)
+        now = await self._now()
 
         def decide(old: Schedule) -> Mapping[str, Any]:
             enabled = given.get("enabled", old.enabled)
             rule, zone = given.get("cron", old.cron), given.get("zone", old.zone)
             decided = dict(given)
             if (rule, zone) != (old.cron, old.zone) or (enabled is not False) != old.active:
-                decided["next_at"] = self._next(rule, zone, enabled)
+                decided["next_at"] = _next(rule, zone, enabled, now)
             if (enabled is not False) != old.active:
                 decided["token"] = new_token() if enabled is not False else None
             return decided
@@ -162,7 +165,7 @@ class Schedules:
         """Start its prompt now, beside its plan and also while it is disabled. It waits for its turn where an earlier
         one is at work. Raises NotFound, LimitReached."""
         schedule = await self._store.get(caller.project_id, id)
-        now = self._now()
+        now = await self._now()
         accept = task_of(
             schedule,
             self._runner,
@@ -181,7 +184,7 @@ class Schedules:
         if not schedule.active:
             return []
         try:
-            return cron.upcoming(schedule.cron, schedule.zone, n, now or self._now())
+            return cron.upcoming(schedule.cron, schedule.zone, n, now or datetime.now(UTC))
         except Invalid:
             return []  # its zone has left the tz database since it was saved
 
@@ -189,8 +192,9 @@ class Schedules:
         """Its rule in words."""
         return cron.describe(schedule.cron)
 
-    def _next(self, rule: str, zone: str, enabled: bool | None) -> datetime | None:
-        return None if enabled is False else cron.after(rule, zone, self._now())
+
+def _next(rule: str, zone: str, enabled: bool | None, now: datetime) -> datetime | None:
+    return None if enabled is False else cron.after(rule, zone, now)
 
 
 def _check(given: Mapping[str, Any]) -> None:
