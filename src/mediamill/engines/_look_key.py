@@ -53,7 +53,8 @@ def _tables(hue_min: float, hue_max: float, sat_min: float, sat_max: float, lum_
 
 def chroma_key(picture: Picture, _: Moment, intensity: float, settings: Settings) -> Picture:
     """Pixels whose hue (degrees), saturation and lightness (0 to 1, HSL) all lie in the ranges become transparent."""
-    key = {name: float(settings.get(name, usual)) for name, usual in GREEN.items()}
+    told = {name: value for name, value in settings.items() if name in GREEN and value is not None}
+    key = {name: float(value) for name, value in {**GREEN, **told}.items()}
     keyed: list[Mask] = []
 
     def paint(colours: Picture) -> Picture:

@@ -177,7 +177,7 @@ def crt(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
 
     def paint(colours: Picture) -> Picture:
         height, width = colours.shape[:2]
-        bright = cv2.addWeighted(colours, 1.15, blurred(colours, height / 60), 0.28, 0)
+        bright = cv2.addWeighted(colours, 1.05, blurred(colours, height / 60), 0.26, 0)
         out = moved(times(bright, _glass(height, width)), *_tube(height, width), beyond=cv2.BORDER_CONSTANT)
         return mixed(colours, out, intensity)
 
