@@ -45,9 +45,8 @@ from mediamill.store.ending import MOST_AT_ONCE
 from mediamill.store.expiry import Expiry
 from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
-from mediamill.store.notices import CANCEL
+from mediamill.store.notices import CANCEL, OFFER
 from mediamill.store.results import Results
-from mediamill.store.schedules import CHANGED
 from mediamill.store.schedules import Schedules as ScheduleTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
@@ -225,7 +224,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
                 CHANNEL: on_queue,
                 CANCEL: on_cancel,
                 WOKEN: lambda _: postroom.want(),
-                CHANGED: lambda _: schedules.wake(),
+                OFFER: lambda _: schedules.wake(),
             },
             again,
         )

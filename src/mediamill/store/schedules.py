@@ -23,11 +23,8 @@ from mediamill.core.schedules import NewSchedule, Schedule, ScheduleFilter, Sche
 from mediamill.core.tasks import Page
 from mediamill.store import rows, turns
 from mediamill.store.accepting import Place, insert_tasks
-from mediamill.store.notices import columns, wake
+from mediamill.store.notices import OFFER, columns, wake
 from mediamill.store.text import clean, dumps
-
-CHANGED = "mediamill_schedules"
-"""Channel: a schedule was made or changed, or a task waits for a runner; its identifier is the payload."""
 
 _ALL = """
 x.id, x.uuid, x.project_id, x.dialect, x.identifier, x.title, x.prompt, x.cron, x.zone, x.enabled, x.model,
@@ -420,7 +417,7 @@ def _clean(value: Any) -> Any:
 
 
 async def _tell(connection: Any, identifier: str) -> None:
-    await connection.execute("SELECT pg_notify($1, $2)", CHANGED, clean(identifier))
+    await connection.execute("SELECT pg_notify($1, $2)", OFFER, clean(identifier))
 
 
 async def _drop(connection: Any, schedule_id: str) -> None:
