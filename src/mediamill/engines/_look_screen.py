@@ -261,8 +261,7 @@ def compression_glitch(picture: Picture, moment: Moment, intensity: float, _: Se
         quality = max(1, round(16 - 13 * intensity))
         bgr = cv2.cvtColor(small, cv2.COLOR_RGBA2BGR)
         packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        unpacked: Picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)  # type: ignore[assignment] # None for foreign bytes
-        coarse = cv2.cvtColor(unpacked, cv2.COLOR_BGR2RGBA)
+        coarse = cv2.cvtColor(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGBA)
         chance = random(moment, 79, 0.12)
         block = 16 if coarse.shape[0] >= 160 else 8
         rows, columns = coarse.shape[0] // block, coarse.shape[1] // block
