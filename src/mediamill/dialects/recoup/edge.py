@@ -86,14 +86,14 @@ class Edge:
             scope=scope,
             receive=receive,
         )
-        if route.bare and takes_body and not route.open and headers.get(REPEAT):
+        if route.bare and takes_body and REPEAT in headers:
             return await self._once(route, call, headers[REPEAT])
         return await route.handler(call)
 
     async def _once(self, route: Route, call: Call, key: str) -> Reply:
         """A client that heard no answer sends the same again: it is answered as before, and nothing is done twice."""
-        if len(key) > _LONGEST_KEY:
-            raise Fault(400, f"{REPEAT} may have {_LONGEST_KEY} characters")
+        if not 1 <= len(key) <= _LONGEST_KEY:
+            raise Fault(400, f"{REPEAT} must be 1 to {_LONGEST_KEY} characters")
         replies, project = self._site.service.media.replies, call.caller.project_id
         scope = f"{route.method} {call.path}"
         said = await replies.claim(project, scope, key, hashlib.sha256(call.raw).digest())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mediamill import __version__
-from mediamill.dialects.recoup.words import FILTERS
+from mediamill.dialects.recoup.words import FILTERS, RUNS
 
 Json = dict[str, Any]
 
@@ -88,12 +88,17 @@ _OPTIONS: Json = {
     "priority": {"type": ["number", "null"]}, "test": {"type": ["boolean", "null"]},
 }  # fmt: skip
 _TRIGGER: Json = {"payload": _ANY, "options": {"anyOf": [_ref("Options"), {"type": "null"}]}}
+_CRON: Json = {
+    "type": "string",
+    "minLength": 9,
+    "description": "A cron rule of five fields.",
+    "examples": ["30 8 * * MON-FRI"],
+}
 _NEW: Json = {
-    "title": _NONEMPTY, "prompt": _NONEMPTY,
-    "schedule": {"type": "string", "minLength": 9, "description": "A cron rule of five fields: 30 8 * * MON-FRI."},
+    "title": _NONEMPTY, "prompt": _NONEMPTY, "schedule": _CRON,
     "artist_account_id": _UUID,
 }  # fmt: skip
-_ZONE: Json = {"type": "string", "minLength": 1, "description": "An IANA name, such as Europe/Madrid."}
+_ZONE: Json = {"type": "string", "minLength": 1, "description": "An IANA name.", "examples": ["Europe/Madrid"]}
 _SCHEMAS: Json = {
     "Error": _shape(
         {"status": {"const": "error"}},
@@ -196,11 +201,11 @@ _SCHEMAS: Json = {
         }
     ),
     "NewSchedule": _shape(
-        {"task": _NONEMPTY, "cron": {"type": "string", "minLength": 9}, "deduplicationKey": _NONEMPTY},
+        {"task": _NONEMPTY, "cron": _CRON, "deduplicationKey": _NONEMPTY},
         {"externalId": _TEXT0, "timezone": _TEXT0},
     ),
     "ScheduleChange": _shape(
-        {"task": _NONEMPTY, "cron": {"type": "string", "minLength": 9}}, {"externalId": _TEXT0, "timezone": _TEXT0}
+        {"task": _NONEMPTY, "cron": _CRON}, {"externalId": _TEXT0, "timezone": _TEXT0}
     ),
     "Timezones": _shape({"timezones": _list(_TEXT)}),
 }  # fmt: skip
@@ -342,7 +347,8 @@ def _paths() -> Json:
 
 
 def _part(name: str) -> Json:
-    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": _NONEMPTY}]}
+    schema = {**_NONEMPTY, "examples": [RUNS]} if name == "task" else _NONEMPTY
+    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": schema}]}
 
 
 def _op(id: str, text: str, schema: str, *more: int, query: list[Json] | None = None, body: str | None = None) -> Json:
