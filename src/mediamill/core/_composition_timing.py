@@ -1,4 +1,4 @@
-"""When each element of a scene is to be seen, to the frame: its own time, stretched by the transitions it is part of."""
+"""When each element of a scene is to be seen, to the frame: its own time, stretched by its transitions."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ from mediamill.engines._look_base import Moment, premultiplied
 REMEMBERED_S = 1.0
 """How far back effects such as echo look."""
 _MOST_PIXELS = 40_000_000
-"""Of one element's picture: more is not to be seen on the largest canvas."""
+_CANVASES = 4
+"""Pixels of one element's picture, also by those of the canvas: what is larger is seen in part, and less sharp."""
 REMEMBERING = frozenset({"echo", "ghosting"})
 STEADY = frozenset(
     {
@@ -55,7 +56,7 @@ class Pictured(Actor):
         self._content = fitted(kept, self.box, even=even)
         if self._gone:
             self._content = Box(self.box.left, self.box.top, 0, 0)
-        self._drawn_size = _fine_enough(self._content, kept, zoom(element), even)
+        self._drawn_size = _fine_enough(self._content, kept, zoom(element), even, stage)
         self._controls = style.controls(element)
         self._frame = style.frame(element, (self._content.width, self._content.height), stage.size)
         self._effects = [effect for effect in element["effects"] if effect["intensity"] > 0]
@@ -239,12 +240,15 @@ def crop_of(element: Mapping[str, Any]) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _fine_enough(content: Box, natural: tuple[float, float], larger: float, even: bool) -> tuple[int, int]:
+def _fine_enough(
+    content: Box, natural: tuple[float, float], larger: float, even: bool, stage: Stage
+) -> tuple[int, int]:
     """Pixels to work with: those of the content, more where it is shown larger and the source has them."""
     if content.width < 1 or content.height < 1:
         return 2, 2
     scale = min(larger, max(1.0, natural[0] / content.width))
-    scale = min(scale, math.sqrt(_MOST_PIXELS / (content.width * content.height)))
+    most = min(_MOST_PIXELS, max(1_000_000, _CANVASES * stage.width * stage.height))
+    scale = min(scale, math.sqrt(most / (content.width * content.height)))
     if scale == 1:
         return round(content.width), round(content.height)
     step = 2 if even else 1

@@ -17,6 +17,7 @@ from mediamill.core.errors import BadMedia, LimitExceeded
 from mediamill.engines._look_base import (
     Moment,
     Picture,
+    blurred,
     clipped,
     four,
     grained,
@@ -100,7 +101,7 @@ def controlled(picture: Picture, wished: Controls, moment: Moment) -> Picture:
         picture = on_colours(picture, lambda straight: _recoloured(straight, wished))
     height = picture.shape[0]
     if wished.blur:
-        picture = cv2.GaussianBlur(picture, (0, 0), max(0.3, wished.blur * 0.04 * height))
+        picture = blurred(picture, wished.blur * 0.04 * height)
     if wished.sharpness:
         soft = cv2.GaussianBlur(picture, (0, 0), max(0.8, height / 700))
         amount = 2.5 * wished.sharpness
@@ -229,15 +230,13 @@ class Frame:
         return self.overlay is None and self.radius <= 0 and self.border is None and self.shadow is None
 
 
-_MAX_REACH = 2000.0
-"""Pixels a shadow or a border may have at most; more is nowhere to be seen."""
-
-
 def frame(element: Mapping[str, Any], box: tuple[float, float], canvas: tuple[int, int]) -> Frame:
     """The frame that an element asks for. Percentages of radius and border are of the box's shorter side."""
 
+    most = float(max(canvas))  # a shadow further away is nowhere to be seen
+
     def pixels(name: str, of: float) -> float:
-        return min(max(length(element[name], of), -_MAX_REACH), _MAX_REACH)
+        return min(max(length(element[name], of), -most), most)
 
     def named(name: str) -> tuple[int, int, int, int] | None:
         return colour(element[name]) if element[name] is not None else None
@@ -281,7 +280,7 @@ def shadowed(picture: Picture, of: tuple[int, int, int, int], blur: float, x: fl
     there = np.array([[1, 0, x], [0, 1, y]], np.float64)
     alpha = cv2.warpAffine(alpha, there, (alpha.shape[1], alpha.shape[0]), flags=cv2.INTER_LINEAR)
     if blur > 0:
-        alpha = cv2.GaussianBlur(alpha, (0, 0), max(0.3, blur / 2))
+        alpha = blurred(alpha, blur / 2)
     below = _flat(alpha, of)
     keep = four(cv2.bitwise_not(cv2.extractChannel(picture, 3)))
     return cv2.add(picture, times(below, keep))
