@@ -135,7 +135,7 @@ def test_worker_killed_between_steps_repeats_no_effect(stage: Stage, which: int)
         run = http.post("/mill/tasks", json=asked).raise_for_status().json()["id"]
         argv = [sys.executable, "-m", "tests.support.dying_worker", run, json.dumps(points)]
         with _process(argv, {**stage.environment, "PYTHONPATH": os.pathsep.join(sys.path)}) as worker:
-            until(lambda: _task(http, run)["state"] in ("succeeded", "failed"), timeout_s=90, what="the run's end")
+            until(lambda: _task(http, run)["state"] in ("succeeded", "failed"), timeout_s=240, what="the run's end")
             until(lambda: len(hook.bodies) >= 2, what="both webhooks")
         task = _task(http, run)
         assert task["state"] == "succeeded", task["error"]
