@@ -39,6 +39,11 @@ PATIENT = Origin(hold="upload", ttl_s=UPLOAD_S)
 _OWN = re.compile(r"/v1/media/(asset_[0-9A-Z]{26})(?:\.[A-Za-z0-9]{1,8})?", re.ASCII)
 
 
+def fields_of(type: str) -> Mapping[str, str]:
+    """Of a type's options, the fields of a request that they come from."""
+    return {ours: name for name, ours in reversed(list(_OPTIONS[type].items()))}
+
+
 async def list_tasks(call: Call) -> Reply:
     """Tasks of every type, or of one."""
     word = call.query.get("type")
@@ -69,12 +74,12 @@ def creator(type: str) -> Callable[[Call], Awaitable[Reply]]:
             idempotency_key=key_of(call),
             origin=PATIENT,
         )
-        return await accept(call, new, _OPTIONS[type])
+        return await accept(call, new)
 
     return create
 
 
-async def accept(call: Call, new: NewTask, names: Mapping[str, str] | None = None) -> Reply:
+async def accept(call: Call, new: NewTask) -> Reply:
     """Write a job: 202 for a new one, 200 for one that was asked for before."""
     try:
         task, fresh = await call.site.service.tasks.create(call.caller, new)
@@ -83,7 +88,7 @@ async def accept(call: Call, new: NewTask, names: Mapping[str, str] | None = Non
             raise invalid("source_url", "there is no such upload") from None
         raise
     except Invalid as error:
-        given = {ours: name for name, ours in reversed(list((names or {}).items()))}
+        given = fields_of(new.kind) if new.kind in _OPTIONS else {}
         head, dot, rest = error.field.removeprefix("options.").partition(".")
         if error.field.startswith("options") and head in given:
             error.field = given[head] + dot + rest
