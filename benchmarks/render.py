@@ -39,11 +39,12 @@ def scene(length_s: float) -> dict[str, Any]:
         "width": WIDE, "height": HIGH, "duration": length_s,
         "elements": [
             {"type": "video", "id": "a", "source_url": at("one.mp4"), "out_point": min(6, half + 0.5)},
-            {"type": "video", "id": "b", "source_url": at("two.mp4"), "time": half - 0.5, "out_point": min(6, half + 0.5)},
+            {"type": "video", "id": "b", "source_url": at("two.mp4"), "time": half - 0.5,
+             "out_point": min(6, half + 0.5)},
             {"type": "image", "id": "logo", "source_url": at("logo.png"), "duration": length_s, "x": 1632, "y": 130,
              "width": 258, "height": 130, "z_index": 5},
-            {"type": "text", "text": "Two days away", "time": 0.5, "duration": length_s - 1, "font_size": 120, "y": "70%",
-             "font_weight": 700, "stroke_color": "#000000", "stroke_width": 6,
+            {"type": "text", "text": "Two days away", "time": 0.5, "duration": length_s - 1, "font_size": 120,
+             "y": "70%", "font_weight": 700, "stroke_color": "#000000", "stroke_width": 6,
              "motion": [{"type": "fade", "time": 0.5, "duration": 0.4}]},
         ],
         "transitions": [{"type": "cross_dissolve", "duration": 1, "from_id": "a", "to_id": "b"}],
@@ -87,10 +88,8 @@ def main() -> None:
         for _ in range(RUNS):
             hand_s = took(lambda: by_hand(folder))
             ours_s = took(lambda: run("render", request, folder / "made", folder))
-            speed = 10 / ours_s
-            print(
-                f"  by hand {hand_s:6.2f} s   render {ours_s:6.2f} s   ratio {ours_s / hand_s:.2f}   {speed:.2f} x real time"
-            )
+            ratio, speed = ours_s / hand_s, 10 / ours_s
+            print(f"  by hand {hand_s:.2f} s, render {ours_s:.2f} s, ratio {ratio:.2f}, {speed:.2f} of real time")
             sys.stdout.flush()
         long = {**scene(60), "at": 31.0}
         run("preview", long, folder / "seen", folder)  # warm

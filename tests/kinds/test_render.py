@@ -83,7 +83,7 @@ def test_a_picture_is_fitted_into_its_box_and_keeps_its_ratio(tmp_path: Path, me
         ({"width": 20, "height": 10}, (22, 13, 42, 23)),
         ({"width": "50%", "height": "50%"}, (16, 10, 48, 26)),
         ({"width": 20, "height": 10, "x": 0, "y": 0, "x_anchor": 0, "y_anchor": 0}, (0, 0, 20, 10)),
-        ({"width": 20, "height": 10, "x": "100%", "y": "100%", "x_anchor": "100%", "y_anchor": "100%"}, (44, 26, 64, 36)),
+        ({"width": 20, "height": 10, "x": 64, "y": "100%", "x_anchor": 20, "y_anchor": "100%"}, (44, 26, 64, 36)),
         ({"width": "12px", "height": "6", "x": 10, "y": 5}, (4, 2, 16, 8)),
         ({"width": 20, "height": 10, "x_scale": "200%"}, (12, 13, 52, 23)),
         ({"width": 20, "height": 10, "z_rotation": 90}, (27, 8, 37, 28)),
@@ -494,7 +494,7 @@ def test_what_cannot_be_is_refused_with_its_field(
         ({"type": "audio", "source_url": at("red.mp4"), "out_point": 1}, NoSound),
         ({"type": "video", "source_url": at("lie.mp4"), "out_point": 1}, BadMedia),
         ({"type": "image", "id": "x", "duration": 1, "source_url": at("lie.png")}, BadMedia),
-        ({"type": "image", "id": "x", "duration": 1, "source_url": at("green.png"), "lut_url": at("lie.cube")}, BadMedia),
+        (image("green.png", lut_url=at("lie.cube")), BadMedia),
     ],
 )  # fmt: skip
 def test_a_source_that_cannot_be_used_fails_the_task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def test_the_word_that_is_said_is_marked(style: str, tmp_path: Path) -> None:
     starts = [place[0] for place in places if place]
     assert starts == sorted(starts)
     assert after is None
-    assert all(one[1] <= other[0] + 2 for one, other in zip(places, places[1:], strict=False) if one and other)
+    assert all(one[1] <= other[0] + 2 for one, other in itertools.pairwise(places) if one and other)
 
 
 def test_color_draws_the_word_and_box_a_box_behind_it(tmp_path: Path) -> None:

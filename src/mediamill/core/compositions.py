@@ -6,12 +6,12 @@ Framelane contract, sections 6 and 7; whatever is read here keeps its words.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from mediamill.core import looks
 from mediamill.core._composition_fields import (
@@ -148,10 +148,7 @@ def _element(raw: Any, at: str) -> dict[str, Any]:
 def _check_extension(url: str, at: str) -> None:
     if url.lower().startswith("file:"):
         return
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        raise Invalid(at, "is not a URL.") from None
+    path = "/" + re.split("[?#]", url, maxsplit=1)[0].partition("://")[2].partition("/")[2]
     if path.rpartition("/")[2].rpartition(".")[2].lower() not in VIDEOS or "." not in path.rpartition("/")[2]:
         raise Invalid(at, f"the path must end in .{', .'.join(VIDEOS[:-1])} or .{VIDEOS[-1]}.")
 

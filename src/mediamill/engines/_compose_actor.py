@@ -182,13 +182,13 @@ class Actor(ABC):
         """Pixels that the picture has for its content."""
         return round(self.content.width), round(self.content.height)
 
-    def open(self, frame: int) -> None:
-        """Frames from this one on will be asked for soon."""
+    def open(self, frame: int, until: int) -> None:  # noqa: B027 - few have something to open
+        """Frames from this one on will be asked for soon, those from `until` on never."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - few have something to close
         """No more will be asked for."""
 
-    def remember(self, frame: int) -> Any:
+    def remember(self, frame: int) -> Any:  # noqa: B027 - few look back
         """That frame will not be shown, but one after it may look back at it."""
 
     def moment(self, frame: int) -> Moment:

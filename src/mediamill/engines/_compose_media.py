@@ -169,10 +169,10 @@ class Clip(Pictured):
         """Whether it has begun to decode; a clip of which nothing is left never does."""
         return self._film.opened or self._gone or self._content.width < 2 or self._content.height < 2
 
-    def open(self, frame: int) -> None:
+    def open(self, frame: int, until: int) -> None:
         if not self.opened:
             first = max(self.span.first, frame - self.lead) - self._first
-            self._film.open(first, self.span.after - self._first)
+            self._film.open(first, min(self.span.after, until) - self._first)
 
     def close(self) -> None:
         self._film.close()

@@ -56,6 +56,7 @@ class Scene:
         self._coming = sorted(self._spans.values(), key=lambda span: span.first)
         self._active: set[int] = set()
         self._next = 0
+        self._until = self.timeline.frames
         self._cubes: dict[tuple[str, float], tuple[Any, Path]] = {}
 
     def __enter__(self) -> Scene:
@@ -70,9 +71,10 @@ class Scene:
             actor.close()
         self._actors.clear()
 
-    def seek(self, frame: int) -> None:
-        """The next frame asked for is this one."""
+    def seek(self, frame: int, until: int | None = None) -> None:
+        """The next frame asked for is this one. until: none from there on will be asked for."""
         self.close()
+        self._until = self.timeline.frames if until is None else until
         self._next = 0
         self._active.clear()
         self._prepare(frame)
@@ -83,7 +85,7 @@ class Scene:
 
     def frames(self, first: int, after: int) -> Iterator[Buffer]:
         """These frames, one after the other, in the format of the canvas."""
-        self.seek(first)
+        self.seek(first, after)
         for frame in range(first, after):
             yield self.frame(frame)
 
@@ -112,7 +114,7 @@ class Scene:
 
     def picture(self, frame: int) -> Picture:
         """One frame as RGBA, wherever it lies."""
-        self.seek(frame)
+        self.seek(frame, frame + 1)
         buffer = self.frame(frame)
         made = self.canvas.picture(buffer).copy()
         self.canvas.pool.give(buffer)
@@ -196,7 +198,7 @@ class Scene:
             self._active.discard(number)
         for number in [number for number, actor in self._actors.items() if actor.span.after <= frame]:
             self._actors.pop(number).close()
-        soon = frame + self.stage.rate
+        soon = min(frame + self.stage.rate, self._until - 1)
         while self._next < len(self._coming) and self._coming[self._next].first <= soon:
             span = self._coming[self._next]
             self._next += 1
@@ -211,7 +213,7 @@ class Scene:
                 if opened > _CLIPS_AT_ONCE:
                     raise LimitExceeded(f"More than {_CLIPS_AT_ONCE} clips of the scene are to be seen at one time.")
                 if not actor.opened:
-                    actor.open(frame)
+                    actor.open(frame, self._until)
 
     def _actor(self, span: Span) -> Actor:
         element = self._work.scene.elements[span.number]

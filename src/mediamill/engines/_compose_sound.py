@@ -103,8 +103,8 @@ def few(heard: Sequence[Voice], duration_s: float, *, tools: Tools, scratch: Pat
         except ToolFailed as error:
             raise _ffmpeg.named(error, lot[0].mime, "sound") from error
         whole = Voice(
-            path=target, mime="audio/wav", index=0, mono=False, at_s=0.0, length_s=duration_s, in_s=0.0, speed=1.0, gain=1.0,
-            fade_in_s=0.0, fade_out_s=0.0,
+            path=target, mime="audio/wav", index=0, mono=False, at_s=0.0, length_s=duration_s, in_s=0.0, speed=1.0,
+            gain=1.0, fade_in_s=0.0, fade_out_s=0.0,
         )  # fmt: skip
         made.append(whole)
     return few(made, duration_s, tools=tools, scratch=scratch)

@@ -33,7 +33,7 @@ _MOST_WIDE = 4
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a caption: its place in the text, when it is said, and where its ink lies (left, top, right, bottom)."""
+    """A word of a caption: its place in the text, when it is said, and its ink (left, top, right, bottom)."""
 
     start: int
     end: int

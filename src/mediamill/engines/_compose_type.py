@@ -1,5 +1,5 @@
-"""Text as pictures: laid out by Skia's paragraphs (wrapping, both directions, ligatures, colour emoji, the fonts of this
-package and the operator's), in any colours without being laid out anew."""
+"""Text as pictures: laid out by Skia's paragraphs (wrapping, both directions, ligatures, colour emoji, the fonts of
+this package and the operator's), in any colours without being laid out anew."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def only(start: int, end: int, length: int, colour: Colour) -> list[tuple[int, i
 
 
 def clusters(text: str) -> list[tuple[int, int]]:
-    """The parts of a text that move as one: a letter with its marks, joined emoji. Spaces and line ends are left out."""
+    """The parts of a text that move as one: a letter with its marks, joined emoji. Spaces are left out."""
     found: list[list[int]] = []
     joined = False
     for at, letter in enumerate(text):
