@@ -132,7 +132,7 @@ _SCHEMAS: Json = {
         {**_NEW, "account_id": _UUID, "enabled": {"type": ["boolean", "null"]}, "model": _NONEMPTY, "timezone": _ZONE},
         additionalProperties=False,
     ),
-    "TaskEnd": _shape({"id": _UUID}, {"account_id": {**_TEXT, "description": "Whose task it is, if not yours."}}),
+    "TaskEnd": _shape({"id": _UUID}, {"account_id": {"description": "Whose task it is, if not yours: a uuid."}}),
     "BareRow": _shape(_COMMON, _UNSET),
     "BareRelated": _shape({**_COMMON, "triggerFunction": _FUNCTION}, {**_UNSET, "batchId": _TEXT}),
     "BareRun": _shape(

@@ -96,8 +96,11 @@ def whole(run: PromptRun, owner: Owner, *, versioned: bool = False) -> Json:
         relatives["parent"] = related(run.parent, owner, versioned=versioned)
     relatives["children"] = [related(child, owner, versioned=versioned) for child in run.children]
     attempts = [] if stands is Status.EXPIRED else [_attempt(task, one, stands) for one in task.attempts]
+    found = related(task, owner, versioned=versioned)
+    if not task.state.final:  # its own record follows at the end of each attempt
+        found["costInCents"] = max(found["costInCents"], run.steps.cost_cents)
     return {
-        **related(task, owner, versioned=versioned),
+        **found,
         "payload": said.get("payload"),
         "output": task.details.get("output") if stands is Status.COMPLETED else None,
         "error": error(task.error),
