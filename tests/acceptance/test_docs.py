@@ -23,6 +23,7 @@ HOW_TO = (
     "images-and-audio.md",
     "prompt-runs.md",
     "recoup.md",
+    "render.md",
     "schedules.md",
     "understanding.md",
     "video.md",
