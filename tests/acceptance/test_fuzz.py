@@ -114,7 +114,7 @@ include-path-regex = "/uploads"
 checks.negative_data_rejection.enabled = false
 
 [[operations]]
-include-path-regex = "/events$"
+include-path-regex = "/(events|tokens)$"
 checks.response_schema_conformance.enabled = false
 """
 

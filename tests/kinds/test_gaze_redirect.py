@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests.support import av, voices
+from tests.support import models as kept
 
+from mediamill import models
 from mediamill.core.errors import NoFace, NoVideo, Unsupported
 from mediamill.engines import _face, gaze
 from mediamill.engines import open as open_engines
@@ -26,6 +28,13 @@ FACE = Path(__file__).parent.parent / "media" / "faces" / "collins.jpg"
 WIDTH, HEIGHT = 640, 480
 AVERTED = 0.9
 """In radii of the iris: as far as eyes go when they read beside the camera."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def networks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(models.SETTING, str(kept.folder(*_face.MODELS)))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ HEAVY = {"PIL", "av", "cv2", "faster_whisper", "numpy", "onnxruntime", "pikepdf"
 HEAVY |= {"asyncpg", "fontTools", "litestar", "obstore", "openpyxl", "py7zr", "pysubs2", "torch", "typst", "uvicorn"}
 SAMPLE: dict[str, Any] = {"reason": "It is so.", "field": "options.a", "remedy": "Do this.", "noun": "task", "id": "a1"}
 SAMPLE |= {"retry_after_s": 3.0, "setting": "MEDIAMILL_PORT", "expected": 3, "got": 4, "stderr_tail": "secret tail"}
+SAMPLE |= {"message": "It is so.", "allow": "GET"}
 
 
 def by_path(path: Path) -> str:
