@@ -1,7 +1,7 @@
-"""The pages at /ui: tasks, files and keys of a project, live, for people. No build step, nothing from elsewhere.
+"""The pages at /ui: tasks, schedules, files, webhooks and keys of a project, live, for people.
 
-Pages are made on the server and work without a script; one small script makes them live. They call the service, as
-dialects do, and add no rule of their own.
+No build step, nothing from elsewhere. Pages are made on the server and work without a script; small ones make them
+live. They call the service, as dialects do, and add no rule of their own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from litestar.response import Redirect
 
 from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError, NotFound, Unauthorized
-from mediamill.dashboard import files, keys, new, tasks
+from mediamill.dashboard import files, firings, keys, new, prompts, schedules, tasks, traces
 from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.errors import ERRORS, TITLES
 from mediamill.dashboard.render import HEADERS, THEME_COOKIE, THEMES, Page, Renderer, Req
@@ -33,7 +33,7 @@ def build(site: Site) -> App:
     """The app, served at /ui; it answers with its own pages, whatever goes wrong."""
     renderer = Renderer()
     choices = Choices(site.engines)
-    renderer.add(preview_of=files.preview_of, known=files.known)
+    renderer.add(preview_of=files.preview_of, known=files.known, named=firings.name_of, **traces.WORDS)
 
     async def caller(request: Req) -> Caller:
         request.state.caller = await caller_of(site, request)
@@ -49,6 +49,8 @@ def build(site: Site) -> App:
             *tasks.routes(site, renderer, choices),
             *new.routes(site, renderer, choices),
             *files.routes(site, renderer),
+            *schedules.routes(site, renderer),
+            *prompts.routes(site, renderer),
             *keys.routes(site, renderer),
         ],
         dependencies={"caller": Provide(caller)},
