@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-
 from mediamill.core.access import Caller
 from mediamill.dialects import Links, Scope, Site
 from mediamill.dialects.ittybit import ids
-from mediamill.dialects.ittybit.errors import Fault, invalid
+from mediamill.dialects.ittybit.errors import invalid
 from mediamill.dialects.ittybit.profile import Profile
-
-JSON_BYTES = 1 << 20
-_DEEPEST = 150
-"""Levels of a body; what it holds has narrower bounds of its own."""
-_SILENT_S = 60.0
-"""A client that sends nothing for so long has gone: of a broken line no word may ever come."""
-Receive = Callable[[], Awaitable[Any]]
+from mediamill.web import table
+from mediamill.web.table import Receive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +52,12 @@ class Call:
         return f"{found}?{urlencode(query)}" if query else found
 
     def body(self, *, required: bool = True) -> dict[str, Any]:
-        """The JSON object of the body. Raises a 400 Fault; a missing body is an empty object where none is required."""
+        """The JSON object of the body. Raises Invalid; a missing body is an empty object where none is required."""
         if not self.raw.strip():
             if required:
                 raise invalid("The request needs a body: a JSON object.")
             return {}
-        return read_object(self.raw)
+        return table.read_object(self.raw)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,65 +83,4 @@ class Reply:
     kept: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A method at a path. `{}` in the path stands for one part; `json`: the body is read before the handler runs."""
-
-    method: str
-    path: str
-    handler: Callable[[Call], Awaitable[Reply]]
-    json: bool = True
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """The path as a pattern whose groups are the parts."""
-        return re.compile(self.path.replace("{}", "([^/]+)"))
-
-
-def read_object(raw: bytes) -> dict[str, Any]:
-    """A JSON object. Raises a 400 Fault for anything else."""
-    try:
-        found = msgspec.json.decode(raw)
-    except RecursionError:
-        raise invalid("The body is nested too deeply.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise invalid(f"The body is not JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise invalid("The body must be a JSON object.")
-    level: list[Any] = [found]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return found
-    raise invalid(f"The body is nested deeper than {_DEEPEST} levels.")
-
-
-async def read_raw(receive: Receive, most: int = JSON_BYTES) -> bytes:
-    """The whole body. Raises a 413 Fault beyond `most` bytes, a 400 one when the client goes away."""
-    found = bytearray()
-    async for chunk in chunks(receive):
-        found += chunk
-        if len(found) > most:
-            raise Fault(413, "request_too_large", f"The body may have {most} bytes.")
-    return bytes(found)
-
-
-async def chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """The body as it comes."""
-    while True:
-        try:
-            async with asyncio.timeout(_SILENT_S):
-                message = await receive()
-        except TimeoutError:
-            raise Fault(408, "request_timeout", "The client fell silent.", {"connection": "close"}) from None
-        if message["type"] == "http.disconnect":
-            raise invalid("The request ended before its body did.")
-        if chunk := message.get("body", b""):
-            yield chunk
-        if not message.get("more_body", False):
-            return
+Route = table.Route[Call, Reply]

@@ -7,29 +7,27 @@ forms, and the order of the checks is part of the contract.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
 
 from mediamill.core.access import Caller
-from mediamill.core.errors import Conflict, Invalid, MediamillError
+from mediamill.core.errors import Conflict, Invalid, MediamillError, NotFound
 from mediamill.dialects import App, Scope, Site
 from mediamill.dialects.ittybit import errors, profile
-from mediamill.dialects.ittybit.call import Call, Receive, Reply, Route, read_raw
+from mediamill.dialects.ittybit.call import Call, Reply, Route
 from mediamill.dialects.ittybit.errors import Fault, refused
 from mediamill.dialects.ittybit.objects import NAME
 from mediamill.dialects.ittybit.openapi import describe
 from mediamill.dialects.ittybit.profile import Profile
+from mediamill.web import table
+from mediamill.web.table import NoSuchMethod, Receive, Send, Table
 
 log = structlog.get_logger()
 
 DOCUMENT = "/openapi.json"
-_MOST_PARAMETERS = 100
-Send = Callable[[Any], Awaitable[None]]
 
 
 class Edge:
@@ -39,9 +37,7 @@ class Edge:
         self._site = site
         self._open = open
         self._described = msgspec.json.encode(describe())
-        self._routes: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        for route in routes:
-            self._routes.setdefault(route.path, (route.pattern, {}))[1][route.method] = route
+        self._table: Table[Call, Reply] = Table(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope["path"]).rstrip("/") or "/"
@@ -52,7 +48,7 @@ class Edge:
         if first in self._open:
             await self._open[first](scope, receive, send)
             return
-        headers = _headers(scope)
+        headers = table.headers_of(scope)
         chosen, wrong = Profile.CURRENT, None
         try:
             chosen = profile.choose(headers)
@@ -74,9 +70,9 @@ class Edge:
                 method=route.method,
                 path=path,
                 ids=parts,
-                query=_query(scope),
+                query=table.query_of(scope),
                 headers=headers,
-                raw=await read_raw(receive) if route.json and route.method in ("POST", "PATCH", "PUT") else b"",
+                raw=await table.read_raw(receive) if route.json and route.method in ("POST", "PATCH", "PUT") else b"",
                 receive=receive,
                 scope=scope,
             )
@@ -122,17 +118,14 @@ class Edge:
         return await self._site.service.keys.caller(secret.strip())
 
     def _route(self, path: str, method: str) -> tuple[Route, Sequence[str]]:
-        for pattern, by_method in self._routes.values():
-            if (match := pattern.fullmatch(path)) is None:
-                continue
-            route = by_method.get("GET" if method == "HEAD" else method)
-            if route is not None:
-                return route, match.groups()
-            allow = {"allow": ", ".join([*by_method, *(["HEAD"] if "GET" in by_method else []), "OPTIONS"])}
+        try:
+            return self._table.find(path, method)
+        except NoSuchMethod as error:
             if method == "OPTIONS":
-                return Route("OPTIONS", path, _options(allow)), ()
-            raise Fault(405, "method_not_allowed", f"{path} does not take {method[:20]}.", allow)
-        raise Fault(404, "not_found", "There is nothing at this path.")
+                return Route("OPTIONS", path, _options({"allow": error.allow})), ()
+            raise
+        except NotFound:
+            raise Fault(404, "not_found", "There is nothing at this path.") from None
 
 
 async def _claimed(claim: Awaitable[bytes | None]) -> bytes | None:
@@ -173,34 +166,8 @@ def _who(caller: Caller) -> dict[str, str]:
     return {"project_id": project, "org_id": project.replace("proj_", "org_")}
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """Header values by lower-case name; repeated ones are one list (RFC 9110 5.2)."""
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
-
-
-def _query(scope: Scope) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(
-            scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS
-        )
-    except ValueError:
-        raise errors.invalid("There are too many parameters.") from None
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return found
-
-
 async def _send(
     send: Send, status: int, body: bytes, headers: Mapping[str, str], chosen: Profile, *, silent: bool = False
 ) -> None:
     said = {"vary": profile.VARY, "api-version": chosen.version, **headers}
-    if status != 204:
-        said |= {"content-type": errors.MEDIA_TYPE, "content-length": str(len(body))}
-    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in said.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": b"" if silent else body})
+    await table.answer(send, status, body, said, media_type=errors.MEDIA_TYPE, silent=silent)

@@ -15,6 +15,7 @@ from mediamill.dialects import Answer, Errors, status_of
 from mediamill.dialects.ittybit import ids
 from mediamill.dialects.ittybit.profile import Profile
 from mediamill.service.tasks import NotUploaded
+from mediamill.web.table import NoSuchMethod, Silent
 
 MEDIA_TYPE = "application/json"
 
@@ -31,6 +32,8 @@ ERRORS: Errors = {
     e.Denied: (403, "forbidden"),
     e.Expired: (403, "signature_invalid"),
     e.TooLarge: (413, "request_too_large"),
+    NoSuchMethod: (405, "method_not_allowed"),
+    Silent: (408, "request_timeout"),
     e.LimitReached: (429, "rate_limited"),
     e.Rejected: (400, "request_invalid"),
     e.Failed: (500, "internal_error"),
@@ -88,6 +91,10 @@ def refused(error: e.MediamillError) -> Fault:
         kind, message = _worded(error, kind)
     if status == 401:
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, NoSuchMethod):
+        headers["allow"] = error.allow
+    if isinstance(error, Silent):
+        headers["connection"] = "close"
     if isinstance(error, e.LimitReached):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     return Fault(status, kind, message, headers)

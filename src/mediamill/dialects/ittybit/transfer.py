@@ -20,11 +20,11 @@ from mediamill.core.ids import KeyId, ProjectId
 from mediamill.core.media_groups import Held, Place
 from mediamill.dialects import Scope, Site
 from mediamill.dialects.ittybit import errors, flat, ids, signatures
-from mediamill.dialects.ittybit.call import Receive, chunks
 from mediamill.dialects.ittybit.errors import Fault, refused
 from mediamill.dialects.ittybit.objects import CDN, DELIVERY, NAME
 from mediamill.dialects.ittybit.profile import Profile
 from mediamill.web.serving import Send, raw, serve
+from mediamill.web.table import Receive, chunks
 
 log = structlog.get_logger()
 
