@@ -16,6 +16,7 @@ EASINGS = looks.EASINGS
 ELEMENT_TYPES = ("video", "image", "audio", "text")
 MAX_ELEMENTS = 1000
 MAX_TEXT = 10_000
+MAX_WORD = 500
 MAX_URL = 2083
 
 Shape = Literal[
@@ -123,7 +124,7 @@ TRANSITION: Fields = {
     "z_index": _integer("Where it is stacked; else where its elements are."),
 }
 WORD: Fields = {
-    "text": _needed(_text("The word.", "")),
+    "text": _needed(replace(_text("The word.", ""), at_most=MAX_WORD)),
     "start": _needed(_number("Second of the timeline at which it is said.", 0, low=0)),
     "end": _needed(_number("Second at which it is over.", 1, above=0)),
 }

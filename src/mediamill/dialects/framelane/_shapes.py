@@ -162,7 +162,7 @@ JOBS: Json = {
 }
 _STATUS = query("status", {"enum": list(STATUSES)}, "Only those that stand there.")
 _WAIT = query(
-    "wait", {"type": "integer", "minimum": 0, "maximum": 25}, "Answer once it has ended, or after so many seconds."
+    "wait", {"type": "integer", "minimum": 0}, "Answer once it has ended, or after so many seconds, of which 25 count."
 )
 _REDIRECT: Json = {"302": {"description": "Where the bytes are.", "headers": {"Location": {"schema": TEXT}}}}
 _NEW: Json = {"202": good("Taken.", ref("Job")), "200": good("Asked for before.", ref("Job"))}
