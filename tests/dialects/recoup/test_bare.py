@@ -91,6 +91,14 @@ async def test_no_body_is_no_payload_and_no_json_is_refused(call: Caller) -> Non
     assert (await call.bad(400, "POST", TRIGGER, raw=b"{"))["issues"][0]["message"] == "Invalid JSON body"
 
 
+async def test_a_payload_has_its_bounds(call: Caller) -> None:
+    assert set(await call.bad(413, "POST", TRIGGER, {"payload": "x" * (1 << 20)})) == {"error"}
+    assert set(await call.bad(413, "POST", TRIGGER, {"payload": "x" * (3 << 20)})) == {"error"}
+    many = {"items": [{"task": "customer-prompt-task", "payload": "x" * (1 << 20)}]}
+    assert set(await call.bad(413, "POST", "/api/v2/tasks/batch", many)) == {"error"}
+    assert await listed(call) == []
+
+
 async def test_ten_tags_are_a_callers_own(call: Caller) -> None:
     ten = [f"t{n}" for n in range(10)]
     run = await start(call, options={"tags": ten})

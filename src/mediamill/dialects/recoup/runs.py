@@ -106,7 +106,8 @@ def whole(run: PromptRun, owner: Owner, *, versioned: bool = False) -> Json:
         "error": error(task.error),
         "attempts": attempts,
         "attemptCount": len(attempts),
-        "schedule": _schedule(said.get("schedule")),
+        # One that somebody started by hand has none, also where it is a task's.
+        "schedule": _schedule(said.get("schedule")) if task.origin.due_at is not None else None,
         "relatedRuns": relatives,
     }
 

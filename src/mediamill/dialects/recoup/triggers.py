@@ -21,7 +21,7 @@ from mediamill.core.prompts import (
 )
 from mediamill.core.schedules import RUNNER, Schedule
 from mediamill.dialects.recoup import bare, ids, reading
-from mediamill.dialects.recoup.call import BATCH_BYTES, Call, Reply, Route
+from mediamill.dialects.recoup.call import JSON_BYTES, Call, Reply, Route
 from mediamill.dialects.recoup.errors import Fault
 from mediamill.dialects.recoup.words import NAME, identifier_word, read_identifier
 
@@ -99,6 +99,8 @@ async def read_new(
     given = body.options or Options()
     identifier = read_identifier(word)
     payload = _payload(body.payload, given.payload_type, at)
+    if len(msgspec.json.encode(payload)) > JSON_BYTES:
+        raise Fault(413, f"A payload may have {JSON_BYTES} bytes")
     schedule = await _scheduled(call, identifier, payload)
     try:
         tags = [given.tags] if isinstance(given.tags, str) else given.tags or []
@@ -235,6 +237,6 @@ def _path(field: str) -> list[str | int]:
 
 _THEIRS = {"max_attempts": "maxAttempts", "idempotency_key": "idempotencyKey", "idempotency_s": "idempotencyKeyTTL"}
 ROUTES = [
-    Route("POST", "/api/v1/tasks/{}/trigger", trigger, most=BATCH_BYTES),
+    Route("POST", "/api/v1/tasks/{}/trigger", trigger, most=2 * JSON_BYTES),
     Route("POST", "/api/v1/runs/{}/replay", replay),
 ]
