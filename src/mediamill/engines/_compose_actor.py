@@ -182,9 +182,6 @@ class Actor(ABC):
         """Pixels that the picture has for its content."""
         return round(self.content.width), round(self.content.height)
 
-    def open(self, frame: int, until: int) -> None:  # noqa: B027 - few have something to open
-        """Frames from this one on will be asked for soon, those from `until` on never."""
-
     def close(self) -> None:  # noqa: B027 - few have something to close
         """No more will be asked for."""
 

@@ -169,10 +169,11 @@ class Clip(Pictured):
         """Whether it has begun to decode; a clip of which nothing is left never does."""
         return self._film.opened or self._gone or self._content.width < 2 or self._content.height < 2
 
-    def open(self, frame: int, until: int) -> None:
+    def open(self, frame: int, until: int, threads: int) -> None:
+        """Begin to decode: frames from this one on will be asked for soon, those from `until` on never."""
         if not self.opened:
             first = max(self.span.first, frame - self.lead) - self._first
-            self._film.open(first, min(self.span.after, until) - self._first)
+            self._film.open(first, min(self.span.after, until) - self._first, threads=threads)
 
     def close(self) -> None:
         self._film.close()

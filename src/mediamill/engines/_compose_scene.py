@@ -23,6 +23,8 @@ from mediamill.engines._compose_pixels import Buffer, Patch
 from mediamill.engines._compose_text import Lettered
 from mediamill.engines._look import TRANSITIONS, Moment, Picture
 
+_FEW_CLIPS = 4
+"""Up to so many are decoded by several threads each."""
 _CLIPS_AT_ONCE = 20
 """Clips that are decoded at the same time: each is a process with a handful of threads, of which a task has 256."""
 
@@ -45,7 +47,8 @@ class Scene:
         made: type[Canvas] = Planes if planar and not _blends(scene) else Pixels
         colour = scene.background
         if not scene.alpha and scene.format not in ("gif", "png"):
-            colour = (*(round(part * colour[3] / 255) for part in colour[:3]), 255)  # type: ignore[assignment]
+            red, green, blue = (round(part * colour[3] / 255) for part in colour[:3])
+            colour = (red, green, blue, 255)
         self.canvas: Canvas = made(width, height, colour, ground)
         self._pools = Pools([self.canvas.pool])
         self._actors: dict[int, Actor] = {}
@@ -204,16 +207,15 @@ class Scene:
             self._next += 1
             if span.after > frame:
                 self._actors[span.number] = self._actor(span)
-        opened = 0
+        clips = sum(isinstance(actor, Clip) for actor in self._actors.values())
+        if clips > _CLIPS_AT_ONCE:
+            raise LimitExceeded(f"More than {_CLIPS_AT_ONCE} clips of the scene are to be seen at one time.")
+        threads = 0 if clips <= _FEW_CLIPS else 1
         for number, actor in self._actors.items():
             if actor.span.first <= frame:
                 self._active.add(number)
-            if isinstance(actor, Clip):
-                opened += 1
-                if opened > _CLIPS_AT_ONCE:
-                    raise LimitExceeded(f"More than {_CLIPS_AT_ONCE} clips of the scene are to be seen at one time.")
-                if not actor.opened:
-                    actor.open(frame, self._until)
+            if isinstance(actor, Clip) and not actor.opened:
+                actor.open(frame, self._until, threads)
 
     def _actor(self, span: Span) -> Actor:
         element = self._work.scene.elements[span.number]
