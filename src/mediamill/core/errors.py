@@ -22,6 +22,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ TimedOut                limit: wall clock
 │  ├─ ToolFailed *            tool: a program or library crashed or said no without a better name
 │  ├─ SourceRefused           source: an address or an answer that is never allowed
+│  │  ├─ SourceNotFound       its server says that there is no such thing
 │  │  └─ SourceTooLarge       it has more bytes than the limit
 │  ├─ SourceUnreachable *     source: a fetch that may work later
 │  ├─ DestinationFailed       source: a bucket that would not take a result
@@ -244,6 +245,12 @@ class SourceRefused(Failed):
 
     code = "source_refused"
     family = "source"
+
+
+class SourceNotFound(SourceRefused):
+    """The source's server says that there is no such thing."""
+
+    code = "source_not_found"
 
 
 class SourceTooLarge(SourceRefused):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediamill import __version__
-from mediamill.core.errors import Invalid, SourceRefused, SourceTooLarge, SourceUnreachable
+from mediamill.core.errors import Invalid, SourceNotFound, SourceRefused, SourceTooLarge, SourceUnreachable
 from mediamill.net import names, urls
 from mediamill.net.addresses import Network
 from mediamill.net.sink import Sink
@@ -351,6 +351,8 @@ def _check_status(status: int) -> None:
         return
     if status >= 500 or status in _TRY_LATER:
         raise SourceUnreachable(f"The source answered {status}.")
+    if status in (404, 410):
+        raise SourceNotFound(f"The source answered {status}.")
     raise SourceRefused(f"The source answered {status}.")
 
 

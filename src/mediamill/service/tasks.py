@@ -105,7 +105,7 @@ class Tasks:
         sources = await self._connections.sources(caller, new.inputs)
         patient = new.origin.hold == "upload"
         files = await self._inputs(caller, sources, patient=patient)
-        options, attached, destination = self._options(kind, new, files)
+        options, attached, destination = self._options(kind, new, files, patient=patient)
         attached = await self._connections.sources(caller, attached)
         awaited = [*files, *await self._inputs(caller, attached, patient=patient)]
         if patient and all(file is None or file.ready for file in awaited):
@@ -272,7 +272,7 @@ class Tasks:
         return found
 
     def _options(
-        self, kind: Any, new: NewTask, files: Sequence[File | None]
+        self, kind: Any, new: NewTask, files: Sequence[File | None], *, patient: bool
     ) -> tuple[Mapping[str, Any], Sequence[Source], Mapping[str, Any] | None]:
         """The options to run with, what they name that is to be fetched, and where they want the result sent."""
         try:
@@ -280,8 +280,9 @@ class Tasks:
         except msgspec.ValidationError as error:
             raise invalid_option(error) from error
         hints = [
+            # Who may come before his bytes is told of them when they are worked on, come or not.
             self._hint(
-                mime=file.mime if file else None,
+                mime=file.mime if file and not patient else None,
                 filename=file.filename if file else source.filename,
             )
             for file, source in zip(files, new.inputs, strict=True)

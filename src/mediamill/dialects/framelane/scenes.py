@@ -49,7 +49,7 @@ def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) 
         raise Fault(422, "invalid_request", said, {"violations": found})
     options = compositions.options(_with_uploads(call, request))
     if request.get("output_filename"):
-        options["filename"] = request["output_filename"]
+        options["output_filename"] = request["output_filename"]
     return NewTask(
         kind="render",
         options=options,

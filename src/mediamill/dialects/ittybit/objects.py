@@ -135,6 +135,7 @@ def media_kind(file: File) -> str | None:
 _KINDS = {
     "source_unreachable": "input_unreachable",
     "source_refused": "input_unreachable",
+    "source_not_found": "input_unreachable",
     "source_too_large": "input_too_large",
     "too_large": "input_too_large",
     "bad_media": "input_unsupported",
