@@ -125,7 +125,8 @@ def test_a_film_that_lies_on_its_side_comes_upright(tmp_path: Path) -> None:
 
 
 def test_odd_sizes_and_other_pixel_formats_come_out_as_they_went_in(tmp_path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "testsrc=s=95x63:r=10:d=0.5", "-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p", tmp_path / "in.webm")
+    pattern = ("-f", "lavfi", "-i", "testsrc=s=95x63:r=10:d=0.5")
+    ffmpeg(*pattern, "-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p", tmp_path / "in.webm")
     for pixels in ("yuv420p", "rgb24"):
         pump(tmp_path / "in.webm", tmp_path / "out.webm", given=pixels, made=pixels)
         before, after = vision.frames(tmp_path / "in.webm"), vision.frames(tmp_path / "out.webm")

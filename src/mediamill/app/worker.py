@@ -295,10 +295,16 @@ _BEYOND = {"io": 64, AGENT: 16}
 prompts, because those that wait for what they started have no slot, and what they wait for may be a prompt."""
 _LOT = 64
 """Small jobs that one child does at one go."""
+_LATE = ("_compose", "_look")
+"""Parts of engines that are NumPy and OpenCV through and through, whose import starts threads: their children do it."""
 PRELOAD = (
     "mediamill.kinds.convert",
     "mediamill.kinds.optimise",
-    *(f"mediamill.engines.{module.name}" for module in pkgutil.iter_modules(engines.__path__)),
+    *(
+        f"mediamill.engines.{name}"
+        for _, name, _ in pkgutil.iter_modules(engines.__path__)
+        if not name.startswith(_LATE)
+    ),
     "PIL.Image",
 )
 """Imported once, before children are forked, which share the memory of it: every engine (each child would import all,

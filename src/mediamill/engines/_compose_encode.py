@@ -91,7 +91,7 @@ class Writer:
         while (buffer := self._frames.get()) is not None:
             if self._broken is None:
                 try:
-                    rest = memoryview(buffer)
+                    rest = buffer.data
                     while rest:
                         rest = rest[self._stream.write(rest) :]
                     count += 1

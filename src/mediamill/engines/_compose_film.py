@@ -208,7 +208,7 @@ class Film:
         while not self._stopped.is_set():
             buffer = self._pool.take()
             try:
-                whole = _fill(stream, memoryview(buffer))
+                whole = _fill(stream, buffer.data)
             except (OSError, ValueError):  # closed under our hands
                 whole = False
             if not whole:

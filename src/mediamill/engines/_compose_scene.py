@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,7 +44,8 @@ class Scene:
         ground = None
         if scene.background_url is not None:
             ground = _covering(still(work.materials[scene.background_url], (4 * width, 4 * height)), width, height)
-        made: type[Canvas] = Planes if planar and not _blends(scene) else Pixels
+        made: Callable[[int, int, tuple[int, int, int, int], Any], Canvas]
+        made = Planes if planar and not _blends(scene) else Pixels
         colour = scene.background
         if not scene.alpha and scene.format not in ("gif", "png"):
             red, green, blue = (round(part * colour[3] / 255) for part in colour[:3])
@@ -149,7 +150,7 @@ class Scene:
             assert isinstance(first, Raw)
             assert isinstance(second, Raw)
             return (first, second, share), None
-        pictures = [self._by_itself(layer) for layer in layers]
+        one, other = (self._by_itself(layer) for layer in layers)
         moment = Moment(
             t=(frame - cut.first) / self.stage.rate,
             frame=frame,
@@ -157,7 +158,7 @@ class Scene:
             length_s=(cut.after - cut.first) / self.stage.rate,
             seed=cut.going,
         )
-        made = TRANSITIONS[cut.type](*pictures, share, moment)
+        made = TRANSITIONS[cut.type](one, other, share, moment)
         return Layer(Patch(made, 0, 0), 1.0, "none"), None
 
     def _fills(self, layer: Layer | None) -> bool:

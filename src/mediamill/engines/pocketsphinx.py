@@ -36,7 +36,8 @@ class PocketSphinx(Transcriber):
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
     def cost_s(self, speech_s: float) -> float:
-        return _LOAD_S * min(_speech_farm.processors(), speech_s / SHORTEST_S) + 1.25 * _SPEED * speech_s  # in pieces, beside each other
+        loading_s = _LOAD_S * min(_speech_farm.processors(), speech_s / SHORTEST_S)
+        return loading_s + 1.25 * _SPEED * speech_s  # in pieces, beside each other
 
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work)

@@ -1,8 +1,8 @@
 """Make the font files of this folder from Debian's font packages: `python -m mediamill.fonts._build UNPACKED_ROOT`.
 
 Not part of a run of the server. UNPACKED_ROOT holds the packages fonts-noto-core, fonts-noto-cjk,
-fonts-noto-color-emoji and fonts-inter, unpacked with `dpkg -x`. Hinting is dropped (PDF viewers do not use it), ideographs are cut to
-the national standards in daily use, colour emoji are kept at half their size.
+fonts-noto-color-emoji and fonts-inter, unpacked with `dpkg -x`. Hinting is dropped (PDF viewers do not use it),
+ideographs are cut to the national standards in daily use, colour emoji are kept at half their size.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def main(root: Path) -> None:
     inter = root / "usr/share/fonts/opentype/inter"
     for weight in INTER:
         signs = {c for block in INTER_SIGNS for c in block}
-        features = ("kern", "mark", "mkmk", "ccmp", "liga", "calt", "locl", "tnum", "case")
+        features: tuple[str, ...] = ("kern", "mark", "mkmk", "ccmp", "liga", "calt", "locl", "tnum", "case")
         _cut(inter / f"Inter-{weight}.otf", HERE / f"Inter-{weight}.otf", signs, features=features)
     # One file a family: LibreOffice mixes up signs when a word needs several fallback fonts.
     han = _ideographs() | _kana_and_signs()

@@ -36,7 +36,8 @@ async def told(dsn: str) -> AsyncIterator[Hooks]:
 
 async def words(records: Bench, tmp_path: Path, **settings: Any) -> Words:
     loaded = config.load(data=tmp_path, **settings)
-    found: Words = await wording(loaded, records.tasks, Runs(records.pool), Files(records.pool).get_many, Upkeep(records.pool))
+    runs, files, upkeep = Runs(records.pool), Files(records.pool), Upkeep(records.pool)
+    found: Words = await wording(loaded, records.tasks, runs, files.get_many, upkeep)
     return found
 
 
