@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.support.browser import Visitor, browsing, visiting
 from tests.support.server import Server
 
-PAGES = ("/ui/", "/ui/new", "/ui/files", "/ui/keys")
+PAGES = ("/ui/", "/ui/new", "/ui/files", "/ui/runs", "/ui/schedules", "/ui/prompts", "/ui/webhooks", "/ui/keys")
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +419,7 @@ def test_a_keys_secret_is_shown_once_and_revoking_ends_its_session(
 
     with visiting(browser, server.url) as member:
         member.sign_in(secret)
-        expect(member.page.get_by_role("link", name="Tasks")).to_be_visible()
+        expect(member.page.get_by_label("Main").get_by_role("link", name="Tasks")).to_be_visible()
         assert member.page.get_by_role("link", name="Keys").count() == 0
         assert member.page.request.get(f"{server.url}/ui/keys").status == 403
 
@@ -470,7 +470,7 @@ def test_the_keyboard_reaches_the_content_first(visitor: Visitor) -> None:
     visitor.page.keyboard.press("Enter")
     visitor.page.keyboard.press("Tab")
 
-    expect(visitor.page.get_by_label("Search")).to_be_focused()
+    expect(visitor.page.get_by_label("Within").get_by_role("link").first).to_be_focused()
 
 
 def test_every_control_has_a_name(visitor: Visitor, api: httpx.Client) -> None:

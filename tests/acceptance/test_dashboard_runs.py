@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -16,6 +18,7 @@ from tests.support.browser import Visitor, browsing, visiting
 from tests.support.llm import Says, answering_aside, results, turns
 from tests.support.server import Server, serving
 
+LOOPBACK = {"MEDIAMILL_ALLOW_NETWORKS": "127.0.0.0/8"}
 HOSTILE = "<img src=x onerror=alert(1)>"
 NAMELESS = """() => [...document.querySelectorAll("a, button, summary, select, textarea, input:not([type=hidden])")]
     .filter(e => !(e.labels && e.labels.length) && !e.getAttribute("aria-label")
@@ -59,7 +62,7 @@ def stage() -> Iterator[Stage]:
 
     prices = {"MEDIAMILL_LLM_PRICE_IN": "300", "MEDIAMILL_LLM_PRICE_OUT": "1500"}
     with answering_aside(script) as llm:
-        settings = {"MEDIAMILL_LLM_BASE_URL": llm.url, "MEDIAMILL_LLM_MODEL": "local/small", **prices}
+        settings = {"MEDIAMILL_LLM_BASE_URL": llm.url, "MEDIAMILL_LLM_MODEL": "local/small", **prices, **LOOPBACK}
         with serving(environment=settings) as server:
             yield Stage(server, gate)
             gate.opened.set()
@@ -269,6 +272,120 @@ def test_runs_are_filtered_and_paged_by_their_place(visitor: Visitor, api: httpx
     assert len(seen) == 60
     visitor.go("/ui/prompts?status=completed&tag=many")
     expect(page.get_by_text("No run fits this filter.")).to_be_visible()
+
+
+# --- webhooks
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    """Answers well where the path says so."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        body = json.dumps({"say": HOSTILE}).encode()
+        self.send_response(200 if self.path == "/well" else 500)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_endpoint_is_added_tested_rotated_and_paused(visitor: Visitor, receiver: str) -> None:
+    page = visitor.go("/ui/webhooks")
+    page.get_by_label("Address").fill(f"{receiver}/well")
+    page.get_by_label("Name").fill(f"Shop {HOSTILE}")
+    page.get_by_role("button", name="Add endpoint").click()
+    first = page.locator("#secret").inner_text()
+    assert first.startswith("whsec_")
+    here = page.locator(".crumbs code").inner_text()
+
+    page.get_by_role("button", name="Send a test").click()
+    expect(page.get_by_role("heading", name="endpoint.test")).to_be_visible()
+    expect(page.locator(".headline .state")).to_have_text("delivered")
+    expect(page.locator(".post pre").last).to_contain_text(HOSTILE)
+    page.get_by_role("button", name="Send again").click()
+    expect(page.locator(".numbers")).to_contain_text("again for")
+    page.get_by_role("link", name="Shop").click()
+    expect(page.locator("table.deliveries tbody tr")).to_have_count(2)
+    assert first not in page.content()
+
+    page.locator("summary", has_text="Rotate secret").click()
+    page.get_by_role("button", name="Rotate secret").click()
+    expect(page.locator("#secret")).not_to_have_text(first)
+    visitor.go(f"/ui/webhooks/{here}")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".headline .state")).to_have_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator(".headline .state")).to_have_text("active")
+
+
+def test_a_delivery_that_fails_shows_each_try(visitor: Visitor, api: httpx.Client, receiver: str) -> None:
+    body = {"url": f"{receiver}/badly", "types": ["task.succeeded"]}
+    id = api.post("/mill/endpoints", json=body).raise_for_status().json()["id"]
+    api.post("/mill/tasks", json={"kind": "ping"}, params={"wait": 30}).raise_for_status()
+    page = visitor.go(f"/ui/webhooks/{id}")
+    page.get_by_role("link", name="task.succeeded").click()
+
+    expect(page.get_by_role("heading", name="Try 1")).to_be_visible()
+    expect(page.locator(".post .bad").first).to_have_text("500")
+
+
+def test_what_an_endpoint_missed_is_told_again(visitor: Visitor, api: httpx.Client, receiver: str) -> None:
+    body = {"url": f"{receiver}/well", "types": ["task.failed"]}
+    id = api.post("/mill/endpoints", json=body).raise_for_status().json()["id"]
+    api.post("/mill/tasks", json={"kind": "ping"}, params={"wait": 30}).raise_for_status()
+    page = visitor.go(f"/ui/webhooks/{id}")
+    page.get_by_text("Address and events").click()
+    page.get_by_label("task.failed").uncheck()
+    page.get_by_label("task.succeeded").check()
+    page.get_by_role("button", name="Save").click()
+
+    page.get_by_role("button", name="Tell missed again").click()
+
+    expect(page.get_by_role("status").first).to_have_text("1 event is told again.")
+
+
+def test_an_address_that_is_refused_is_said_at_its_field(visitor: Visitor) -> None:
+    page = visitor.go("/ui/webhooks")
+    page.get_by_label("Address").fill("http://10.0.0.1/hook")
+    page.get_by_role("button", name="Add endpoint").click()
+
+    expect(page.locator("#url-help .bad")).to_be_visible()
+    expect(page.get_by_label("Address")).to_have_value("http://10.0.0.1/hook")
+    visitor.complaints.clear()  # Chromium's of the 422
+
+
+# --- runs of several tasks
+
+
+def test_a_run_of_several_tasks_is_a_tree_that_ends_in_place(visitor: Visitor, api: httpx.Client) -> None:
+    later = {"kind": "ping", "ref": "later", "not_before": "2100-01-01T00:00:00Z", "next": [{"kind": "ping"}]}
+    made = api.post("/mill/runs", json={"tasks": [{"kind": "ping", "next": [later]}]}).raise_for_status().json()
+    page = visitor.go("/ui/")
+    page.get_by_label("Within").get_by_role("link", name="Runs").click()
+    page.locator(f"tr#{made['id']}").get_by_role("link").click()
+    expect(page.locator(".tree > li")).to_have_count(1)
+    expect(page.locator(".tree ul ul li .state")).to_have_text("waiting")
+    expect(page.locator(".tree > li > .leaf .state")).to_have_text("succeeded")
+
+    page.get_by_role("button", name="Cancel").click()
+
+    expect(page.locator(".tree ul ul li .state")).to_have_text("cancelled")
+    expect(page.locator(".headline .state").first).to_have_text("cancelled")
+    page.locator(".tree a").first.click()
+    expect(page.get_by_text("of several tasks")).to_be_visible()
 
 
 # --- for everyone

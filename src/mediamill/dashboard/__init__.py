@@ -19,7 +19,7 @@ from litestar.response import Redirect
 
 from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError, NotFound, Unauthorized
-from mediamill.dashboard import files, firings, keys, new, prompts, schedules, tasks, traces
+from mediamill.dashboard import files, firings, keys, new, prompts, runs, schedules, tasks, traces, webhooks
 from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.errors import ERRORS, TITLES
 from mediamill.dashboard.render import HEADERS, THEME_COOKIE, THEMES, Page, Renderer, Req
@@ -33,7 +33,8 @@ def build(site: Site) -> App:
     """The app, served at /ui; it answers with its own pages, whatever goes wrong."""
     renderer = Renderer()
     choices = Choices(site.engines)
-    renderer.add(preview_of=files.preview_of, known=files.known, named=firings.name_of, **traces.WORDS)
+    renderer.add(preview_of=files.preview_of, known=files.known, named=firings.name_of)
+    renderer.add(**traces.WORDS, **webhooks.WORDS)
 
     async def caller(request: Req) -> Caller:
         request.state.caller = await caller_of(site, request)
@@ -51,6 +52,8 @@ def build(site: Site) -> App:
             *files.routes(site, renderer),
             *schedules.routes(site, renderer),
             *prompts.routes(site, renderer),
+            *runs.routes(site, renderer),
+            *webhooks.routes(site, renderer),
             *keys.routes(site, renderer),
         ],
         dependencies={"caller": Provide(caller)},

@@ -17,6 +17,7 @@ from litestar.datastructures import State as AppState
 
 from mediamill.core.access import Caller
 from mediamill.core.media import Facts
+from mediamill.core.prompts import KIND as PROMPT
 from mediamill.core.tasks import State, Task
 
 Req = Request[Any, Any, AppState]
@@ -179,7 +180,10 @@ def facts(known: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def label(task: Task) -> str:
-    """What people know a task by: its input's name, else its address, else nothing."""
+    """What people know a task by: its input's name, else its address; a prompt's first line; else nothing."""
+    prompt = task.options.get("prompt") if task.kind == PROMPT else None
+    if isinstance(prompt, str):
+        return prompt.strip().split("\n", 1)[0][:160]
     for source in task.inputs:
         if source.file is not None:
             return source.file.filename
