@@ -1,0 +1,87 @@
+"""The first preview frame of a long scene as a client of Framelane's API waits for it: request to the picture's bytes.
+`python -m benchmarks.framelane`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from benchmarks._server import KEY, Server, percentile, serving
+from benchmarks.render import material, scene
+
+V1 = "/framelane/v1"
+MIMES = {"one.mp4": "video/mp4", "two.mp4": "video/mp4", "logo.png": "image/png"}
+RUNS = 15
+
+
+def uploaded(server: Server, folder: Path) -> dict[str, str]:
+    """The files of the scene, put as a client puts them: the URL of each."""
+    found = {}
+    for name, mime in MIMES.items():
+        made = server.call("POST", f"{V1}/uploads", {"content_type": mime, "filename": name})
+        request = urllib.request.Request(made["upload_url"], method="PUT", data=(folder / name).read_bytes())
+        urllib.request.urlopen(request, timeout=120).close()
+        found[name] = made["source_url"]
+    return found
+
+
+def minute(urls: dict[str, str]) -> dict[str, Any]:
+    """A minute of the clips in turn, a logo and a title."""
+    request = scene(60)
+    clips = [
+        {"type": "video", "id": f"c{n}", "source_url": urls[("one.mp4", "two.mp4")[n % 2]], "time": n * 5,
+         "out_point": 5.5}
+        for n in range(12)
+    ]  # fmt: skip
+    others = [one for one in request["elements"] if one["type"] != "video"]
+    for one in others:
+        if one["type"] == "image":
+            one["source_url"] = urls["logo.png"]
+    cuts = [
+        {"type": "cross_dissolve", "duration": 1, "from_id": f"c{n}", "to_id": f"c{n + 1}"} for n in range(len(clips) - 1)
+    ]
+    return {**request, "elements": [*clips, *others], "transitions": cuts}
+
+
+def frame_ms(server: Server, connection: http.client.HTTPConnection, request: dict[str, Any], at: float) -> float:
+    """From the request to the last byte of the picture."""
+    body = json.dumps({"render_request": request, "at": at}).encode()
+    begun = time.perf_counter()
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    connection.request("POST", f"{V1}/preview", body, headers)
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    assert answer.status == 200, told
+    link = urlsplit(told["preview"]["url"])
+    connection.request("GET", f"{link.path}?{link.query}")
+    picture = connection.getresponse().read()
+    took = (time.perf_counter() - begun) * 1000
+    assert picture.startswith(b"\x89PNG") or picture.startswith(b"\xff\xd8")
+    return took
+
+
+def main() -> None:
+    """Print the times."""
+    with tempfile.TemporaryDirectory() as name, serving() as server:
+        folder = Path(name)
+        material(folder)
+        request = minute(uploaded(server, folder))
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        cold = frame_ms(server, connection, request, 1.0)
+        times = [frame_ms(server, connection, request, 2.5 + 3.7 * n) for n in range(RUNS)]
+        print(f"frame of a 60 s scene of twelve 1080p clips, over HTTP: first {cold:.0f} ms")
+        print(f"then median {statistics.median(times):.0f} ms, 95 of 100 {percentile(times, 0.95):.0f} ms")
+        small = {**request, "width": 1280, "height": 720}
+        times = [frame_ms(server, connection, small, 2.5 + 3.7 * n) for n in range(RUNS)]
+        print(f"at 720p: median {statistics.median(times):.0f} ms, 95 of 100 {percentile(times, 0.95):.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
