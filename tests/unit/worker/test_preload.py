@@ -1,4 +1,4 @@
-"""What workers import before they fork children: enough to be quick, and nothing that starts a thread or weighs much."""
+"""What workers import before they fork children: what makes them quick, and nothing that starts a thread or weighs."""
 
 from __future__ import annotations
 
