@@ -45,7 +45,8 @@ def minute(urls: dict[str, str]) -> dict[str, Any]:
         if one["type"] == "image":
             one["source_url"] = urls["logo.png"]
     cuts = [
-        {"type": "cross_dissolve", "duration": 1, "from_id": f"c{n}", "to_id": f"c{n + 1}"} for n in range(len(clips) - 1)
+        {"type": "cross_dissolve", "duration": 1, "from_id": f"c{n}", "to_id": f"c{n + 1}"}
+        for n in range(len(clips) - 1)
     ]
     return {**request, "elements": [*clips, *others], "transitions": cuts}
 
