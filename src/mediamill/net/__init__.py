@@ -1,6 +1,7 @@
 """The one way out: an HTTP client that only talks to addresses it has checked.
 
-Source URLs and webhooks go through `Client`; nothing else in Mediamill opens an outbound connection. A name is resolved
+Source URLs and webhooks go through `Client`, and so does every address that a caller names. What else goes out goes to
+what the operator has named: the bucket for files (`blobs`) and the language model (`agent/chat.py`). A name is resolved
 once, every address it has is judged, and the connection goes to a judged address itself. Redirects are followed here,
 each judged from scratch. What is refused, and by which RFC, is in `addresses.py` and `urls.py`; why in
 `docs/why/net.md`.
