@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
+from structlog.testing import LogCapture
 from tests.support import database, inprocess
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
@@ -116,3 +118,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and inspect.iscoroutinefunction(getattr(item, "function", None)):
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def limited(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Caller]:
+    """A caller of a server that allows three calls a minute."""
+    settings = {"framelane_requests_per_minute": 3}
+    async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path, **settings) as running:
+        yield Caller(running, await running.token("few"))
+
+
+@pytest.fixture
+def log() -> Iterator[LogCapture]:
+    """What the server says to its operator."""
+    capture = LogCapture()
+    before = structlog.get_config()["processors"]
+    structlog.configure(processors=[capture])
+    try:
+        yield capture
+    finally:
+        structlog.configure(processors=before)

@@ -186,7 +186,7 @@ async def test_one_wrong_edit_undoes_the_batch(call: Caller) -> None:
 
 async def test_a_stale_version_is_a_conflict_and_of_many_at_once_one_wins(call: Caller) -> None:
     id = (await project(call))["id"]
-    body = {"ops": [{"op": "shift_element", "id": "t", "by": 0.25}], "if_version": 1}
+    body: dict[str, Any] = {"ops": [{"op": "shift_element", "id": "t", "by": 0.25}], "if_version": 1}
 
     answers = await asyncio.gather(*(call("POST", f"/projects/{id}/ops", body) for _ in range(6)))
     free = await asyncio.gather(*(edit(call, id, body["ops"][0]) for _ in range(6)))

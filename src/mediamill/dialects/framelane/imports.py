@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mediamill.core.errors import NotFound
+from mediamill.core.errors import Invalid, NotFound
 from mediamill.core.files import safe_name
 from mediamill.core.tasks import NewTask, Source, State, Task
 from mediamill.dialects import Links
@@ -41,7 +41,10 @@ async def create_import(call: Call) -> Reply:
     new = NewTask(
         kind=_KIND, inputs=[source], dialect=NAME, extra={"media": {"filename": source.filename}} if name else {}
     )
-    task, _ = await call.site.service.tasks.create(call.caller, new)
+    try:
+        task, _ = await call.site.service.tasks.create(call.caller, new)
+    except Invalid as error:
+        raise invalid("url", error.reason) from error
     shown = write_import(task, call.links)
     return Reply(body=shown, status=202, headers={"location": call.url(f"/v1/imports/{shown['id']}")})
 

@@ -9,6 +9,7 @@ from mediamill.core.tasks import State
 from mediamill.dialects.framelane import jobs, scenes
 from mediamill.dialects.framelane.call import Call, Json, Reply, Route
 from mediamill.dialects.framelane.errors import Fault, invalid
+from mediamill.dialects.framelane.tasks import create
 
 WAIT_S = 55.0
 """A preview that takes longer is given up: whoever looks has gone."""
@@ -46,7 +47,7 @@ def _mode(body: Mapping[str, Any]) -> Json:
 
 async def _shown(call: Call, request: Mapping[str, Any], mode: Json) -> Json:
     verbs = call.site.service.tasks
-    task, _ = await verbs.create(call.caller, scenes.new_preview(call, request, mode))
+    task, _ = await create(call, scenes.new_preview(call, request, mode))
     task = await verbs.wait(call.caller, task.id, WAIT_S)
     if not task.state.final:
         await verbs.cancel(call.caller, task.id, wait_s=0.0)

@@ -71,13 +71,13 @@ def _with_uploads(call: Call, request: Mapping[str, Any]) -> Json:
     """The same scene with our own uploads named by their ids: they are read where they lie, and not fetched."""
     made = copy.deepcopy(dict(request))
 
-    def named(url: str | None) -> str | None:
-        file = source_of(call, url).file if url else None
+    def named(url: str | None, field: str) -> str | None:
+        file = source_of(call, url, field).file if url else None
         return f"file:{file}" if file is not None else url
 
-    made["background_image_url"] = named(made["background_image_url"])
-    for element in made["elements"]:
+    made["background_image_url"] = named(made["background_image_url"], "background_image_url")
+    for number, element in enumerate(made["elements"]):
         for name in ("source_url", "lut_url"):
             if element.get(name):
-                element[name] = named(element[name])
+                element[name] = named(element[name], f"elements.{number}.{name}")
     return made

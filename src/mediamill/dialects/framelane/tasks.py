@@ -36,6 +36,7 @@ _OPTIONS: Mapping[str, Mapping[str, str]] = {
 """By type, the fields of a request and the options of ours; what stands first wins."""
 PATIENT = Origin(hold="upload", ttl_s=UPLOAD_S)
 """A job may be made before its upload has come; it gives up when the upload's URL has run out."""
+NO_UPLOAD = "there is no such upload"
 _OWN = re.compile(r"/v1/media/(asset_[0-9A-Z]{26})(?:\.[A-Za-z0-9]{1,8})?", re.ASCII)
 
 
@@ -81,20 +82,41 @@ def creator(type: str) -> Callable[[Call], Awaitable[Reply]]:
 
 async def accept(call: Call, new: NewTask) -> Reply:
     """Write a job: 202 for a new one, 200 for one that was asked for before."""
+    task, fresh = await create(call, new)
+    shown = jobs.write_job(task, call.links)
+    return Reply(body=shown, status=202 if fresh else 200, headers={"location": call.url(path_of(task))})
+
+
+async def create(call: Call, new: NewTask) -> tuple[Task, bool]:
+    """(the task, whether it is new). What is refused is named by the field of the request that it came from."""
     try:
-        task, fresh = await call.site.service.tasks.create(call.caller, new)
+        return await call.site.service.tasks.create(call.caller, new)
     except NotFound as error:
         if error.noun == "file":
-            raise invalid("source_url", "there is no such upload") from None
+            raise invalid(_places(new.options).get(f"file:{error.id}", "source_url"), NO_UPLOAD) from None
         raise
     except Invalid as error:
         given = fields_of(new.kind) if new.kind in _OPTIONS else {}
         head, dot, rest = error.field.removeprefix("options.").partition(".")
         if error.field.startswith("options") and head in given:
             error.field = given[head] + dot + rest
+        elif new.kind not in _OPTIONS and head == "inputs":
+            places, number = list(_places(new.options).values()), rest.partition(".")[0]
+            if number.isdigit() and int(number) < len(places):
+                raise invalid(places[int(number)], error.reason) from error
         raise
-    shown = jobs.write_job(task, call.links)
-    return Reply(body=shown, status=202 if fresh else 200, headers={"location": call.url(path_of(task))})
+
+
+def _places(options: Mapping[str, Any]) -> dict[str, str]:
+    """Of every file that a scene names, in order, where it is named first."""
+    found: dict[str, str] = {}
+    if url := options.get("background_image_url"):
+        found[url] = "background_image_url"
+    for number, element in enumerate(options.get("elements", ())):
+        for name in ("source_url", "lut_url"):
+            if url := element.get(name):
+                found.setdefault(url, f"elements.{number}.{name}")
+    return found
 
 
 def path_of(task: Task) -> str:
@@ -103,7 +125,7 @@ def path_of(task: Task) -> str:
     return f"/v1/{word}s/{ids.write(word, task.id)}"
 
 
-def source_of(call: Call, url: str) -> Source:
+def source_of(call: Call, url: str, field: str = "source_url") -> Source:
     """An upload of ours by its own URL, or any other."""
     if url.startswith(call.links.base + "/") or url.startswith(call.links.origin + "/"):
         path = "/" + url.split("://", 1)[1].split("/", 1)[1].split("?", 1)[0]
@@ -112,7 +134,7 @@ def source_of(call: Call, url: str) -> Source:
             try:
                 return Source(file=ids.read("asset", match[1]))
             except NotFound:
-                raise invalid("source_url", "there is no such upload") from None
+                raise invalid(field, NO_UPLOAD) from None
     return Source(url=url)
 
 
