@@ -16,7 +16,17 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.support.browser import Visitor, browsing, visiting
 from tests.support.server import Server
 
-PAGES = ("/ui/", "/ui/new", "/ui/files", "/ui/runs", "/ui/schedules", "/ui/prompts", "/ui/webhooks", "/ui/keys")
+PAGES = (
+    "/ui/",
+    "/ui/new",
+    "/ui/files",
+    "/ui/runs",
+    "/ui/studio",
+    "/ui/schedules",
+    "/ui/prompts",
+    "/ui/webhooks",
+    "/ui/keys",
+)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from litestar.response import Redirect
 
 from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError, NotFound, Unauthorized
-from mediamill.dashboard import files, firings, keys, new, prompts, runs, schedules, tasks, traces, webhooks
+from mediamill.dashboard import files, firings, keys, new, prompts, runs, schedules, studio, tasks, traces, webhooks
 from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.errors import ERRORS, TITLES
 from mediamill.dashboard.render import HEADERS, THEME_COOKIE, THEMES, Page, Renderer, Req
@@ -54,6 +54,7 @@ def build(site: Site) -> App:
             *prompts.routes(site, renderer),
             *runs.routes(site, renderer),
             *webhooks.routes(site, renderer),
+            *studio.routes(site, renderer, choices),
             *keys.routes(site, renderer),
         ],
         dependencies={"caller": Provide(caller)},
