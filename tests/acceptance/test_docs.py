@@ -20,6 +20,7 @@ from mediamill.client import Client
 ROOT = Path(__file__).parents[2]
 HOW_TO = (
     "convert-from-the-command-line.md",
+    "framelane.md",
     "images-and-audio.md",
     "prompt-runs.md",
     "recoup.md",

@@ -56,6 +56,7 @@ _CODES = {
     "too_large": "source_too_large",
     "no_face_detected": "no_face_detected",
     "timed_out": "timeout",
+    "limit_exceeded": "unsupported_feature",
     "expired": "source_not_found",
     "bad_media": "codec_unsupported",
     "no_video_stream": "invalid_source",
