@@ -85,7 +85,8 @@ class SignedApp:
         file = await self._site.service.files.for_download(file_id)
         if not file.public:
             self._check("download", file_id, scope)
-        await serve(scope, receive, send, file=file, read=self._site.service.files.read)
+        service = self._site.service
+        await serve(scope, receive, send, file=file, read=service.workspaces.counting(service.files.read))
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

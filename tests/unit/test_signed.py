@@ -108,7 +108,8 @@ def signer() -> Signer:
 
 @pytest.fixture
 def app(files: Files, signer: Signer) -> SignedApp:
-    site = SimpleNamespace(service=SimpleNamespace(files=files), signer=signer)
+    uncounted = SimpleNamespace(counting=lambda read: read)
+    site = SimpleNamespace(service=SimpleNamespace(files=files, workspaces=uncounted), signer=signer)
     return SignedApp(cast(Site, site), {"mill": DIALECT})
 
 

@@ -15,8 +15,9 @@ MOST_WAITING = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """Of a span of time: tasks made, renders completed, and the seconds of film that these came to."""
+    """Of a span of time: tasks made, renders completed, the seconds of film that these came to, and bytes served."""
 
     tasks: int
     renders: int
     render_s: float
+    egress_bytes: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -19,6 +20,9 @@ from mediamill.core.workspaces import CODE_DIGITS, Used
 log = structlog.get_logger()
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 _MOST_NAME = 255
+_TELL_S = 5.0
+"""Bytes served are written down together, so often at most."""
+Read = Callable[[File, int, int], AsyncIterator[bytes]]
 
 
 class Store(Protocol):
@@ -30,6 +34,7 @@ class Store(Protocol):
     async def used(
         self, project_id: str, start: datetime, end: datetime, kinds: Sequence[str], render: str
     ) -> Used: ...
+    async def served(self, amounts: Mapping[str, int]) -> None: ...
     async def assets(self, project_id: str, page: Page) -> tuple[Sequence[File], bool]: ...
     async def sign_up(self, name: str, email: str, secret: str, code: str) -> Project: ...
     async def verify(self, email: str, code: str) -> Project | None: ...
@@ -52,6 +57,8 @@ class Workspaces:
         self._cancel = cancel
         self._forget = forget
         self._open = open
+        self._served: dict[str, int] = {}
+        self._telling: asyncio.Task[None] | None = None
 
     async def email(self, caller: Caller) -> tuple[str | None, bool]:
         """(the owner's address, whether it was verified)."""
@@ -76,8 +83,42 @@ class Workspaces:
         self._forget()
 
     async def usage(self, caller: Caller, start: datetime, end: datetime, kinds: Sequence[str], render: str) -> Used:
-        """What was used from `start` until `end`: tasks of some kinds, and renders."""
+        """What was used from `start` until `end`: tasks of some kinds, renders, and bytes that links served."""
+        await self._tell()
         return await self._store.used(caller.project_id, start, end, kinds, render)
+
+    def counting(self, read: Read) -> Read:
+        """The same bytes of a file, counted for its project: here at first, and seconds later in the database."""
+
+        async def counted(file: File, start: int, end: int) -> AsyncIterator[bytes]:
+            try:
+                async for chunk in read(file, start, end):
+                    self._served[file.project_id] = self._served.get(file.project_id, 0) + len(chunk)
+                    yield chunk
+            finally:
+                if self._telling is None and self._served:
+                    self._telling = asyncio.create_task(self._tell_soon())
+
+        return counted
+
+    async def _tell_soon(self) -> None:
+        await asyncio.sleep(_TELL_S)
+        self._telling = None
+        try:
+            await self._tell()
+        except Exception as error:
+            log.warning("bytes served are not written down yet", why=str(error))
+
+    async def _tell(self) -> None:
+        amounts, self._served = self._served, {}
+        if not amounts:
+            return
+        try:
+            await self._store.served(amounts)
+        except BaseException:
+            for project, count in amounts.items():  # another time
+                self._served[project] = self._served.get(project, 0) + count
+            raise
 
     async def assets(self, caller: Caller, page: Page) -> tuple[Sequence[File], bool]:
         """(films and sounds that are ready, newest first; whether more follow)."""

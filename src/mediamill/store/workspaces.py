@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,16 @@ SELECT count(*) FILTER (WHERE kind = ANY($4::text[])) AS tasks,
        count(*) FILTER (WHERE kind = $5 AND state = 'succeeded') AS renders,
        coalesce(sum((details ->> 'duration_s')::float8) FILTER (WHERE kind = $5 AND state = 'succeeded'), 0) AS render_s
 FROM tasks WHERE project_id = $1 AND created_at >= $2 AND created_at < $3
+"""
+_EGRESS = """
+SELECT coalesce(sum(bytes), 0)::bigint FROM egress
+WHERE project_id = $1 AND day >= ($2 AT TIME ZONE 'UTC')::date AND day < ($3 AT TIME ZONE 'UTC')::date
+"""
+_SERVED = """
+INSERT INTO egress (project_id, day, bytes)
+SELECT p.id, (now() AT TIME ZONE 'UTC')::date, s.bytes
+FROM unnest($1::text[], $2::bigint[]) AS s (id, bytes) JOIN projects p ON p.id = s.id ORDER BY p.id
+ON CONFLICT (project_id, day) DO UPDATE SET bytes = egress.bytes + excluded.bytes
 """
 _ASSETS = """
 SELECT * FROM files WHERE project_id = $1 AND state = 'ready' AND (expires_at IS NULL OR expires_at > now())
@@ -79,7 +89,12 @@ class Workspaces:
         """What was used from `start` until `end`."""
         row = await self._pool.fetchrow(_USED, project_id, start, end, list(kinds), render)
         assert row is not None  # an aggregate gives its row
-        return Used(tasks=row["tasks"], renders=row["renders"], render_s=row["render_s"])
+        served = await self._pool.fetchval(_EGRESS, project_id, start, end)
+        return Used(tasks=row["tasks"], renders=row["renders"], render_s=row["render_s"], egress_bytes=served)
+
+    async def served(self, amounts: Mapping[str, int]) -> None:
+        """Add bytes, by project, to what was served today."""
+        await self._pool.execute(_SERVED, list(amounts), list(amounts.values()))
 
     async def assets(self, project_id: str, page: Page) -> tuple[Sequence[File], bool]:
         """(films and sounds that are ready, newest first; whether more follow)."""

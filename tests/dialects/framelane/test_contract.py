@@ -288,6 +288,21 @@ async def test_usage_counts_completed_renders_by_their_minutes_and_tasks(call: C
     await call.error(422, "invalid_request", "GET", "/workspace/usage?period=1y")
 
 
+async def test_usage_counts_the_bytes_that_links_served(call: Caller, stranger: Caller) -> None:
+    made = await _made_render(call, 0)
+    await call.mill.succeed(ours(made), b"0123456789" * 100, mime="video/mp4")
+    assert (await call.good("GET", "/workspace/usage"))["egress_bytes"] == 0
+
+    link = (await call("GET", f"/renders/{made}/download")).headers["location"]
+    await call.mill.http.get(link)
+    await call.mill.http.get(link, headers={"range": "bytes=0-9"})
+
+    assert (await call.good("GET", "/workspace/usage"))["egress_bytes"] == 1010
+    await call.mill.http.get(link)
+    assert (await call.good("GET", "/workspace/usage?period=7d"))["egress_bytes"] == 2010
+    assert (await stranger.good("GET", "/workspace/usage"))["egress_bytes"] == 0
+
+
 async def test_waiting_holds_nobody_up(call: Caller) -> None:
     made = await call.tasked()
     waiting = [asyncio.create_task(call("GET", f"/tasks/{made['id']}?wait=20")) for _ in range(40)]

@@ -70,7 +70,7 @@ async def usage(call: Call) -> Reply:
         "period_end": jobs.instant(end),
         "render_minutes": round(used.render_s / 60, 4),
         "task_count": used.tasks,
-        "egress_bytes": 0,
+        "egress_bytes": used.egress_bytes,
         "render_minutes_limit": None,
         "renders_count": used.renders,
     }
