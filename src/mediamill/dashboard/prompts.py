@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from mediamill.core.schedules import Schedule
 from mediamill.core.steps import Chunk, Step
 from mediamill.core.tasks import Task
 from mediamill.dashboard import traces
+from mediamill.dashboard.letters import Gaps
 from mediamill.dashboard.merging import merged
 from mediamill.dashboard.new import FORM_BYTES, pairs_of
 from mediamill.dashboard.paging import CursorWord, ends_of, page_of
@@ -27,6 +29,7 @@ from mediamill.dashboard.tasks import UNBUFFERED, event
 from mediamill.dashboard.timeline import timeline
 from mediamill.dialects import Site
 
+_LOOK_S = 0.5
 _NAMES = ("status", "identifier", "tag", "schedule", "batch")
 
 
@@ -113,15 +116,26 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
 
         async def events() -> AsyncIterator[bytes]:
             yield b"retry: 2000\n\n"
-            checked = None
+            over, checked, gaps, looked_s = False, None, Gaps(), 0.0
             async for item in merged(tasks.follow(caller, prompt_id), steps.follow(caller, prompt_id)):
                 if not isinstance(item, Chunk) or checked is None:
                     try:
                         checked = await caller_of(site, request)
                     except Unauthorized:
+                        over = True
                         break
+                over = over or (isinstance(item, Task) and item.state.final)
                 yield await told(item)
-            yield event("over", {})
+                if isinstance(item, Step):
+                    gaps.step(item.number)
+                if isinstance(item, Chunk):
+                    gaps.chunk(item)
+                    if gaps.any and time.monotonic() - looked_s > _LOOK_S:
+                        looked_s = time.monotonic()
+                        for chunk in gaps.filled(await prompts.steps(caller, prompt_id)):
+                            yield await told(chunk)
+            if over:  # else the server is leaving, and whoever looks comes back
+                yield event("over", {})
 
         return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
 

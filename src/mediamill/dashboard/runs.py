@@ -81,11 +81,12 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
 
         async def events() -> AsyncIterator[bytes]:
             yield b"retry: 2000\n\n"
-            begun = False
+            begun = over = False
             async for lot in site.service.tasks.lots(caller):
                 try:
                     await caller_of(site, request)
                 except Unauthorized:
+                    over = True
                     break
                 if begun and not any(task.run_id == run_id for task in lot):
                     yield b": still here\n\n"
@@ -96,8 +97,10 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
                     "task", {"state": run.state, "title": "Run", "pieces": await pieces(caller, run), "json": {}}
                 )
                 if run.final:
+                    over = True
                     break
-            yield event("over", {})
+            if over:  # else the server is leaving, and whoever looks comes back
+                yield event("over", {})
 
         return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
 

@@ -14,7 +14,7 @@ from litestar.response import Redirect, Stream
 
 from mediamill import cron
 from mediamill.core.access import Caller
-from mediamill.core.errors import Conflict, Invalid, LimitReached, Unauthorized
+from mediamill.core.errors import Conflict, Invalid, LimitReached, NotFound, Unauthorized
 from mediamill.core.prompts import PromptFilter
 from mediamill.core.schedules import NewSchedule, Schedule, ScheduleFilter
 from mediamill.core.tasks import Page as Part
@@ -206,7 +206,7 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
             await schedules.remove(caller, schedule_id)
             return Redirect("/ui/schedules", status_code=303)
         if word not in ("pause", "resume"):
-            raise Invalid("", "There is nothing of that name to do.")
+            raise NotFound("page", word)
         await schedules.change(caller, schedule_id, {"enabled": word == "resume"})
         back = request.query_params.get("back") or f"/ui/schedules/{schedule_id}"
         return Redirect(safe_return(back), status_code=303)

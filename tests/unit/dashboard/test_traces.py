@@ -12,9 +12,11 @@ from tests.support.tasks import at, attempt, task
 
 from mediamill.core.errors import Invalid
 from mediamill.core.prompts import Status, StepTotals
+from mediamill.core.steps import Chunk
 from mediamill.core.tasks import Failure, Origin, State
 from mediamill.dashboard import files, traces
 from mediamill.dashboard.firings import name_of
+from mediamill.dashboard.letters import Gaps
 from mediamill.dashboard.merging import merged
 from mediamill.dashboard.prompts import filter_of
 from mediamill.dashboard.render import Renderer
@@ -176,3 +178,21 @@ async def test_streams_are_read_as_one_and_closed_with_their_reader() -> None:
     await anext(reader)
     await reader.aclose()  # type: ignore[attr-defined]
     assert sorted(closed) == ["a", "b", "c", "d"]
+
+
+def test_letters_that_did_not_come_are_made_up_for_once_they_are_kept() -> None:
+    def said(text: str) -> list[Any]:
+        return [step(1), step(2, state="begun", finished_at=None, result={"content": text})]
+
+    gaps = Gaps()
+    for offset, text in ((3, "def"), (6, "gh"), (10, "kl")):
+        gaps.chunk(Chunk(task_id="t1", number=2, offset=offset, text=text))
+
+    assert gaps.any
+    assert gaps.filled(said("ab")) == []
+    assert [(chunk.offset, chunk.text) for chunk in gaps.filled(said("abcde"))] == [(0, "abc")]
+    assert [(chunk.offset, chunk.text) for chunk in gaps.filled(said("abcdefghij"))] == [(8, "ij")]
+    assert not gaps.any
+    gaps.chunk(Chunk(task_id="t1", number=3, offset=1, text="b"))
+    gaps.step(3)
+    assert not gaps.any

@@ -78,7 +78,7 @@ function liveRun() {
   const sign = one("[data-live-state]", holder);
   const source = new EventSource(holder.dataset.followRun);
   const shown = {};
-  const heard = new Map(); // step to { letters, text }: what it has said so far
+  const heard = new Map(); // step to the letters it has said so far
   const status = (text, off) => {
     sign.hidden = false;
     sign.textContent = text;
@@ -120,15 +120,10 @@ function liveRun() {
     const told = JSON.parse(event.data);
     const place = one(`#step-${Number(told.step)} [data-answer]`);
     if (!place) return;
-    let so = heard.get(told.step);
-    if (!so || told.offset < so.letters) { // the server counts letters, a script their halves
-      const kept = [...(so ? so.text : "")].slice(0, told.offset);
-      so = { letters: kept.length, text: kept.join("") };
-    }
-    so.text += told.text;
-    so.letters = told.offset + [...told.text].length;
-    heard.set(told.step, so);
-    place.textContent = so.text;
+    const letters = heard.get(told.step) || []; // by their place: the server counts letters, a script their halves
+    [...told.text].forEach((letter, n) => { letters[told.offset + n] = letter; });
+    heard.set(told.step, letters);
+    place.textContent = letters.join(""); // what has not come yet is left out, and put in when it comes
   });
   source.addEventListener("over", () => { source.close(); sign.hidden = true; });
   addEventListener("pagehide", () => source.close());

@@ -44,7 +44,9 @@ function studio() {
     checking?.abort();
     checking = new AbortController();
     try {
+      const text = scene.value;
       const found = await ask(true, checking.signal);
+      if (text !== scene.value) return; // it is being asked again
       said(found);
       clearTimeout(told);
       if (found.sound) told = setTimeout(draw, 500);
@@ -54,10 +56,11 @@ function studio() {
     drawing?.abort();
     clearTimeout(told);
     const mine = drawing = new AbortController();
+    const text = scene.value;
     screen.setAttribute("aria-busy", "true");
     try {
       const found = await ask(false, mine.signal);
-      said(found);
+      if (text === scene.value) said(found); // else it speaks of what is no longer there
       if (found.seen) screen.replaceChildren(fromHtml(found.seen));
     } catch (error) { if (error.name !== "AbortError") say(error.message); }
     if (drawing === mine) screen.removeAttribute("aria-busy");
