@@ -40,6 +40,7 @@ def server() -> Iterator[Server]:
             "MEDIAMILL_ALLOW_NETWORKS": "127.0.0.0/8",
             "MEDIAMILL_MODELS": str(models),
             "MEDIAMILL_RETRY_FIRST_S": "0.05",
+            "MEDIAMILL_SLOTS": "2",
         }
     ) as running:
         yield running
@@ -444,6 +445,27 @@ def test_a_cancelled_render_stops_and_leaves_nothing(http: httpx.Client, source:
     assert good(http.delete(f"{V1}/renders/{job['id']}"), 200) == stopped
     assert http.get(f"{V1}/renders/{job['id']}/download").status_code == 409
     assert len(assets(http)) == films
+
+
+def test_a_preview_does_not_stand_in_line_behind_renders(http: httpx.Client, source: dict[str, str]) -> None:
+    long = example(source, width=64, height=64, duration=3600)
+    jobs = [good(http.post(f"{V1}/renders", json={**long, "metadata": {"n": str(n)}}), 202) for n in range(3)]
+    paths = [f"{V1}/renders/{job['id']}" for job in jobs]
+
+    def crowded() -> bool:
+        found = [http.get(path).json()["status"] for path in paths]
+        return sorted(found) == ["processing", "processing", "queued"]
+
+    try:
+        until(crowded)
+
+        shown = good(http.post(f"{V1}/preview", json={"render_request": example(source), "at": 0.5}), 200)
+
+        assert shown["preview"]["url"]
+        assert crowded()
+    finally:
+        for path in paths:
+            http.delete(path)
 
 
 def test_links_serve_ranges_and_an_altered_one_is_refused(http: httpx.Client, source: dict[str, str]) -> None:

@@ -46,6 +46,8 @@ class Kind(Base[Options]):
     summary = "Look at a timeline before it is rendered: one frame, a short small clip, or a sheet of telling moments."
     options = _scene.options("preview", _FIELDS)
     inputs = (0, 0)
+    queue = "io"
+    """Somebody waits for it: it does not stand in line behind the renders."""
 
     def missing(self, engines: Engines) -> Missing | None:
         return engines.lacking(Compositor)
