@@ -172,11 +172,19 @@ def test_ctrl_c_leaves_the_task_to_the_server(
         "convert", ["https://example.org/a.png"], {"format": "webp"}, not_before="2090-01-01T00:00:00Z"
     )
     with subprocess.Popen(
-        ["mediamill", "wait", waiting["id"], "--json"], env=environment, stderr=subprocess.PIPE, cwd=tmp_path
+        ["mediamill", "wait", waiting["id"], "--json"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        # A shell's job in the background ignores it, and so would all that the tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
-        until_connected(process.pid, mill.url)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        try:
+            until_connected(process.pid, mill.url)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
 
     assert process.returncode == 130
     assert f"{waiting['id']} goes on".encode() in said
