@@ -313,7 +313,7 @@ def test_an_endpoint_is_added_tested_rotated_and_paused(visitor: Visitor, receiv
 
     page.get_by_role("button", name="Send a test").click()
     expect(page.get_by_role("heading", name="endpoint.test")).to_be_visible()
-    expect(page.locator(".headline .state")).to_have_text("delivered")
+    expect(page.locator(".headline .state")).to_have_text("delivered", timeout=30_000)
     expect(page.locator(".post pre").last).to_contain_text(HOSTILE)
     page.get_by_role("button", name="Send again").click()
     expect(page.locator(".numbers")).to_contain_text("again for")

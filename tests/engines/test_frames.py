@@ -156,9 +156,10 @@ def test_what_a_step_raises_ends_both_programs_and_is_raised(tmp_path: Path) -> 
             raise OwnError
         copy(frame)
 
+    before = threading.active_count()
     with pytest.raises(OwnError):
         pump(tmp_path / "in.mp4", tmp_path / "out.webm", [copy, fail])
-    assert threading.active_count() < 4
+    assert threading.active_count() <= before
 
 
 def test_an_encoder_that_says_no_is_named(tmp_path: Path) -> None:

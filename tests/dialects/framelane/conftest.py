@@ -15,9 +15,11 @@ import pytest_asyncio
 import structlog
 from structlog.testing import LogCapture
 from tests.support import database, inprocess
+from tests.support import models as kept
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
 
+from mediamill import models
 from mediamill.core.files import NewFile
 from mediamill.core.tasks import State
 from mediamill.dialects.framelane import ids
@@ -99,8 +101,10 @@ def ours(id: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
     """One API for a module's tests; each of them is a workspace of its own."""
-    async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path_factory.mktemp("data")) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(models.SETTING, str(kept.folder("selfie", "face", "iris")))
+        async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path_factory.mktemp("data")) as running:
+            yield running
 
 
 @pytest_asyncio.fixture(loop_scope="module")
