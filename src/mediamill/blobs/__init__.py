@@ -50,22 +50,31 @@ class Blobs:
     """One store of bytes. `where` is a local folder or a URL (s3://bucket/prefix, gs://…, az://…)."""
 
     def __init__(self, where: Path | str) -> None:
-        from obstore.exceptions import BaseError
-        from obstore.store import LocalStore, from_url
-
         self._folder: Path | None = None
-        self._store: ObjectStore
+        self._opened: ObjectStore | None = None
         if isinstance(where, Path):
             where.mkdir(parents=True, exist_ok=True)
             self._folder = where.resolve()
-            self._store = LocalStore(self._folder, mkdir=True)
-        else:
-            try:
-                self._store = from_url(where)
-            except (BaseError, ValueError) as error:
-                raise Misconfigured(
-                    "MEDIAMILL_BLOBS_URL", f"{error}", "Like s3://bucket/prefix; credentials from AWS_*."
-                ) from error
+            return
+        from obstore.exceptions import BaseError
+        from obstore.store import from_url
+
+        try:
+            self._opened = from_url(where)
+        except (BaseError, ValueError) as error:
+            raise Misconfigured(
+                "MEDIAMILL_BLOBS_URL", f"{error}", "Like s3://bucket/prefix; credentials from AWS_*."
+            ) from error
+
+    @property
+    def _store(self) -> ObjectStore:
+        """The library's store. That of a folder is opened when it is first asked: it weighs 5 MB in each process."""
+        if self._opened is None:
+            from obstore.store import LocalStore
+
+            assert self._folder is not None, "a bucket was opened at once"
+            self._opened = LocalStore(self._folder, mkdir=True)
+        return self._opened
 
     @property
     def local(self) -> bool:
