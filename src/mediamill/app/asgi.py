@@ -87,7 +87,7 @@ async def api(
     from mediamill.service.workspaces import Workspaces
     from mediamill.signed import SignedApp
 
-    pool = await pools.open_pool(dsn, least=2, most=10)
+    pool = await pools.open_pool(dsn, least=1, most=10)
     blobs, client = blobs_of(settings), net_of(settings)
     task_table, file_table, key_table, upkeep = TaskTable(pool), FileTable(pool), KeyTable(pool), Upkeep(pool)
     watch, letters = Watch(), Letters()

@@ -334,11 +334,20 @@ class Blobs:
 
     async def check(self) -> None:
         """Raises what goes wrong when a byte is written and removed: for readiness."""
+        key = f"check/{secrets.token_hex(8)}"
+        if self._folder is not None:
+            await asyncio.to_thread(_try_to_write, self._folder / key)
+            return
         import obstore
 
-        key = f"check/{secrets.token_hex(8)}"
         await obstore.put_async(self._store, key, b"1")
         await obstore.delete_async(self._store, key)
+
+
+def _try_to_write(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"1")
+    path.unlink()
 
 
 class _Reader(io.RawIOBase):

@@ -43,6 +43,7 @@ _SETTINGS = {
     "huge_pages": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "max_wal_size": "1GB",
     "checkpoint_completion_target": "0.9",
     "random_page_cost": "1.1",
