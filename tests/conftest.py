@@ -11,6 +11,17 @@ from tests.support import database
 from tests.support.database import Postgres
 from tests.support.server import Server, serving
 
+LONGEST = (
+    "test_fuzz.py", "test_statuses.py", "test_once.py", "test_agent.py", "test_durability.py", "test_framelane.py",
+    "test_progress.py", "test_scenes.py", "test_players.py", "test_cron.py", "test_vision.py", "test_compose_sync.py",
+)  # fmt: skip
+"""Files of minutes, which go first: a worker that meets one last would keep the others waiting."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
