@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 _STAGES = 100
 """Stages of one attempt that are kept with their times."""
+_AGAIN_S = 0.5
 
 
 @dataclass(slots=True)
@@ -30,13 +31,19 @@ class Live:
         """What the work gives. Raises Cancelled once it is stopped."""
         doing = asyncio.ensure_future(work)
 
+        def end() -> None:
+            # More than once: before Python 3.12 a wait_for whose end comes at that very moment swallows it (gh-86296).
+            if not doing.done():
+                doing.cancel()
+                asyncio.get_running_loop().call_later(_AGAIN_S, end)
+
         async def stop() -> None:
-            doing.cancel()
+            end()
 
         self.stop = stop
         try:
             if self.cancelled or self.leaving:
-                doing.cancel()
+                end()
             return await doing
         except asyncio.CancelledError:
             if not (self.cancelled or self.leaving):
