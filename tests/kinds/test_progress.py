@@ -33,7 +33,7 @@ _EVERY_S = 0.02
 """Looking is work too: what is said sooner after the last is not looked at, as the worker does not pass it on."""
 _TRIES = 3
 _APART, _APART_OF_SPEECH, _APART_BESIDE_OTHERS = 0.05, 0.15, 0.2
-"""What a recogniser will need for a piece is known when it has heard it: kinds that listen first are not yet within 5 %."""
+"""What a recogniser needs for a piece is known when it has heard it: kinds that listen first are not within 5 % yet."""
 FILM = ("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=30:d=12,noise=alls=12:allf=t", "-f", "lavfi", "-i", "sine=d=12")
 
 
