@@ -79,7 +79,8 @@ def commands() -> Iterator[str]:
 
 
 def _command(command: click.Command, parent: click.Context | None, name: str) -> Iterator[str]:
-    with click.Context(command, parent=parent, info_name=name.split()[-1], terminal_width=100) as ctx:
+    made = {**command.context_settings, "terminal_width": 100}
+    with click.Context(command, parent=parent, info_name=name.split()[-1], **made) as ctx:
         yield f"## {name}\n\n```text"
         yield command.get_help(ctx)
         yield "```\n"

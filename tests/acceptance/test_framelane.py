@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from tests.acceptance.test_webhooks import Listening
 from tests.support import av, scenes, vision
 from tests.support import models as kept
-from tests.support.receiver import Post, Reply
+from tests.support.receiver import Listening, Post, Reply
 from tests.support.server import Server, serving, until
 from tests.support.voices import passage, silence, write
 
@@ -55,7 +54,6 @@ def http(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def elsewhere(media: Path) -> Iterator[Listening]:
     """Another web server: it has the files of `media`, and answers 404 for any other."""
-    made = Listening()
 
     async def answer(post: Post) -> Reply:
         path = media / post.path.lstrip("/")
@@ -63,11 +61,9 @@ def elsewhere(media: Path) -> Iterator[Listening]:
             return Reply(404, body=b"no such file")
         return Reply(200, {"content-type": MIMES.get(path.suffix, "application/octet-stream")}, path.read_bytes())
 
-    made.receiver.answer_with(answer)
-    try:
+    with Listening() as made:
+        made.receiver.answer_with(answer)
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.acceptance.test_webhooks import Listening
-from tests.support.receiver import Post
+from tests.support.receiver import Listening, Post
 from tests.support.server import Server, serving, until
 from tests.support.voices import passage, silence, write
 
@@ -21,11 +20,8 @@ V1 = "/framelane/v1"
 
 @pytest.fixture
 def listening() -> Iterator[Listening]:
-    made = Listening()
-    try:
+    with Listening() as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

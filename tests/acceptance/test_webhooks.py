@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,44 +17,14 @@ import pytest
 from openai import OpenAI
 from replicate.webhook import Webhooks, WebhookSigningSecret
 from standardwebhooks import Webhook
-from tests.support.receiver import Post, Receiver, Reply
+from tests.support.receiver import Listening, Post, Reply
 from tests.support.server import Server, serving, until
-
-
-class Listening:
-    """A receiver in a thread of its own, for tests that are not coroutines."""
-
-    def __init__(self) -> None:
-        self.receiver = Receiver()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.call(self.receiver.start())
-
-    @property
-    def posts(self) -> list[Post]:
-        return list(self.receiver.posts)
-
-    def call(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
-
-    def at(self, path: str) -> list[Post]:
-        return [post for post in self.posts if post.path == path]
-
-    def close(self) -> None:
-        self.call(self.receiver.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @pytest.fixture
 def listening() -> Iterator[Listening]:
-    made = Listening()
-    try:
+    with Listening() as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
@@ -114,10 +115,53 @@ class Receiver:
             writer.write("\r\n".join([*lines, "", ""]).encode() + reply.body)
             await writer.drain()
         writer.close()
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await writer.wait_closed()
 
 
 async def _well(_: Post) -> Reply:
     return Reply()
+
+
+class Listening:
+    """A receiver in a thread of its own, for tests that are not coroutines."""
+
+    def __init__(self) -> None:
+        self.receiver = Receiver()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Listening:
+        self._thread.start()
+        self.call(self.receiver.start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.call(self.receiver.stop())
+        self.call(_finished())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def posts(self) -> list[Post]:
+        """What came so far."""
+        return list(self.receiver.posts)
+
+    def call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine on the receiver's own loop returns."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def at(self, path: str) -> list[Post]:
+        """What came to this path so far."""
+        return [post for post in self.posts if post.path == path]
+
+
+async def _finished() -> None:
+    """Once nothing but this runs: a connection may have been taken in the moment the receiver stopped."""
+    while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(rest)
+    await asyncio.sleep(0)  # transports end in the round after their close
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
+from mediamill.agent.stack import stack_of
 from mediamill.core.errors import RunnerNotConfigured
 from mediamill.core.schedules import RUNNER
 
@@ -83,7 +84,9 @@ def _runner(name: str, load: Any) -> Runner:
         if inspect.isclass(found):
             found = found()
     except Exception as error:
-        raise RunnerNotConfigured(f"The runner {name!r} cannot be loaded: {type(error).__name__}.") from error
+        failed = RunnerNotConfigured(f"The runner {name!r} cannot be loaded: {type(error).__name__}.")
+        failed.private = stack_of(error)  # what the operator needs, in the log
+        raise failed from error
     run = getattr(found, "run", found)
     if not inspect.iscoroutinefunction(run):
         raise RunnerNotConfigured(f"The runner {name!r} has no `async def run(context)`.")

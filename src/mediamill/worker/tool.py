@@ -194,6 +194,7 @@ class ToolRunner:
                 raise
             finally:
                 timer.cancel()
+                timer.join()
             if late.is_set():
                 raise self._late(name, timeout_s, _tail_of(errors))
             self._judge(name, status, ok, _tail_of(errors))
