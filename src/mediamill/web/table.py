@@ -43,16 +43,25 @@ class Silent(Rejected):
     code = "request_timeout"
 
 
+class NotJson(Invalid):
+    """The body is no JSON."""
+
+
+class TooDeep(Invalid):
+    """The body is JSON, nested beyond what is taken."""
+
+
 @dataclass(frozen=True)  # no slots: of a generic class with them none can be made by its alias
 class Route(Generic[C, R]):
     """A method at a path. `{}` in the path stands for one part; `json`: the body is read before the handler runs;
-    `open`: needs no key."""
+    `open`: needs no key; `most`: bytes that its body may have, where the dialect has no one bound for all."""
 
     method: str
     path: str
     handler: Callable[[C], Awaitable[R]]
     json: bool = True
     open: bool = False
+    most: int = JSON_BYTES
 
 
 class Table(Generic[C, R]):
@@ -78,10 +87,10 @@ class Table(Generic[C, R]):
 
 
 def headers_of(scope: Any) -> dict[str, str]:
-    """Header values by lower-case name; repeated ones are one list (RFC 9110 5.2)."""
+    """Header values by lower-case name, without space around them; repeated ones are one list (RFC 9110 5.2)."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
 
@@ -102,16 +111,32 @@ def query_of(scope: Any) -> dict[str, str]:
 
 def read_object(body: bytes) -> dict[str, Any]:
     """A JSON object. Raises Invalid for anything else."""
-    try:
-        found = msgspec.json.decode(body)
-    except RecursionError:
-        raise Invalid("", "The body is nested too deeply.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-        raise Invalid("", f"The body is not JSON: {error}.") from None
+    found = _decoded(body)
     if not isinstance(found, dict):
         raise Invalid("", "The body must be a JSON object.")
-    level: list[Any] = [found]
-    for _ in range(_DEEPEST):
+    _bounded(found, _DEEPEST)
+    return found
+
+
+def read_json(body: bytes, deepest: int = _DEEPEST) -> Any:
+    """JSON of any kind, of at most `deepest` levels. Raises NotJson, TooDeep."""
+    found = _decoded(body)
+    _bounded(found, deepest)
+    return found
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except RecursionError:
+        raise NotJson("", "The body is nested too deeply.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise NotJson("", f"The body is not JSON: {error}.") from None
+
+
+def _bounded(value: Any, deepest: int) -> None:
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(deepest):
         level = [
             inner
             for outer in level
@@ -119,8 +144,8 @@ def read_object(body: bytes) -> dict[str, Any]:
             if isinstance(inner, dict | list)
         ]
         if not level:
-            return found
-    raise Invalid("", f"The body is nested deeper than {_DEEPEST} levels.")
+            return
+    raise TooDeep("", f"The body is nested deeper than {deepest} levels.")
 
 
 async def read_raw(receive: Receive, most: int = JSON_BYTES) -> bytes:
@@ -150,11 +175,12 @@ async def chunks(receive: Receive) -> AsyncIterator[bytes]:
 
 
 async def answer(
-    send: Send, status: int, body: bytes, headers: Mapping[str, str], *, media_type: str, silent: bool = False
+    send: Send, status: int, body: bytes, headers: Mapping[str, str], *, media_type: str | None, silent: bool = False
 ) -> None:
-    """Send an answer; one of 204 has no body and says nothing of one."""
+    """Send an answer; one of 204 has no body and says nothing of one. media_type: None for an empty body without."""
     said = dict(headers)
     if status != 204:
-        said |= {"content-type": media_type, "content-length": str(len(body))}
+        said |= {} if media_type is None else {"content-type": media_type}
+        said["content-length"] = str(len(body))
     await send({"type": "http.response.start", "status": status, "headers": raw(said)})
     await send({"type": "http.response.body", "body": b"" if silent or status == 204 else body})

@@ -8,31 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
 
 from mediamill.core.access import Caller, Role
-from mediamill.core.errors import MediamillError, Unauthorized
+from mediamill.core.errors import Invalid, MediamillError, NotFound, TooLarge, Unauthorized
 from mediamill.core.ids import KeyId, ProjectId
 from mediamill.dialects import Scope, Site
-from mediamill.dialects.recoup.call import Call, Receive, Reply, Route, read_raw
+from mediamill.dialects.recoup.call import Call, Reply, Route
 from mediamill.dialects.recoup.errors import CORS, MEDIA_TYPE, Fault, body_of, refused
 from mediamill.dialects.recoup.openapi import describe
 from mediamill.dialects.recoup.words import NAME
+from mediamill.web import table
+from mediamill.web.table import NoSuchMethod, Receive, Send, Silent, Table
 
 log = structlog.get_logger()
 
 DOCUMENT = "/openapi.json"
 REPEAT = "x-trigger-request-idempotency-key"
 _LONGEST_KEY = 200
-_MOST_PARAMETERS = 100
 _BARE = re.compile(r"/api/v[0-9].*")
+"""Trigger.dev's surface; all else is Recoup's own."""
 _NOBODY = Caller(project_id=ProjectId(""), key_id=KeyId(""), role=Role.MEMBER)
-Send = Callable[[Any], Awaitable[None]]
 
 
 class Edge:
@@ -41,9 +41,7 @@ class Edge:
     def __init__(self, site: Site, routes: Sequence[Route]) -> None:
         self._site = site
         self._described = msgspec.json.encode(describe())
-        self._routes: dict[str, tuple[re.Pattern[str], dict[str, Route]]] = {}
-        for route in routes:
-            self._routes.setdefault(route.path, (route.pattern, {}))[1][route.method] = route
+        self._table: Table[Call, Reply] = Table(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope["path"]).rstrip("/") or "/"
@@ -53,7 +51,7 @@ class Edge:
             return
         bare = _BARE.fullmatch(path) is not None
         try:
-            reply = await self._answer(scope, receive, path)
+            reply = await self._answer(scope, receive, path, bare=bare)
             body = reply.raw if reply.raw is not None else b"" if reply.body is None else encode(reply.body)
             status, headers = reply.status, reply.headers
         except MediamillError as error:
@@ -63,14 +61,19 @@ class Edge:
             status, headers, body = fault.status, fault.headers, encode(body_of(fault, bare=bare))
         await _send(send, status, body, headers, silent=silent)
 
-    async def _answer(self, scope: Scope, receive: Receive, path: str) -> Reply:
-        route, parts = self._route(path, scope["method"])
-        if route is None:
-            return Reply()
-        headers = _headers(scope)
+    async def _answer(self, scope: Scope, receive: Receive, path: str, *, bare: bool) -> Reply:
+        try:
+            route, parts = self._table.find(path, scope["method"])
+        except NoSuchMethod as error:
+            if scope["method"] == "OPTIONS":
+                return Reply()
+            raise Fault(405, "Method not allowed", headers={"allow": error.allow}) from None
+        except NotFound:
+            raise Fault(404, "Not found") from None
+        headers = table.headers_of(scope)
         caller = _NOBODY
         if not route.open:
-            caller = await self._bare_caller(headers) if route.bare else await self._caller(headers)
+            caller = await self._bare_caller(headers) if bare else await self._caller(headers)
             self._site.service.keys.spend(caller, NAME, self._site.settings.requests_per_minute)
         takes_body = route.method not in ("GET", "HEAD")
         call = Call(
@@ -82,11 +85,11 @@ class Edge:
             ids=parts,
             query=_query(scope),
             headers=headers,
-            raw=await read_raw(receive, route.most) if takes_body else b"",
+            raw=await _body(receive, route.most) if takes_body else b"",
             scope=scope,
             receive=receive,
         )
-        if route.bare and takes_body and REPEAT in headers:
+        if bare and takes_body and REPEAT in headers:
             return await self._once(route, call, headers[REPEAT])
         return await route.handler(call)
 
@@ -131,20 +134,6 @@ class Edge:
         except Unauthorized:
             raise Fault(401, "Invalid or Missing API Key") from None
 
-    def _route(self, path: str, method: str) -> tuple[Route | None, Sequence[str]]:
-        """The route and the parts of its path; None for a question what may be asked at all."""
-        for pattern, by_method in self._routes.values():
-            if (match := pattern.fullmatch(path)) is None:
-                continue
-            route = by_method.get("GET" if method == "HEAD" else method)
-            if route is not None:
-                return route, match.groups()
-            if method == "OPTIONS":
-                return None, ()
-            allow = ", ".join([*by_method, *(["HEAD"] if "GET" in by_method else []), "OPTIONS"])
-            raise Fault(405, "Method not allowed", headers={"allow": allow})
-        raise Fault(404, "Not found")
-
 
 def encode(value: Any) -> bytes:
     """As JSON."""
@@ -156,32 +145,24 @@ def _bearer(authorization: str) -> str | None:
     return key.strip() or None if scheme in ("Bearer", "bearer") else None
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """Header values by lower-case name; repeated ones are one list (RFC 9110 5.2)."""
-    found: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
-
-
 def _query(scope: Scope) -> dict[str, str]:
     try:
-        pairs = parse_qsl(
-            scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=_MOST_PARAMETERS
-        )
-    except ValueError:
+        return table.query_of(scope)
+    except Invalid:
         raise Fault(400, "There are too many parameters") from None
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return found
+
+
+async def _body(receive: Receive, most: int) -> bytes:
+    try:
+        return await table.read_raw(receive, most)
+    except TooLarge:
+        raise Fault(413, f"The body may have {most} bytes") from None
+    except Silent:
+        raise Fault(408, "The client fell silent", headers={"connection": "close"}) from None
+    except Invalid:
+        raise Fault(400, "The request ended before its body did") from None
 
 
 async def _send(send: Send, status: int, body: bytes, headers: Mapping[str, str], *, silent: bool = False) -> None:
-    said = {**CORS, **headers, "content-length": str(len(body))}
-    if body:
-        said["content-type"] = MEDIA_TYPE
-    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in said.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": b"" if silent else body})
+    media_type = MEDIA_TYPE if body else None
+    await table.answer(send, status, body, {**CORS, **headers}, media_type=media_type, silent=silent)

@@ -53,12 +53,12 @@ class Tasks:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            Route("GET", "/api/tasks", self.list, bare=False),
-            Route("POST", "/api/tasks", self.create, bare=False),
-            Route("PATCH", "/api/tasks", self.change, bare=False),
-            Route("DELETE", "/api/tasks", self.delete, bare=False),
-            Route("GET", "/api/tasks/runs", self.runs, bare=False),
-            Route("GET", "/api/accounts/id", self.whoami, bare=False),
+            Route("GET", "/api/tasks", self.list),
+            Route("POST", "/api/tasks", self.create),
+            Route("PATCH", "/api/tasks", self.change),
+            Route("DELETE", "/api/tasks", self.delete),
+            Route("GET", "/api/tasks/runs", self.runs),
+            Route("GET", "/api/accounts/id", self.whoami),
         ]
 
     async def list(self, call: Call) -> Reply:

@@ -21,9 +21,10 @@ from mediamill.core.prompts import (
 )
 from mediamill.core.schedules import RUNNER, Schedule
 from mediamill.dialects.recoup import bare, ids, reading
-from mediamill.dialects.recoup.call import JSON_BYTES, Call, Reply, Route
+from mediamill.dialects.recoup.call import Call, Reply, Route
 from mediamill.dialects.recoup.errors import Fault
 from mediamill.dialects.recoup.words import NAME, identifier_word, read_identifier
+from mediamill.web.table import JSON_BYTES
 
 
 class KeyOptions(msgspec.Struct, kw_only=True):
