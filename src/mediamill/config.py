@@ -102,6 +102,9 @@ class Settings(BaseSettings):
         True,
         description="Whether strangers may sign up in the Framelane dialect; their codes are written to the log.",
     )
+    history_days: float | None = Field(
+        None, ge=2, description="Days that ended tasks, their events and deliveries are kept; unset: for ever."
+    )
     tasks_in_flight: int | None = Field(None, ge=1, description="Unfinished tasks a project may have; unset: any.")
 
     # files

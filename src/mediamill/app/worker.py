@@ -47,6 +47,7 @@ from mediamill.store.files import Files as FileTable
 from mediamill.store.listen import listen
 from mediamill.store.notices import CANCEL, OFFER
 from mediamill.store.results import Results
+from mediamill.store.retention import Retention
 from mediamill.store.schedules import Schedules as ScheduleTable
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.store.upkeep import Upkeep
@@ -240,6 +241,12 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         while await deliveries.prune(settings.webhook_log_days):
             continue
 
+    retention = Retention(pool)
+
+    async def forget_history() -> None:
+        while settings.history_days is not None and await retention.forget(settings.history_days * 86400.0):
+            continue
+
     async def seen(busy: int) -> None:
         await upkeep.seen(
             id,
@@ -268,6 +275,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             upkeep.prune,
             look_for_deliveries,
             forget_deliveries,
+            forget_history,
         ],
         drain_s=settings.drain_s,
     )
