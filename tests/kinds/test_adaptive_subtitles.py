@@ -80,6 +80,17 @@ def test_the_sources_own_tracks_come_along_with_their_languages(source: Path, tm
     assert "00:00:02.000 --> 00:00:04.000" in cues(made)
 
 
+def test_a_track_of_the_source_is_cut_with_it(source: Path, tmp_path: Path) -> None:
+    words = beside(tmp_path, "a.srt", SRT)
+    both = tmp_path / "both.mp4"
+    ffmpeg("-i", source, "-i", words.path, "-map", "0", "-map", "1", "-c", "copy", "-c:s", "mov_text", both)
+
+    made = package(both, "video/mp4", tmp_path / "made", start=2, end=4)
+
+    assert "00:00:00.000 --> 00:00:00.500\nFirst" in cues(made)
+    assert "00:00:01.000 --> 00:00:02.000\nSecond" in cues(made)
+
+
 def test_early_packages_have_the_words_too(source: Path, tmp_path: Path) -> None:
     given = beside(tmp_path, "a.srt", SRT)
 

@@ -309,6 +309,25 @@ def test_the_inputs_own_subtitles_are_kept(container: str, tmp_path: Path) -> No
     assert more.facts.subtitle_tracks == 2
 
 
+@pytest.mark.parametrize("container", ["mp4", "webm"])
+def test_the_inputs_own_subtitles_are_cut_with_it(container: str, tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    pattern = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=2")
+    ffmpeg(*pattern, "-i", subtitles(tmp_path), "-map", "0:v", "-map", "1:s", *H264[:6], "-c:s", "mov_text", source)
+
+    made = films.make(source, tmp_path / "out", format=container, start=0.8, end=1.6)
+
+    with av.open(str(made.path)) as opened:
+        [stream] = opened.streams.subtitles
+        found = [
+            (float(packet.pts * stream.time_base), float(packet.duration * stream.time_base))
+            for packet in opened.demux(stream)
+            if packet.pts is not None and packet.duration and stream.time_base and bytes(packet) != b"\0\0"
+        ]
+    assert found == [pytest.approx((0, 0.4), abs=0.01), pytest.approx((0.6, 0.2), abs=0.01)]
+    assert made.facts.duration_s == pytest.approx(0.8, abs=0.05)
+
+
 def test_subtitles_without_a_cue_leave_the_film_as_it_is(grey: Path, tmp_path: Path) -> None:
     for style in ({}, {"subtitle_style": "burn_in"}):
         made = films.make(

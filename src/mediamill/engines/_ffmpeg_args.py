@@ -330,3 +330,10 @@ def jpeg_quantizer(quality: int) -> int:
     """ffmpeg's quantizer (2 best, 31 worst) for a quality of 1 to 100 as libjpeg scales its tables."""
     percent = 5000 / quality if quality < 50 else 200 - 2 * quality
     return max(2, min(31, round(0.14 * percent)))
+
+
+def cues_within(length_s: float | None) -> str:
+    """A bit stream filter for the subtitle tracks of a part of a film: cues that have begun before it begin with it, and
+    none outlasts it. Left alone, the first kind moves all that follow, the second makes the film as long as it is."""
+    ends = "PTS+DURATION" if length_s is None else f"min(PTS+DURATION\\,{length_s:.6f}/TB)"
+    return f"setts=pts=max(PTS\\,0):dts=max(PTS\\,0):duration=max(0\\,{ends}-max(PTS\\,0))"

@@ -19,7 +19,7 @@ from mediamill.engines import _adaptive_dash as dash
 from mediamill.engines import _adaptive_hls as hls
 from mediamill.engines import _adaptive_source as sources
 from mediamill.engines import _adaptive_text as words
-from mediamill.engines import _av, _ffmpeg
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_args
 from mediamill.engines._adaptive_renditions import Rendition, Renditions, Text, cut, rendition_peak_bps, starts_s
 from mediamill.engines._adaptive_run import run
 from mediamill.engines._av import Sound, Video
@@ -248,7 +248,8 @@ class _Work:
         targets = [order.scratch / f"track-{text.index}.vtt" for text in texts]
         args: list[str] = []
         for text, target in zip(texts, targets, strict=True):
-            args += ["-map", f"0:{text.index}", "-c:s", "webvtt", "-f", "webvtt", _ffmpeg.url(target)]
+            within = ["-bsf:s", _ffmpeg_args.cues_within(self._lasts_s)] if order.start_s else []
+            args += ["-map", f"0:{text.index}", "-c:s", "webvtt", *within, "-f", "webvtt", _ffmpeg.url(target)]
         try:
             self._run(args, self._lasts_s, (0.0, 0.0), what="subtitle track")
         except Failed as error:

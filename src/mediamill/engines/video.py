@@ -11,7 +11,7 @@ from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.engines import _av, _ffmpeg, _video_codec, _video_graph, _video_sprites, _video_text
-from mediamill.engines._ffmpeg_args import decoder, frame_rate
+from mediamill.engines._ffmpeg_args import cues_within, decoder, frame_rate
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
 from mediamill.engines.subtitles import Cue
 
@@ -110,7 +110,7 @@ def _move(film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], len
             *track.inputs,
             *("-map", f"0:{video.index}", "-c:v", "copy", *_video_codec.tag(film.codec, film.container)),
             *sounds,
-            *track.outputs(source, film, way),
+            *track.outputs(source, film, length_s, way),
         ]
         try:
             written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
@@ -161,7 +161,7 @@ def _encode(
         # Said of the input already; said of the film made too, it ends the chapters, which else would make it longer.
         *(("-t", _ffmpeg.seconds(length_s)) if length_s and (film.end_s or film.frames) else ()),
         *sounds,
-        *track.outputs(source, film),
+        *track.outputs(source, film, length_s),
     ]
     expected = _expected(film, video, length_s)
     written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0), expected=expected, env=env)
@@ -217,13 +217,17 @@ class _Track:
             self.inputs = ["-protocol_whitelist", "file", "-format_whitelist", "srt", "-f", "srt"]
             self.inputs += ["-i", _ffmpeg.url(path)]
 
-    def outputs(self, source: _av.Source, film: Film, flags: Sequence[str] | None = None) -> list[str]:
+    def outputs(
+        self, source: _av.Source, film: Film, length_s: float | None, flags: Sequence[str] | None = None
+    ) -> list[str]:
         """The last of the output options: subtitles, tags, the container (with `flags` of its own), the file."""
         muxer = _video_codec.MUXERS[film.container]
         maps = [f"{self._number}:s:0"] if self._given else []
         maps += [f"0:{text.index}" for text in source.texts if text.codec in TEXTS]
         args = [word for one in maps for word in ("-map", one)]
         args += ["-c:s", muxer.text] if maps else ["-sn"]
+        if maps and film.spanned:
+            args += ["-bsf:s", cues_within(length_s)]
         if self._given:
             args += ["-disposition:s:0", "default"]
         return [
