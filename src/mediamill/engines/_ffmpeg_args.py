@@ -333,7 +333,7 @@ def jpeg_quantizer(quality: int) -> int:
 
 
 def cues_within(length_s: float | None) -> str:
-    """A bit stream filter for the subtitle tracks of a part of a film: cues that have begun before it begin with it, and
-    none outlasts it. Left alone, the first kind moves all that follow, the second makes the film as long as it is."""
+    """A bit stream filter for the subtitle tracks of a part of a film: cues that have begun before it begin with it,
+    and none outlasts it. Left alone, the first kind moves all that follow, the second makes the film as long as it."""
     ends = "PTS+DURATION" if length_s is None else f"min(PTS+DURATION\\,{length_s:.6f}/TB)"
     return f"setts=pts=max(PTS\\,0):dts=max(PTS\\,0):duration=max(0\\,{ends}-max(PTS\\,0))"
