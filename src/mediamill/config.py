@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mediamill.core.errors import Misconfigured
@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     framelane_signup: bool = Field(
         True,
         description="Whether strangers may sign up in the Framelane dialect; their codes are written to the log.",
+    )
+    framelane_render_minutes: float | None = Field(
+        None, gt=0, description="Minutes of film a project may have rendered in a month of UTC; unset: any."
+    )
+    framelane_plan: Literal["free", "pro", "enterprise"] = Field(
+        "free", description="The plan that workspaces are said to have in the Framelane dialect; a word and no more."
     )
     history_days: float | None = Field(
         None, ge=2, description="Days that ended tasks, their events and deliveries are kept; unset: for ever."
@@ -215,6 +221,13 @@ class Settings(BaseSettings):
         cls, settings_cls: type[BaseSettings], *args: Any, **sources: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return sources["init_settings"], sources["env_settings"], _FromFiles(settings_cls), _Usual(settings_cls)
+
+    @field_validator("history_days")
+    @classmethod
+    def _counts_a_month(cls, days: float | None, info: ValidationInfo) -> float | None:
+        if days is not None and days < 32 and info.data.get("framelane_render_minutes") is not None:
+            raise ValueError("must be 32 or more, or render minutes are forgotten before their month is over")
+        return days
 
     def __init__(self, **values: Any) -> None:
         networks = values.pop("allow_networks", os.environ.get(f"{PREFIX}ALLOW_NETWORKS", ()))

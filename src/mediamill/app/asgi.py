@@ -143,6 +143,7 @@ async def api(
         watch=watch,
         connections=connections,
         in_flight_limit=settings.tasks_in_flight,
+        render_s=minutes * 60 if (minutes := settings.framelane_render_minutes) is not None else None,
     )
     runs = Runs(store=RunTable(pool), check=tasks.check, watch=watch)
     automations = Automations(

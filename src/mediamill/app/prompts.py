@@ -104,6 +104,7 @@ class Prompts:
             watch=watch,
             connections=self.connections,
             in_flight_limit=self.settings.tasks_in_flight,
+            render_s=minutes * 60 if (minutes := self.settings.framelane_render_minutes) is not None else None,
         )
 
         async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:

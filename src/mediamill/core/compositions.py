@@ -6,6 +6,7 @@ Framelane contract, sections 6 and 7; whatever is read here keeps its words.
 
 from __future__ import annotations
 
+import math
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,8 +31,8 @@ from mediamill.core.ports import Engine, Report, Tools
 
 __all__ = [
     "ELEMENTS", "ELEMENT_TYPES", "FORMATS", "MAX_DURATION_S", "MAX_ELEMENTS", "REQUEST", "Composition", "Compositor",
-    "Field", "Fields", "Format", "Material", "Render", "Violation", "colour", "degrees", "factor", "filled", "length",
-    "options", "parse", "sources", "violations",
+    "Field", "Fields", "Format", "Material", "Render", "Violation", "colour", "degrees", "factor", "filled", "lasts",
+    "length", "options", "parse", "sources", "violations",
 ]  # fmt: skip
 
 Format = Literal["mp4", "webm", "mov", "gif", "png", "jpg"]
@@ -186,6 +187,21 @@ def ends(element: Element) -> float | None:
     if element["out_point"] is not None:
         return start + float(element["out_point"] - element["in_point"]) / float(element["speed"])
     return None
+
+
+def lasts(scene: Composition, clip_s: float | None = None) -> float | None:
+    """Seconds of the film, to the frame, 0 of a still; None where only a file knows. clip_s: of a lone clip's file."""
+    if scene.still:
+        return 0.0
+    found = scene.duration_s
+    if found is None:
+        found = DEFAULT_S
+        if scene.lone:
+            if clip_s is None:
+                return None
+            [one] = scene.elements
+            found = float(one["time"] + max(0.0, clip_s - one["in_point"]) / one["speed"]) or DEFAULT_S
+    return max(1, math.floor(found * scene.rate + 0.5)) / scene.rate
 
 
 def _derived(elements: Sequence[Element]) -> float | None:

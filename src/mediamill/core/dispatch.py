@@ -16,6 +16,22 @@ FILE_JOB = "file:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """Of a task whose kind is limited by the month: what it will come to, and the most that a project may have.
+
+    Until a task has ended, it counts with `reserved_s`, which stands in its `extra` under RESERVED.
+    """
+
+    seconds: float | None
+    """None: only its file knows."""
+    reserved_s: float
+    most_s: float
+
+
+RESERVED = "reserved_s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accept:
     """A checked task to write. `label` is what people search by: the input's name."""
 
@@ -28,6 +44,7 @@ class Accept:
     key_s: float | None = None
     """How long its idempotency key is kept. Such a key answers whatever the body says, and a failed task frees it."""
     in_flight_limit: int | None = None
+    meter: Meter | None = None
     inherits: bool = False
     """Whether its first input will be what another task of its run makes."""
     created_by: str | None = None

@@ -13,6 +13,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  │  └─ Expired              (Denied) a signed URL whose time or signature is off
 │  ├─ TooLarge                a size limit
 │  └─ LimitReached            (retry_after_s)
+│     └─ QuotaReached         what a project may have of this month is used up
 ├─ Failed                     accepted work that did not succeed; `family` is input | tool | limit | source | internal
 │  ├─ BadMedia                input: the bytes cannot be read as what they claim to be
 │  │  ├─ NoVideo · NoSound    it has no such track
@@ -37,6 +38,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ CallFailed *            a function call that broke, not one that was refused
 │  ├─ StepLimit · TokenLimit · CostLimit   limit: a run did, read or cost more than it may
 │  └─ Cancelled               the caller asked for it
+├─ DatabaseAway *             nothing was stored
 └─ Misconfigured              names the setting, the value's format and the doc page; stops the start
                               (* retryable)
 """
@@ -156,6 +158,12 @@ class LimitReached(Rejected):
     def __init__(self, reason: str, retry_after_s: float) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+
+
+class QuotaReached(LimitReached):
+    """What a project may have of this month is used up, or would be with this."""
+
+    code = "quota_exceeded"
 
 
 class Failed(MediamillError):
@@ -370,6 +378,17 @@ class Cancelled(Failed):
     """Stopped because a caller asked."""
 
     code = "cancelled"
+
+
+class DatabaseAway(MediamillError):
+    """The database does not answer just now: nothing was stored, and the same request may do later."""
+
+    code = "database_away"
+    retryable = True
+    retry_after_s: ClassVar[float] = 5.0
+
+    def __init__(self) -> None:
+        super().__init__("The database cannot be reached just now. Nothing was stored; try again.")
 
 
 class Misconfigured(MediamillError):

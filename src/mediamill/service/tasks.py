@@ -13,13 +13,14 @@ import msgspec
 
 from mediamill.core.access import Caller
 from mediamill.core.connections import is_bucket_url
-from mediamill.core.dispatch import Accept
+from mediamill.core.dispatch import RESERVED, Accept
 from mediamill.core.errors import Conflict, Invalid, NotFound, Unavailable
 from mediamill.core.files import File
 from mediamill.core.ports import Engines
 from mediamill.core.prompts import KIND as PROMPT
 from mediamill.core.schedules import RUNNER
 from mediamill.core.tasks import Filter, NewTask, Page, Source, State, Task, TaskList
+from mediamill.service.metering import meter_of
 from mediamill.service.watch import Watch
 
 LONGEST_WAIT_S = 60.0
@@ -65,7 +66,9 @@ class Tasks:
         watch: Watch,
         connections: Connections,
         in_flight_limit: int | None = None,
+        render_s: float | None = None,
     ) -> None:
+        """render_s: seconds of film that a project may have rendered in a month."""
         self._store = store
         self._accept = accept
         self._read = read
@@ -77,6 +80,7 @@ class Tasks:
         self._watch = watch
         self._connections = connections
         self._in_flight_limit = in_flight_limit
+        self._render_s = render_s
 
     async def create(self, caller: Caller, new: NewTask) -> tuple[Task, bool]:
         """Accept a task durably: when this returns, it will be done. (task, whether it is new).
@@ -113,6 +117,9 @@ class Tasks:
         extra = new.extra
         if (destination := extra.get("destination") or destination) is not None:
             extra = {**extra, "destination": await self._connections.destination(caller, destination)}
+        meter = meter_of(new.kind, options, awaited[len(files) :], self._render_s)
+        if meter is not None:
+            extra = {**extra, RESERVED: meter.reserved_s}
         name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
         return Accept(
             new=replace(new, options=options, inputs=[*sources, *attached], extra=extra),
@@ -124,6 +131,7 @@ class Tasks:
             body_hash=body_hash(new) if new.idempotency_key is not None else None,
             scope=new.dialect,
             in_flight_limit=self._in_flight_limit,
+            meter=meter,
         )
 
     async def get(self, caller: Caller, id: str) -> Task:

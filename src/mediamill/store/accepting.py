@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from mediamill import queue
-from mediamill.core.dispatch import Accept
-from mediamill.core.errors import Conflict, IdempotencyMismatch, Invalid, LimitReached, NotFound
+from mediamill.core.dispatch import RESERVED, Accept, Meter
+from mediamill.core.errors import Conflict, IdempotencyMismatch, Invalid, LimitReached, NotFound, QuotaReached
 from mediamill.core.ids import new_id
 from mediamill.core.prompts import MOST_DEPTH
 from mediamill.core.tasks import NO_ORIGIN, Origin, State
@@ -55,6 +55,17 @@ SELECT project_id, count(*) AS n FROM tasks
 WHERE project_id = ANY($1::text[]) AND state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running')
 GROUP BY project_id
 """
+# Months are those of UTC, as in `store.workspaces`. A failed or cancelled task gives back what it had reserved.
+_METERED = """
+WITH m AS (SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') AS month)
+SELECT (SELECT coalesce(sum(CASE WHEN t.state = 'succeeded' THEN (t.details ->> 'duration_s')::float8
+                                 ELSE (t.extra ->> $3)::float8 END), 0)
+        FROM tasks t
+        WHERE t.project_id = $1 AND t.kind = $2 AND t.state NOT IN ('failed', 'cancelled')
+          AND t.created_at >= m.month AT TIME ZONE 'UTC') AS used_s,
+       extract(epoch FROM m.month + interval '1 month' - clock_timestamp() AT TIME ZONE 'UTC')::float8 AS left_s
+FROM m
+"""
 _INSERT = """
 WITH new AS (
     SELECT * FROM unnest(
@@ -86,6 +97,8 @@ SELECT id, project_id, run_id, kind, dialect, queue, state, label, options, extr
        origin ->> 'hold', coalesce((origin ->> 'due_at')::timestamptz, clock_timestamp())
 FROM new
 """
+_A_FRAME_S = 1e-3
+"""Sums of frames are not exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +228,7 @@ async def within_limits(
     answers: list[tuple[str, bool] | BaseException],
 ) -> list[int]:
     """Indexes of the items that there is room for; the rest get LimitReached as their answer."""
+    fresh = await _within_month(connection, batch, ids, fresh, answers)
     limited = {batch[i].project_id for i in fresh if batch[i].in_flight_limit is not None}
     if not limited:
         return fresh
@@ -226,16 +240,56 @@ async def within_limits(
     for i in fresh:
         limit, project = batch[i].in_flight_limit, batch[i].project_id
         if limit is not None and counts.get(project, 0) >= limit:
-            error = LimitReached(f"{limit} tasks of this project are in flight already.", 5)
-            # Whoever sent the same key with this batch was promised the task that will not be.
-            answers[:] = [error if answer == (ids[i], False) else answer for answer in answers]
-            answers[i] = error
+            _refuse(i, LimitReached(f"{limit} tasks of this project are in flight already.", 5), ids, answers)
             refused.append(i)
             continue
         counts[project] = counts.get(project, 0) + 1
         kept.append(i)
     await _forget(connection, batch, ids, refused)
     return kept
+
+
+def _refuse(i: int, error: LimitReached, ids: Sequence[str], answers: list[tuple[str, bool] | BaseException]) -> None:
+    """Whoever sent the same key with this batch was promised the task that will not be."""
+    answers[:] = [error if answer == (ids[i], False) else answer for answer in answers]
+    answers[i] = error
+
+
+async def _within_month(
+    connection: Any,
+    batch: Sequence[Accept],
+    ids: Sequence[str],
+    fresh: list[int],
+    answers: list[tuple[str, bool] | BaseException],
+) -> list[int]:
+    """Indexes of the items that this month has room for; the rest get QuotaReached as their answer."""
+    metered = {(batch[i].project_id, batch[i].new.kind) for i in fresh if batch[i].meter is not None}
+    used: dict[tuple[str, str], tuple[float, float]] = {}
+    for project, kind in sorted(metered):
+        # One batch at a time counts and adds for a project, or two would use the same minute.
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{kind} by month {project}")
+        row = await connection.fetchrow(_METERED, project, kind, RESERVED)
+        used[project, kind] = row["used_s"], row["left_s"]
+    kept, refused = [], []
+    for i in fresh:
+        meter, of = batch[i].meter, (batch[i].project_id, batch[i].new.kind)
+        if meter is not None:
+            used_s, left_s = used[of]
+            if used_s >= meter.most_s or used_s + (meter.seconds or 0.0) > meter.most_s + _A_FRAME_S:
+                _refuse(i, QuotaReached(_used_up(meter, used_s), left_s), ids, answers)
+                refused.append(i)
+                continue
+            used[of] = used_s + meter.reserved_s, left_s
+        kept.append(i)
+    await _forget(connection, batch, ids, refused)
+    return kept
+
+
+def _used_up(meter: Meter, used_s: float) -> str:
+    of = f"of the {meter.most_s / 60:g} render minutes of this month"
+    if used_s >= meter.most_s:
+        return f"All {of} are used up or under way."
+    return f"{(meter.most_s - used_s) / 60:.2f} {of} are left, and this takes {(meter.seconds or 0.0) / 60:.2f}."
 
 
 def _row(id: str, item: Accept, place: Place, now: datetime) -> tuple[Any, ...]:

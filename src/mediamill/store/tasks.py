@@ -48,7 +48,8 @@ t AS (
         state = CASE WHEN state = 'ingesting' THEN 'ingesting'
                      WHEN jsonb_path_exists(inputs, '$[*] ? (!exists(@.file))') THEN 'ingesting' ELSE 'running' END,
         fence = w.fence, worker = $3, attempt = attempt + 1, attempts_left = attempts_left - 1, stage = NULL,
-        progress = 0, updated_at = clock_timestamp(), outputs = '[]',
+        progress = CASE WHEN started_at IS NULL THEN 0 ELSE progress END,  -- of another try, as far as the last one was
+        updated_at = clock_timestamp(), outputs = '[]',
         started_at = CASE WHEN state = 'ingesting' OR jsonb_path_exists(inputs, '$[*] ? (!exists(@.file))')
                           THEN started_at ELSE coalesce(started_at, clock_timestamp()) END
     FROM want w WHERE tasks.id = w.id

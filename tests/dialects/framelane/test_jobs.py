@@ -115,7 +115,8 @@ async def test_all_statuses_are_told_apart(call: Caller) -> None:
         ("cancelled", cancelled),
     ):
         assert [t["id"] for t in (await call.good("GET", f"/tasks?status={status}"))["data"]] == [task["id"]]
-    await call.error(409, "conflict", "DELETE", f"/tasks/{finished['id']}")
+    told = await call.error(409, "conflict", "DELETE", f"/tasks/{finished['id']}")
+    assert told["message"] == "The job is completed; it cannot be cancelled."
     await call.error(409, "conflict", "GET", f"/tasks/{failed['id']}/download")
     answer = await call("GET", f"/tasks/{finished['id']}/download")
     assert answer.status_code == 302
@@ -151,6 +152,18 @@ async def test_the_same_key_and_body_answer_the_same_task_however_many_ask_at_on
     assert (await call("POST", "/tasks/gaze-redirect", {"source_url": SOURCE}, headers=headers)).status_code == 202
 
 
+async def test_a_body_is_told_by_its_json_and_not_by_its_spelling(call: Caller) -> None:
+    headers = {"idempotency-key": "spelt"}
+    first = f'{{"source_url": "{SOURCE}", "scale": 2, "metadata": {{"a": "1", "b": "2"}}}}'
+    again = f'{{ "metadata": {{"b": "2", "a": "1"}}, "scale": 2.0, "source_url": "{SOURCE}" }}'
+
+    made = await call("POST", "/tasks/super-resolution", raw=first.encode(), headers=headers)
+    same = await call("POST", "/tasks/super-resolution", raw=again.encode(), headers=headers)
+
+    assert (made.status_code, same.status_code) == (202, 200)
+    assert made.json()["id"] == same.json()["id"]
+
+
 async def test_a_refused_request_does_not_use_its_key_up(call: Caller) -> None:
     headers = {"idempotency-key": "two"}
 
@@ -169,7 +182,7 @@ async def test_a_refused_request_does_not_use_its_key_up(call: Caller) -> None:
         ("super-resolution", {"source_url": "http://169.254.169.254/x"}, "source_url"),
         ("super-resolution", {"scale": 0.5}, "scale"),
         ("super-resolution", {"scale": "2"}, "scale"),
-        ("super-resolution", {"scale_factor": 9}, "scale"),
+        ("super-resolution", {"scale_factor": 9}, "scale_factor"),
         ("gaze-redirect", {"intensity": 1.01}, "intensity"),
         ("remove-background", {"output_format": "gif"}, "output_format"),
         ("transcribe", {"speech_model": "best"}, "speech_model"),
@@ -189,9 +202,14 @@ async def test_what_cannot_be_taken_is_422_and_names_its_field(
     assert error["message"].startswith(error["details"]["fields"][0]["path"])
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b"[" * 5000, b"null"])
-async def test_a_body_that_is_no_object_is_400(call: Caller, raw: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"", b"{", b"nul", b"\xff", b"[" * 5000, b'{"source_url": NaN}'])
+async def test_a_body_that_is_no_json_is_400(call: Caller, raw: bytes) -> None:
     await call.error(400, "invalid_request", "POST", "/tasks/transcribe", raw=raw)
+
+
+@pytest.mark.parametrize("raw", [b"[]", b"null", b'"x"', b"7", b'{"a":' * 200 + b"1" + b"}" * 200])
+async def test_json_that_is_no_object_or_too_deep_is_422(call: Caller, raw: bytes) -> None:
+    await call.error(422, "invalid_request", "POST", "/tasks/transcribe", raw=raw)
 
 
 async def test_unknown_keys_are_ignored_and_null_is_as_absent(call: Caller) -> None:
@@ -232,6 +250,7 @@ async def test_the_bare_origin_is_served_beside_turbofiles(call: Caller) -> None
     other = await call.mill.http.get("/v1/tasks", headers={**key, "accept": "application/vnd.api+json"})
 
     assert set(plain.json()) == {"data", "next_cursor", "has_more"}
+    assert (await call.mill.http.get("/openapi.json")).json()["info"]["title"].startswith("Framelane")
     assert other.headers["content-type"].startswith("application/vnd.api+json")
 
 

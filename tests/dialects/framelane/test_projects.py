@@ -108,8 +108,12 @@ async def test_an_empty_scene_is_only_doubtful(call: Caller) -> None:
 async def test_a_project_keeps_its_scene_with_every_default(call: Caller) -> None:
     made = await project(call)
 
-    assert made["version"] == 1
-    assert made["render_request"]["frame_rate"] == 30
+    assert (made["version"], made["render_request"]) == (1, None)
+    full = await call.good("GET", f"/projects/{made['id']}?view=full")
+    assert full["render_request"]["frame_rate"] == 30
+    other = await call.good("POST", "/projects?view=full", {})
+    assert other["render_request"]["elements"] == []
+    await call.good("DELETE", f"/projects/{other['id']}", status=204)
     shown = await call.good("GET", f"/projects/{made['id']}")
     assert shown["render_request"] is None
     summary = shown["summary"]

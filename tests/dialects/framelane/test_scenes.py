@@ -319,4 +319,9 @@ async def test_of_the_ways_to_look_one_is_chosen(call: Caller) -> None:
         {"contact_sheet": {"frames": 37}},
         {"dry_run": "yes"},
     ):
-        await call.error(422, "invalid_request", "POST", "/preview", {"render_request": {"elements": [TEXT]}, **body})
+        scene = {"render_request": {"elements": [TEXT]}}
+        await call.error(422, "invalid_request", "POST", "/preview", {**scene, **body})
+        await call.error(422, "invalid_request", "POST", "/preview", {**scene, "dry_run": True, **body})
+    more = {"window": {"start": 0, "end": 1, "colour": "blue"}, "dry_run": None}
+    assert (await call("POST", "/preview", {"elements": [{**TEXT, "id": 7}], **more})).status_code == 422
+    assert (await judged(call, TEXT))["ok"]

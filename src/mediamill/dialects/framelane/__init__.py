@@ -12,7 +12,7 @@ from mediamill.dialects.framelane.call import NAME
 from mediamill.dialects.framelane.errors import write_error
 from mediamill.dialects.framelane.events import address_secret, sign_event, write_event
 from mediamill.dialects.framelane.jobs import worded, write_job
-from mediamill.dialects.framelane.routes import build
+from mediamill.dialects.framelane.routes import DOCUMENT, build
 
 _OTHERS = b"application/vnd.api+json"
 """What TurboFiles' clients say; /v1 is theirs then, as are these paths of it always."""
@@ -21,7 +21,7 @@ _THEIRS = re.compile(r"/v1/(files|users|tasks/[^/]*/(relationships|input|output)
 
 def claims(path: str, headers: Mapping[bytes, bytes]) -> bool:
     """Whether a path without our prefix is meant for us: clients know the bare origin as their base."""
-    if (path != "/v1" and not path.startswith("/v1/")) or _THEIRS.fullmatch(path):
+    if (path not in ("/v1", DOCUMENT) and not path.startswith("/v1/")) or _THEIRS.fullmatch(path):
         return False
     return not any(_OTHERS in headers.get(name, b"").lower() for name in (b"accept", b"content-type"))
 

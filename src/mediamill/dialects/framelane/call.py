@@ -8,6 +8,7 @@ from typing import Any
 
 from mediamill.core.access import Caller
 from mediamill.dialects import Links, Scope, Site
+from mediamill.dialects.framelane.errors import fields
 from mediamill.web import table
 from mediamill.web.table import Receive
 
@@ -37,10 +38,14 @@ class Call:
         return self.links.base + path
 
     def body(self, *, required: bool = True) -> Json:
-        """The JSON object of the body; an empty one where none is required. Raises Invalid."""
+        """The JSON object of the body; an empty one where none is required. Raises Invalid, or a 422 Fault for JSON
+        that is no object."""
         if not self.raw.strip() and not required:
             return {}
-        return table.read_object(self.raw)
+        found = table.read_json(self.raw)
+        if not isinstance(found, dict):
+            raise fields([("", "The body must be a JSON object.")])
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import msgspec
 from mediamill.core import errors as e
 from mediamill.dialects import Answer, Errors, status_of
 from mediamill.service.tasks import NotUploaded
-from mediamill.web.table import NoSuchMethod, Silent
+from mediamill.web.table import NoSuchMethod, NotJson, Silent
 
 MEDIA_TYPE = "application/json"
 
@@ -27,11 +27,13 @@ ERRORS: Errors = {
     e.Denied: (403, "forbidden"),
     e.Expired: (403, "forbidden"),
     e.TooLarge: (413, "invalid_request"),
+    e.QuotaReached: (402, "quota_exceeded"),
     e.LimitReached: (429, "rate_limited"),
     NoSuchMethod: (405, "method_not_allowed"),
     Silent: (408, "invalid_request"),
     e.Rejected: (400, "invalid_request"),
     e.Failed: (500, "internal"),
+    e.DatabaseAway: (503, "internal"),
     e.Misconfigured: (500, "internal"),
 }
 _INTERNAL = "The server failed; its log says more."
@@ -89,17 +91,18 @@ def refused(error: e.MediamillError) -> Fault:
         return error
     status, word = status_of(error, ERRORS)
     if word == "internal":
-        return Fault(status, word, _INTERNAL)
+        again = {"retry-after": f"{error.retry_after_s:.0f}"} if isinstance(error, e.DatabaseAway) else None
+        return Fault(status, word, _INTERNAL, None, again)
     headers: dict[str, str] = {}
     if isinstance(error, e.Invalid):
         field, reason = named(error.field), error.reason
         if not field:
-            return Fault(400, "invalid_request", reason)  # the body as a whole: it is not JSON, or no object
+            return Fault(400 if isinstance(error, NotJson) else 422, "invalid_request", reason)
         found = invalid(field, reason)
         return Fault(status, word, str(found), found.details)
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    if isinstance(error, e.LimitReached):
+    if isinstance(error, e.LimitReached) and status == 429:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, NoSuchMethod):
         headers["allow"] = error.allow

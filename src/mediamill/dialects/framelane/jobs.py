@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from mediamill.core.errors import Invalid, NotFound
+from mediamill.core.errors import Conflict, Invalid, NotFound
 from mediamill.core.files import File
 from mediamill.core.tasks import Cursor, Failure, Filter, Page, State, Task
 from mediamill.dialects import Links
@@ -222,7 +222,11 @@ async def get_job(call: Call, word: str) -> Reply:
 async def cancel_job(call: Call, word: str) -> Reply:
     """Stop a job; one that was stopped before is answered as it is. Raises Conflict for one that has ended."""
     task = await job_of(call, word)
-    task = await call.site.service.tasks.cancel(call.caller, task.id, wait_s=CANCEL_WAIT_S)
+    try:
+        task = await call.site.service.tasks.cancel(call.caller, task.id, wait_s=CANCEL_WAIT_S)
+    except Conflict:
+        found = await job_of(call, word)
+        raise Fault(409, "conflict", f"The job is {status_of(found)}; it cannot be cancelled.") from None
     return Reply(body=write_job(task, call.links))
 
 

@@ -58,8 +58,8 @@ def _brief(element: Mapping[str, Any]) -> Json:
 
 
 async def create_project(call: Call) -> Reply:
-    """A new one, empty where the body has no scene."""
-    body = call.body(required=False)
+    """A new one, empty where the body has no scene; `view=full` as in `get_project`."""
+    body, full = call.body(required=False), _full(call)
     name = body.get("name")
     if name is not None and (not isinstance(name, str) or len(name) > LONGEST_NAME):
         raise invalid("name", f"must be a string of at most {LONGEST_NAME} characters")
@@ -69,7 +69,7 @@ async def create_project(call: Call) -> Reply:
     scene = await call.site.service.compositions.create(
         call.caller, name=name or "", request=request, author=_author(body)
     )
-    shown = write_project(scene, full=True)
+    shown = write_project(scene, full=full)
     return Reply(body=shown, status=201, headers={"location": call.url(f"/v1/projects/{shown['id']}")})
 
 
@@ -82,10 +82,8 @@ async def list_projects(call: Call) -> Reply:
 
 async def get_project(call: Call) -> Reply:
     """One; `view=full` with its request."""
-    view = call.query.get("view", "summary")
-    if view not in ("summary", "full"):
-        raise invalid("view", "must be one of summary, full")
-    return Reply(body=write_project(await _project(call), full=view == "full"))
+    full = _full(call)
+    return Reply(body=write_project(await _project(call), full=full))
 
 
 async def delete_project(call: Call) -> Reply:
@@ -101,9 +99,15 @@ async def edit_project(call: Call) -> Reply:
     version = body.get("if_version")
     if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
         raise invalid("if_version", "must be an integer")
-    scene, made = await call.site.service.compositions.edit(
-        call.caller, _id(call), body.get("ops"), if_version=version, author=_author(body)
-    )
+    author = _author(body)
+    try:
+        scene, made = await call.site.service.compositions.edit(
+            call.caller, _id(call), body.get("ops"), if_version=version, author=author
+        )
+    except NotFound as error:
+        if error.noun == "composition":
+            raise NotFound("project", call.ids[0]) from None
+        raise
     found = scenes.doubts(scene.request)
     answer = {
         "version": scene.version,
@@ -131,6 +135,13 @@ async def render_project(call: Call) -> Reply:
     body = call.body(required=False)
     new = scenes.new_render(call, scene.request, {**body, "webhook_url": scene.request.get("webhook_url")})
     return await accept(call, new)
+
+
+def _full(call: Call) -> bool:
+    view = call.query.get("view", "summary")
+    if view not in ("summary", "full"):
+        raise invalid("view", "must be one of summary, full")
+    return view == "full"
 
 
 async def _project(call: Call) -> KeptScene:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -60,9 +61,10 @@ def creator(type: str) -> Callable[[Call], Awaitable[Reply]]:
         body = call.body()
         url = read_url(body, "source_url", required=True)
         options: Json = {}
+        asked: dict[str, str] = {}
         for name, ours in _OPTIONS[type].items():
-            if body.get(name) is not None:
-                options.setdefault(ours, body[name])
+            if body.get(name) is not None and ours not in options:
+                options[ours], asked[ours] = body[name], name
         if type == "transcribe":
             options["audio_url"] = url
         new = NewTask(
@@ -75,20 +77,22 @@ def creator(type: str) -> Callable[[Call], Awaitable[Reply]]:
             idempotency_key=key_of(call),
             origin=PATIENT,
         )
-        return await accept(call, new)
+        return await accept(call, new, asked)
 
     return create
 
 
-async def accept(call: Call, new: NewTask) -> Reply:
-    """Write a job: 202 for a new one, 200 for one that was asked for before."""
-    task, fresh = await create(call, new)
+async def accept(call: Call, new: NewTask, asked: Mapping[str, str] | None = None) -> Reply:
+    """Write a job: 202 for a new one, 200 for one that was asked for before. asked: of options, the fields that gave
+    them, where one has several names."""
+    task, fresh = await create(call, new, asked)
     shown = jobs.write_job(task, call.links)
     return Reply(body=shown, status=202 if fresh else 200, headers={"location": call.url(path_of(task))})
 
 
-async def create(call: Call, new: NewTask) -> tuple[Task, bool]:
+async def create(call: Call, new: NewTask, asked: Mapping[str, str] | None = None) -> tuple[Task, bool]:
     """(the task, whether it is new). What is refused is named by the field of the request that it came from."""
+    new = replace(new, options=_plain(new.options))
     try:
         return await call.site.service.tasks.create(call.caller, new)
     except NotFound as error:
@@ -96,7 +100,7 @@ async def create(call: Call, new: NewTask) -> tuple[Task, bool]:
             raise invalid(_places(new.options).get(f"file:{error.id}", "source_url"), NO_UPLOAD) from None
         raise
     except Invalid as error:
-        given = fields_of(new.kind) if new.kind in _OPTIONS else {}
+        given = {**(fields_of(new.kind) if new.kind in _OPTIONS else {}), **(asked or {})}
         head, dot, rest = error.field.removeprefix("options.").partition(".")
         if error.field.startswith("options") and head in given:
             error.field = given[head] + dot + rest
@@ -172,8 +176,17 @@ def extra_of(call: Call, body: Mapping[str, Any]) -> Json:
         found |= {"webhook_url": webhook, "webhook_origin": call.links.origin, "webhook_only": True}
     if "idempotency-key" in call.headers:
         encoder = msgspec.json.Encoder(order="deterministic")
-        found["asked"] = hashlib.sha256(encoder.encode(body)).hexdigest()
+        found["asked"] = hashlib.sha256(encoder.encode(_plain(body))).hexdigest()
     return found
+
+
+def _plain(value: Any) -> Any:
+    """The same JSON with one spelling for each number: 2 and 2.0 are the same."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
 
 
 def key_of(call: Call) -> str | None:

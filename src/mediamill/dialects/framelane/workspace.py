@@ -22,15 +22,19 @@ PERIODS = {"7d": 7, "30d": 30, "90d": 90}
 async def write_workspace(call: Call, project: Project) -> Json:
     """The workspace. `webhook_secret` is ours: what signs posts to the address that a job names."""
     email, verified = await call.site.service.workspaces.email(call.caller)
+    secret = shown(address_secret(call.site.signer, project.id))
+    return {**_workspace(call, project, email, verified=verified), "webhook_secret": secret}
+
+
+def _workspace(call: Call, project: Project, email: str | None, *, verified: bool) -> Json:
     return {
         "id": ids.workspace(project.id),
         "name": project.name,
         "created_at": jobs.instant(project.created_at),
         "email": email,
         "email_verified": verified,
-        "plan": "enterprise",
+        "plan": call.site.settings.framelane_plan,
         "plan_status": "active",
-        "webhook_secret": shown(address_secret(call.site.signer, project.id)),
     }
 
 
@@ -71,7 +75,7 @@ async def usage(call: Call) -> Reply:
         "render_minutes": round(used.render_s / 60, 4),
         "task_count": used.tasks,
         "egress_bytes": used.egress_bytes,
-        "render_minutes_limit": None,
+        "render_minutes_limit": call.site.settings.framelane_render_minutes,
         "renders_count": used.renders,
     }
     return Reply(body=body)
@@ -90,15 +94,7 @@ async def sign_up(call: Call) -> Reply:
     body = call.body()
     name, email = _text(body, "workspace_name"), _text(body, "email")
     project, secret = await call.site.service.workspaces.sign_up(name, email, KEY_PREFIX)
-    workspace = {
-        "id": ids.workspace(project.id),
-        "name": project.name,
-        "created_at": jobs.instant(project.created_at),
-        "email": email.lower(),
-        "email_verified": False,
-        "plan": "enterprise",
-        "plan_status": "active",
-    }
+    workspace = _workspace(call, project, email.lower(), verified=False)
     return Reply(body={"api_key": secret, "workspace": workspace, "email_verified": False}, status=201)
 
 
