@@ -189,6 +189,9 @@ def errors_() -> Iterator[str]:
         yield f"| `{found.code}` | {found.family} | {'yes' if found.retryable else 'no'} | {_first(found)} |"
     yield "\n## At the start\n\n| error | when |\n|---|---|"
     yield f"| `{errors.Misconfigured.__name__}` | {_first(errors.Misconfigured)} |"
+    yield f"\n## At any time\n\n| error | when | {heads} |\n|---|---|{rule}|"
+    rows = " | ".join(_row(errors.DatabaseAway, table) for table in tables.values())
+    yield f"| `{errors.DatabaseAway.__name__}` | {_first(errors.DatabaseAway)} | {rows} |"
 
 
 def error_tables() -> Mapping[str, dialects.Errors]:

@@ -50,7 +50,7 @@ def public(package: Any) -> Iterator[str]:
 
 
 def every_error() -> list[type[errors.MediamillError]]:
-    """All classes below Rejected, Failed and Misconfigured, in whatever room; the dialects' own are theirs."""
+    """All classes below Rejected, Failed, DatabaseAway and Misconfigured, in whatever room; the dialects' own are theirs."""
     for module in pkgutil.walk_packages(mediamill.__path__, "mediamill."):
         if not module.name.endswith("__main__") and not module.name.startswith("mediamill.dialects."):
             importlib.import_module(module.name)
@@ -60,7 +60,7 @@ def every_error() -> list[type[errors.MediamillError]]:
         for child in base.__subclasses__():
             yield from below(child)
 
-    bases = (errors.Rejected, errors.Failed, errors.Misconfigured)
+    bases = (errors.Rejected, errors.Failed, errors.DatabaseAway, errors.Misconfigured)
     found = {error for base in bases for error in below(base)}
     return sorted(
         (e for e in found if e.__module__.startswith("mediamill.") and ".dialects." not in e.__module__),

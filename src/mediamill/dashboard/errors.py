@@ -16,6 +16,7 @@ TITLES = {
     422: "That does not fit",
     429: "Too fast",
     500: "Something broke",
+    503: "Not just now",
 }
 _STATUS = {
     e.Rejected: 400,
@@ -27,6 +28,7 @@ _STATUS = {
     e.TooLarge: 413,
     e.LimitReached: 429,
     e.Failed: 500,
+    e.DatabaseAway: 503,
     e.Misconfigured: 500,
 }
 ERRORS: Errors = {error: (status, TITLES[status]) for error, status in _STATUS.items()}

@@ -12,12 +12,26 @@ from typing import Any
 import asyncpg
 from pgqueuer.queries import Queries
 
+from mediamill.core.errors import DatabaseAway
+
 _MIGRATION_LOCK = 0x6D65646961  # "media"; one starter at a time brings the schema up to date
 _NEWEST = "SELECT EXISTS (SELECT FROM _pogo_migration WHERE migration_id = $1)"
 
 
+_AWAY = (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+
+
 async def _prepare(connection: Any) -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
+
+
+async def _connect(*args: Any, **given: Any) -> asyncpg.Connection[Any]:
+    """A connection of a pool. Raises DatabaseAway: whoever asks the pool learns so that it is worth trying again."""
+    try:
+        made: asyncpg.Connection[Any] = await asyncpg.connect(*args, **given)
+    except (OSError, TimeoutError, *_AWAY) as error:
+        raise DatabaseAway from error
+    return made
 
 
 async def open_pool(dsn: str, *, least: int = 1, most: int = 8, synced: bool = True) -> asyncpg.Pool[Any]:
@@ -30,6 +44,7 @@ async def open_pool(dsn: str, *, least: int = 1, most: int = 8, synced: bool = T
         min_size=least,
         max_size=most,
         init=_prepare,
+        connect=_connect,
         command_timeout=60,
         server_settings={
             "application_name": "mediamill",

@@ -37,6 +37,7 @@ ERRORS: Errors = {
     e.LimitReached: (429, "rate_limited"),
     e.Rejected: (400, "request_invalid"),
     e.Failed: (500, "internal_error"),
+    e.DatabaseAway: (503, "internal_error"),
     e.Misconfigured: (500, "internal_error"),
 }
 _NOUNS = {
@@ -95,7 +96,7 @@ def refused(error: e.MediamillError) -> Fault:
         headers["allow"] = error.allow
     if isinstance(error, Silent):
         headers["connection"] = "close"
-    if isinstance(error, e.LimitReached):
+    if isinstance(error, e.LimitReached | e.DatabaseAway):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     return Fault(status, kind, message, headers)
 

@@ -30,6 +30,7 @@ ERRORS: Errors = {
     e.LimitReached: (429, "rate_limited"),
     e.Rejected: (400, "rejected"),
     e.Failed: (500, "failed"),
+    e.DatabaseAway: (503, "database_away"),
     e.Misconfigured: (500, "misconfigured"),
 }
 
@@ -65,7 +66,7 @@ def write_error(error: e.MediamillError) -> Answer:
         more["field"] = error.field or None
     if isinstance(error, e.Unavailable):
         more["remedy"] = error.remedy
-    if isinstance(error, e.LimitReached):
+    if isinstance(error, e.LimitReached | e.DatabaseAway):
         more["retry_after_s"] = error.retry_after_s
     detail = "The server failed; its log says more." if status == 500 else str(error)
     return problem(status, code, detail, **more)

@@ -29,6 +29,7 @@ ERRORS: Errors = {
     e.LimitReached: (429, "rate_limited"),
     e.Rejected: (400, "rejected"),
     e.Failed: (500, "internal_error"),
+    e.DatabaseAway: (503, "internal_error"),
     e.Misconfigured: (500, "internal_error"),
 }
 BROKEN = "The server failed; its log says more."
@@ -68,7 +69,7 @@ def refused(error: e.MediamillError) -> Fault:
     status, _ = status_of(error, ERRORS)
     message = BROKEN if status >= 500 else str(error)
     headers: dict[str, str] = {}
-    if isinstance(error, e.LimitReached):
+    if isinstance(error, e.LimitReached | e.DatabaseAway):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     if isinstance(error, e.Invalid):
         return missing(error.field.split(".") if error.field else [], message)

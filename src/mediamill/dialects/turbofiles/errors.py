@@ -31,6 +31,7 @@ ERRORS: Errors = {
     e.LimitReached: (429, "rate_limited"),
     e.Rejected: (400, "invalid_parameter"),
     e.Failed: (500, "internal_error"),
+    e.DatabaseAway: (503, "internal_error"),
     e.Misconfigured: (500, "internal_error"),
 }
 _TITLES = {413: "Payload Too Large", 422: "Unprocessable Entity"}
@@ -109,7 +110,7 @@ def write_error(error: e.MediamillError) -> Answer:
     headers = {}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    if isinstance(error, e.LimitReached):
+    if isinstance(error, e.LimitReached | e.DatabaseAway):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     return document(Fault(status, reason, detail, headers=headers))
 
