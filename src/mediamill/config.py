@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     # files
     max_upload_bytes: int = Field(16 << 30, ge=1, description="Largest upload.")
     turbofiles_max_bytes: int = Field(1 << 30, ge=1, description="Largest file in the TurboFiles dialect.")
+    framelane_max_bytes: int = Field(5 << 30, ge=1, description="Largest source in the Framelane dialect.")
     max_fetch_bytes: int = Field(16 << 30, ge=1, description="Largest source fetched by URL.")
     file_lifetime_s: float | None = Field(None, gt=0, description="Seconds files are kept; unset: until deleted.")
     turbofiles_lifetime_s: float | None = Field(48 * 3600.0, gt=0, description="The same for TurboFiles files.")

@@ -77,8 +77,14 @@ class SignedApp:
     async def _upload(self, file_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         file = await self._site.service.files.of_any(file_id)
         self._check("upload", file_id, scope)
-        keep_claim = self._dialect(file.dialect).keeps_claims
-        await self._site.service.files.receive(file_id, _body(receive), keep_claim=keep_claim)
+        dialect = self._dialect(file.dialect)
+        await self._site.service.files.receive(
+            file_id,
+            _body(receive),
+            keep_claim=dialect.keeps_claims,
+            announced=_announced(scope),
+            max_bytes=dialect.most_bytes(self._site.settings) if dialect.most_bytes is not None else None,
+        )
         await say(send, 200, {"content-length": "0"})
 
     async def _download(self, file_id: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +93,11 @@ class SignedApp:
             self._check("download", file_id, scope)
         service = self._site.service
         await serve(scope, receive, send, file=file, read=service.workspaces.counting(service.files.read))
+
+
+def _announced(scope: Scope) -> int | None:
+    said = dict(scope["headers"]).get(b"content-length", b"")
+    return int(said) if said.isdigit() else None
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:

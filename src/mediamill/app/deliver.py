@@ -130,7 +130,10 @@ async def wording(
             if dialect.address_secret is not None and dialect.write_event and dialect.sign_event:
                 said = dialect.write_event(due.event, subject, here)
                 key = dialect.address_secret(signer, subject.project_id)
-                return None if said is None else Message(body=msgspec.json.encode(said), sign=_by(dialect, key))
+                if said is None:
+                    return None
+                made = msgspec.json.encode(said)
+                return Message(body=made, sign=_by(dialect, key), patience_s=dialect.patience_s)
             said = dialect.write_task(subject, here)
         else:
             dialect = dialects.get(due.dialect or "", native)
@@ -138,7 +141,9 @@ async def wording(
                 dialect = replace(dialect, prefix=native.prefix, write_event=native.write_event)
             assert dialect.write_event is not None, "the native dialect words events"
             said = dialect.write_event(due.event, subject, links(due.origin, dialect.prefix))
-        return None if said is None else Message(body=msgspec.json.encode(said), sign=dialect.sign_event)
+        if said is None:
+            return None
+        return Message(body=msgspec.json.encode(said), sign=dialect.sign_event, patience_s=dialect.patience_s)
 
     async def words(batch: Sequence[Due]) -> list[Message | None]:
         wanted = sorted({due.event.task_id for due in batch if due.event.task_id is not None})

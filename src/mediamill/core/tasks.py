@@ -82,6 +82,12 @@ class Origin:
 NO_ORIGIN = Origin()
 
 
+LAZY = "lazy"
+"""In a task's `extra`: fetching its sources is a part of the work, as its caller sees it."""
+MOST_BYTES = "source_most_bytes"
+"""In a task's `extra`: the most that one of its sources may have, where that is less than for all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
     """A request for a task as a dialect read it; nothing is checked yet but its types."""
@@ -245,6 +251,8 @@ class Filter:
     """Only those that a worker has (not) had in hand yet."""
     storing: bool | None = None
     """Only those whose results are (not) being stored."""
+    lazy: bool | None = None
+    """Only those that are (not) LAZY."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,10 @@ class Dialect:
     """How its workflows become runs; None: it keeps no automations."""
     keeps_claims: bool = False
     """Whether an upload stays of the type it was declared to be when its bytes are nothing like it."""
+    most_bytes: Callable[[Settings], int] | None = None
+    """The most that an upload may have, where that is less than for all."""
+    patience_s: float = 0.0
+    """How long a receiver of webhooks has to answer, where the operator gives them less."""
 
 
 def load() -> list[Dialect]:

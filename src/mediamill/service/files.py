@@ -107,17 +107,28 @@ class Files:
             self._lifetime_s(dialect),
         )
 
-    async def receive(self, id: str, source: AsyncIterable[bytes], *, keep_claim: bool = False) -> File:
+    async def receive(
+        self,
+        id: str,
+        source: AsyncIterable[bytes],
+        *,
+        keep_claim: bool = False,
+        announced: int | None = None,
+        max_bytes: int | None = None,
+    ) -> File:
         """The bytes of a registered file, streamed. Whoever calls has checked the signature.
 
         keep_claim: bytes that are nothing like what was declared do not change the file's type; work on it will fail.
-        Raises NotFound, Conflict (they have come before), blobs' SizeMismatch; nothing is stored then.
+        announced: how many are said to come, where that is known before the first.
+        Raises NotFound, Conflict (they have come before), TooLarge, blobs' SizeMismatch; nothing is stored then.
         """
         file = await self._store.get(id, None)
         if file.ready:
             return await self._store.uploaded(id, blob_key="", size_bytes=0, sha256="", mime="", facts={})
-        length = file.size_bytes or None
-        stored = await self._blobs.write(source, exactly_bytes=length, most_bytes=None if length else self._max_bytes)
+        length, most = file.size_bytes or None, min(self._max_bytes, max_bytes or self._max_bytes)
+        if announced is not None and announced > most and length is None:
+            raise TooLarge("Max file size exceeded.")
+        stored = await self._blobs.write(source, exactly_bytes=length, most_bytes=None if length else most)
         try:
             if stored.size_bytes == 0:
                 raise Invalid("file", "has no bytes.")

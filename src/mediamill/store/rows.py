@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from mediamill.core.files import File, FileState
 from mediamill.core.ids import FileId, ProjectId, RunId, TaskId
 from mediamill.core.tasks import (
+    LAZY,
     NO_ORIGIN,
     Attempt,
     Cursor,
@@ -270,6 +271,8 @@ def _matching(project_id: str, filter: Filter, put: Arguments) -> tuple[list[str
         conditions.append(f"(t.finished_at IS NOT NULL OR (t.started_at IS NOT NULL) = {put(filter.started)}::boolean)")
     if filter.attempted is not None:
         conditions.append(f"(t.attempt > 0) = {put(filter.attempted)}::boolean")
+    if filter.lazy is not None:
+        conditions.append(f"(t.extra ? '{LAZY}') = {put(filter.lazy)}::boolean")
     if filter.storing is not None:
         conditions.append(f"(t.state = 'running' AND coalesce(t.stage, '') = 'store') = {put(filter.storing)}::boolean")
     words: list[tuple[str, Sequence[str]]] = []

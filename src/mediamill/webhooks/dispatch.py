@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from mediamill.core.webhooks import DeliveryState, Done, Due, Outcome
-from mediamill.webhooks.post import Message, Postman
+from mediamill.webhooks.post import MOST_PATIENCE_S, Message, Postman
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Dispatcher:
         self._clock = clock
         self._slots = slots
         self._lane_width = lane_width
-        self._lease_s = postman.timeout_s + LEASE_BEYOND_S
+        self._lease_s = max(postman.timeout_s, MOST_PATIENCE_S) + LEASE_BEYOND_S
         self._news = asyncio.Event()
         self._busy: Counter[str] = Counter()
         self._widths: dict[str, int] = {}

@@ -15,6 +15,7 @@ from mediamill.core.webhooks import Attempt, Done, Due, Heard, event_id, outcome
 from mediamill.net.values import Answer
 
 TIMEOUT_S = 5.0
+MOST_PATIENCE_S = 10.0
 KEPT_BYTES = 4096
 """Of an answer, for the log."""
 
@@ -34,6 +35,8 @@ class Message:
 
     body: bytes
     sign: Sign | None = None
+    patience_s: float = 0.0
+    """How long the receiver has at least to answer; MOST_PATIENCE_S at most."""
 
 
 def sign(secrets: Sequence[bytes], id: str, at: datetime, body: bytes) -> dict[str, str]:
@@ -72,7 +75,8 @@ class Postman:
         }
         status, answered, body, took_s, error, final = None, {}, b"", 0.0, None, False
         try:
-            answer = await self._net.post(due.url, body=message.body, headers=headers, timeout_s=self.timeout_s)
+            wait_s = max(self.timeout_s, min(message.patience_s, MOST_PATIENCE_S))
+            answer = await self._net.post(due.url, body=message.body, headers=headers, timeout_s=wait_s)
             status, answered, body, took_s = answer.status, dict(answer.headers), answer.body, answer.took_s
             if 300 <= status < 400:
                 error = "It answered with a redirect, which is not followed."

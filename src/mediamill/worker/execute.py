@@ -21,7 +21,7 @@ from mediamill.core import formats
 from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
 from mediamill.core.errors import BadMedia, Cancelled, Failed, Interrupted, NotFound, SystemFailure
 from mediamill.core.files import File, NewFile, safe_name
-from mediamill.core.tasks import Failure, State, backoff_s
+from mediamill.core.tasks import MOST_BYTES, Failure, State, backoff_s
 from mediamill.worker.carrier import Carrier
 from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
 from mediamill.worker.early import Early
@@ -330,9 +330,8 @@ class Executor:
                 part = received / total if total else 0.0
                 self._moved(taken, live, "fetch", (done + min(1.0, part)) / len(wanted))
 
-            fetched = await self._carrier.fetch(
-                task, source, path, on_progress=progress, max_bytes=self._rules.max_fetch_bytes
-            )
+            most = min(self._rules.max_fetch_bytes, task.extra.get(MOST_BYTES, self._rules.max_fetch_bytes))
+            fetched = await self._carrier.fetch(task, source, path, on_progress=progress, max_bytes=most)
             if fetched.size_bytes == 0:
                 raise BadMedia("The source has no bytes.")
             name = safe_name(fetched.filename or "file")

@@ -208,6 +208,39 @@ async def test_renders_are_listed_by_status_and_the_consoles_page_is_ignored(cal
 # Idempotency (13)
 
 
+async def test_only_a_render_that_copies_its_sources_first_is_ingesting(call: Caller) -> None:
+    async def made(**given: Any) -> Any:
+        clip = {"type": "video", "source_url": "https://media.example.net/a.mp4", "out_point": 1}
+        return await call.good("POST", "/renders", {"elements": [clip], **given}, status=202)
+
+    async def listed(status: str) -> list[str]:
+        found = (await call.good("GET", f"/renders?status={status}"))["data"]
+        assert {one["status"] for one in found} <= {status}
+        return [one["id"] for one in found]
+
+    plain = [await made(), await made(ingest_external=False), await made(ingest_external=None)]
+    copying = await made(ingest_external=True)
+    assert [one["status"] for one in (*plain, copying)] == ["queued"] * 3 + ["ingesting"]
+    upload = await call.good("POST", "/renders", {"elements": []}, status=202)
+    assert await listed("queued") == [upload["id"], *(one["id"] for one in reversed(plain))]
+    assert await listed("ingesting") == [copying["id"]]
+
+    await call.mill.start(ours(plain[0]["id"]))
+    fetching = await call.good("GET", f"/renders/{plain[0]['id']}")
+    assert (fetching["status"], fetching["progress_stage"]) == ("processing", "downloading")
+    await call.fetched(plain[1]["id"], mime="video/mp4")
+    await call.fetched(copying["id"], mime="video/mp4")
+    between = await call.good("GET", f"/renders/{plain[1]['id']}")
+    assert (between["status"], between["progress_percent"]) == ("processing", 0)
+    assert await listed("processing") == [plain[1]["id"], plain[0]["id"]]
+    assert await listed("queued") == [upload["id"], copying["id"], plain[2]["id"]]
+    assert await listed("ingesting") == []
+    first = await call.good("GET", "/renders?status=queued&limit=2")
+    rest = await call.good("GET", f"/renders?status=queued&limit=2&cursor={first['next_cursor']}")
+    assert [one["id"] for one in (*first["data"], *rest["data"])] == [upload["id"], copying["id"], plain[2]["id"]]
+    assert (first["has_more"], rest["has_more"], rest["next_cursor"]) == (True, False, None)
+
+
 async def test_a_key_is_forgotten_after_a_day_and_is_each_routes_own(call: Caller) -> None:
     headers = {"idempotency-key": "k"}
     first = await call("POST", "/renders", {"elements": [TEXT]}, headers=headers)

@@ -46,7 +46,7 @@ async def test_a_render_is_a_job_of_its_own_kind(call: Caller) -> None:
     assert (made["kind"], made["task_type"], made["status"], made["metadata"]) == (
         "render",
         None,
-        "ingesting",
+        "queued",
         {"cut": "2"},
     )
     assert made["id"].startswith("render_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -73,6 +74,21 @@ async def test_no_bytes_are_no_upload(call: Caller) -> None:
     assert (await call.mill.http.put(upload["upload_url"], content=b"")).status_code == 422
 
     await put(call, upload)
+
+
+async def test_more_than_five_gibibytes_are_refused_before_they_come(call: Caller) -> None:
+    upload = await announced(call)
+    said = {"content-type": "audio/wav", "content-length": str((5 << 30) + 1)}
+
+    answer = await call.mill.http.put(upload["upload_url"], content=_piecemeal(), headers=said)
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "source_too_large"
+    await put(call, upload)
+
+
+async def _piecemeal() -> AsyncIterator[bytes]:
+    yield WAV
 
 
 @pytest.mark.parametrize("mime", TYPES)

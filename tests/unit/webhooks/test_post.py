@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from tests.support.receiver import Post, Receiver, Reply, receiving, way_out
 
 from mediamill.core.ids import ProjectId
 from mediamill.core.webhooks import LADDER_S, DeliveryState, Done, Due, Event, Heard, event_id, outcome, retry_after_s
+from mediamill.net.values import Answer
 from mediamill.webhooks.post import KEPT_BYTES, Message, Postman
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -51,6 +52,21 @@ async def post(url: str, *, timeout_s: float = 5.0, allowed: bool = True, **give
     async with way_out(**({} if allowed else {"allow_networks": []})) as net:
         postman = Postman(net, timeout_s=timeout_s, jitter=lambda: 0.0)
         return await postman.post(due(url, **given), Message(body=BODY))
+
+
+async def test_a_message_may_leave_its_receiver_more_time_but_never_less() -> None:
+    waits: list[float] = []
+
+    class Net:
+        async def post(self, url: str, *, body: bytes, headers: Mapping[str, str], timeout_s: float) -> Answer:
+            waits.append(timeout_s)
+            return Answer(status=200, headers={}, body=b"", took_s=0.1)
+
+    for patience_s in (0.0, 10.0, 3600.0):
+        await Postman(Net(), timeout_s=5.0).post(due("https://a.example/"), Message(body=BODY, patience_s=patience_s))
+    await Postman(Net(), timeout_s=20.0).post(due("https://a.example/"), Message(body=BODY, patience_s=10.0))
+
+    assert waits == [5.0, 10.0, 10.0, 20.0]
 
 
 async def test_it_is_signed_json_under_the_events_id(receiver: Receiver) -> None:

@@ -41,4 +41,6 @@ DIALECT = Dialect(
     write_event=write_event,
     sign_event=sign_event,
     address_secret=address_secret,
+    most_bytes=lambda settings: settings.framelane_max_bytes,
+    patience_s=10.0,
 )

@@ -16,7 +16,6 @@ from mediamill.dialects.framelane import jobs, tasks, uploads
 from mediamill.dialects.framelane.call import Call, Json, Reply, Route
 
 FONTS = ("Inter", "Noto Sans", "Noto Color Emoji")
-MAX_SOURCE_BYTES = 5 << 30
 _SCRIPTS = "Other scripts are drawn with Noto fonts of this server, whatever family is asked for."
 
 
@@ -50,7 +49,7 @@ def describe(site: Site) -> Json:
             "elements": [0, MAX_ELEMENTS],
             "duration": [0, MAX_DURATION_S],
             "list_limit": [1, jobs.MOST_LISTED],
-            "max_source_bytes": min(MAX_SOURCE_BYTES, site.settings.max_fetch_bytes),
+            "max_source_bytes": min(site.settings.framelane_max_bytes, site.settings.max_fetch_bytes),
             "wait_seconds": jobs.LONGEST_WAIT_S,
         },
         "rate_limits": _rates(site),

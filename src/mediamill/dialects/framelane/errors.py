@@ -124,8 +124,9 @@ def body_of(fault: Fault) -> Any:
 
 
 def write_error(error: e.MediamillError) -> Answer:
-    """An error outside our own routes."""
-    fault = refused(error)
+    """An error outside our own routes: of a signed URL, say, whose bytes are too many."""
+    large = isinstance(error, e.TooLarge)
+    fault = Fault(422, "source_too_large", str(error)) if large else refused(error)
     return Answer(
         status=fault.status,
         media_type=MEDIA_TYPE,

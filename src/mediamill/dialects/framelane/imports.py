@@ -9,7 +9,7 @@ from mediamill.dialects import Links
 from mediamill.dialects.framelane import ids, jobs
 from mediamill.dialects.framelane.call import NAME, Call, Json, Reply, Route
 from mediamill.dialects.framelane.errors import invalid
-from mediamill.dialects.framelane.tasks import read_url
+from mediamill.dialects.framelane.tasks import read_url, source_bound
 from mediamill.dialects.framelane.uploads import source_url
 
 _KIND = "ingest"
@@ -38,9 +38,8 @@ async def create_import(call: Call) -> Reply:
     if name is not None and (not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME):
         raise invalid("filename", f"must be a string of 1 to {LONGEST_NAME} characters")
     source = Source(url=url, filename=safe_name(name) if name else None)
-    new = NewTask(
-        kind=_KIND, inputs=[source], dialect=NAME, extra={"media": {"filename": source.filename}} if name else {}
-    )
+    extra = {**source_bound(call), **({"media": {"filename": source.filename}} if name else {})}
+    new = NewTask(kind=_KIND, inputs=[source], dialect=NAME, extra=extra)
     try:
         task, _ = await call.site.service.tasks.create(call.caller, new)
     except Invalid as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediamill.core.errors import Conflict, Invalid, NotFound
 from mediamill.core.files import File
-from mediamill.core.tasks import Cursor, Failure, Filter, Page, State, Task
+from mediamill.core.tasks import LAZY, Cursor, Failure, Filter, Page, State, Task
 from mediamill.dialects import Links
 from mediamill.dialects.framelane import ids
 from mediamill.dialects.framelane.call import Call, Json, Reply
@@ -40,6 +40,13 @@ _FILTERS = {
     "failed": Filter(states=[State.FAILED]),
     "cancelled": Filter(states=[State.CANCELLED]),
 }
+_UNFINISHED = [state for state in State if not state.final]
+_LAZY: Mapping[str, Filter | None] = {
+    "ingesting": None,
+    "queued": Filter(states=_UNFINISHED, attempted=False, lazy=True),
+    "processing": Filter(states=_UNFINISHED, attempted=True, lazy=True),
+}
+"""The same of renders that fetch their sources when they are made."""
 _STATUS = {
     State.WAITING: "queued",
     State.INGESTING: "ingesting",
@@ -78,6 +85,8 @@ def word_of(task: Task) -> str:
 
 def status_of(task: Task) -> str:
     """One of STATUSES."""
+    if LAZY in task.extra and not task.state.final:
+        return "processing" if task.attempt else "queued"
     if task.state in (State.QUEUED, State.DELAYED) and task.started_at is not None:
         return "processing"
     return _STATUS[task.state]
@@ -111,10 +120,13 @@ def instant(value: datetime) -> str:
 def _percent(task: Task, status: str) -> int:
     if status == "completed":
         return 100
-    return 0 if status in ("ingesting", "queued") else min(99, int(task.progress * 100 + 1e-6))
+    fetching = task.started_at is None  # what has been fetched is no part of the work
+    return 0 if fetching or status in ("ingesting", "queued") else min(99, int(task.progress * 100 + 1e-6))
 
 
 def _stage(task: Task, status: str) -> str | None:
+    if status == "processing" and task.started_at is None:
+        return "downloading"
     if task.stage is None or status in ("queued", "completed", "cancelled"):
         return None
     return _STAGES.get(task.stage, "downloading" if status == "ingesting" else "compositing")
@@ -189,10 +201,16 @@ async def list_jobs(call: Call, kinds: Sequence[str]) -> Reply:
     status = call.query.get("status")
     if status is not None and status not in _FILTERS:
         raise invalid("status", f"must be one of {', '.join(STATUSES)}")
-    filter = replace(_FILTERS[status] if status is not None else Filter(), kinds=list(kinds))
-    found = await call.site.service.tasks.list(call.caller, page, filter)
-    last = (found.items[-1].created_at, found.items[-1].id) if found.items else None
-    return Reply(body=listed([write_job(task, call.links) for task in found.items], found.more, last))
+    wanted = [_FILTERS[status] if status is not None else Filter()]
+    if status is not None and status in _LAZY and RENDER in kinds:
+        lazy = _LAZY[status]
+        wanted = [replace(wanted[0], lazy=False), *([lazy] if lazy is not None else [])]
+    pages = [await call.site.service.tasks.list(call.caller, page, replace(one, kinds=list(kinds))) for one in wanted]
+    both = sorted((task for found in pages for task in found.items), key=lambda task: (task.created_at, task.id))
+    tasks = both[::-1][: page.limit]
+    more = len(both) > page.limit or any(found.more for found in pages)
+    last = (tasks[-1].created_at, tasks[-1].id) if tasks else None
+    return Reply(body=listed([write_job(task, call.links) for task in tasks], more, last))
 
 
 async def job_of(call: Call, word: str) -> Task:

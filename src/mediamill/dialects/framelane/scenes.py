@@ -8,10 +8,10 @@ from typing import Any
 
 from mediamill.core import compositions
 from mediamill.core.compositions import Violation
-from mediamill.core.tasks import NewTask
+from mediamill.core.tasks import LAZY, NewTask
 from mediamill.dialects.framelane.call import NAME, Call, Json
 from mediamill.dialects.framelane.errors import Fault
-from mediamill.dialects.framelane.tasks import PATIENT, extra_of, key_of, metadata_of, source_of
+from mediamill.dialects.framelane.tasks import PATIENT, extra_of, key_of, metadata_of, source_bound, source_of
 
 
 def filled(raw: Mapping[str, Any]) -> Json:
@@ -50,11 +50,14 @@ def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) 
     options = compositions.options(_with_uploads(call, request))
     if request.get("output_filename"):
         options["output_filename"] = request["output_filename"]
+    extra = extra_of(call, body)
+    if not request.get("ingest_external"):
+        extra[LAZY] = True
     return NewTask(
         kind="render",
         options=options,
         dialect=NAME,
-        extra=extra_of(call, body),
+        extra=extra,
         metadata=metadata_of(request),
         idempotency_key=key_of(call),
         origin=PATIENT,
@@ -64,7 +67,7 @@ def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) 
 def new_preview(call: Call, request: Mapping[str, Any], mode: Mapping[str, Any]) -> NewTask:
     """A look at a filled-in request."""
     options = {**compositions.options(_with_uploads(call, request)), **mode}
-    return NewTask(kind="preview", options=options, dialect=NAME)
+    return NewTask(kind="preview", options=options, dialect=NAME, extra=source_bound(call))
 
 
 def _with_uploads(call: Call, request: Mapping[str, Any]) -> Json:

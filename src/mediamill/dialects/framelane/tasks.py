@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mediamill.core.errors import Invalid, NotFound
-from mediamill.core.tasks import NewTask, Origin, Source, Task
+from mediamill.core.tasks import MOST_BYTES, NewTask, Origin, Source, Task
 from mediamill.dialects.framelane import ids, jobs
 from mediamill.dialects.framelane.call import NAME, Call, Json, Reply, Route
 from mediamill.dialects.framelane.errors import fields, invalid
@@ -171,13 +171,18 @@ def metadata_of(body: Mapping[str, Any]) -> Json:
 
 def extra_of(call: Call, body: Mapping[str, Any]) -> Json:
     """What is said again: the webhook of this job, and a digest of the body, which tells one request from another."""
-    found: Json = {"webhook_progress": True}
+    found: Json = {"webhook_progress": True, **source_bound(call)}
     if webhook := read_url(body, "webhook_url"):
         found |= {"webhook_url": webhook, "webhook_origin": call.links.origin, "webhook_only": True}
     if "idempotency-key" in call.headers:
         encoder = msgspec.json.Encoder(order="deterministic")
         found["asked"] = hashlib.sha256(encoder.encode(_plain(body))).hexdigest()
     return found
+
+
+def source_bound(call: Call) -> Json:
+    """How large a source may be, for those who fetch it."""
+    return {MOST_BYTES: call.site.settings.framelane_max_bytes}
 
 
 def _plain(value: Any) -> Any:
