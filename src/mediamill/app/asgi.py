@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from mediamill import kinds
+from mediamill.app._lean import without_optional
 from mediamill.app.common import blobs_of, installed, lifetimes, net_of, runner_of, vault_of
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
@@ -61,7 +62,7 @@ async def api(
 
     leaving: once set, waits and streams of events end, so that the server's connections can.
     """
-    from mediamill import dashboard
+    from mediamill.app._later import Later
     from mediamill.dialects import Site
     from mediamill.dialects import load as load_dialects
     from mediamill.front import Front
@@ -87,6 +88,7 @@ async def api(
     from mediamill.service.workspaces import Workspaces
     from mediamill.signed import SignedApp
 
+    _lean_web()
     pool = await pools.open_pool(dsn, least=1, most=10)
     blobs, client = blobs_of(settings), net_of(settings)
     task_table, file_table, key_table, upkeep = TaskTable(pool), FileTable(pool), KeyTable(pool), Upkeep(pool)
@@ -225,7 +227,12 @@ async def api(
     dialects = {d.prefix.strip("/"): d for d in load_dialects()}
     signed = SignedApp(site, {d.name: d for d in dialects.values()})
     metrics = Metrics(upkeep, settings.heartbeat_s, [*dialects, "ui", "upload", "download", "v1", "metrics"])
-    apps: dict[str, Any] = {"ui": dashboard.build(site), "upload": signed, "download": signed, "metrics": metrics}
+    apps: dict[str, Any] = {
+        "ui": Later(lambda: _dashboard(site)),
+        "upload": signed,
+        "download": signed,
+        "metrics": metrics,
+    }
     front = Front({name: (d, d.build(site)) for name, d in dialects.items()}, apps, "/ui/")
     try:
         yield metrics.counted(front, time.perf_counter), key_table
@@ -236,6 +243,20 @@ async def api(
         await asyncio.gather(*kept, return_exceptions=True)
         await client.close()
         await pool.close()
+
+
+def _dashboard(site: Any) -> Any:
+    from mediamill import dashboard
+
+    return dashboard.build(site)
+
+
+def _lean_web() -> None:
+    """The web framework without what it does for models of other libraries, which are loaded for that: 3 MB."""
+    from litestar.exceptions import MissingDependencyException
+
+    without_optional("litestar.plugins.pydantic", MissingDependencyException, "pydantic")
+    without_optional("litestar.plugins.attrs", MissingDependencyException, "attrs")
 
 
 async def _starting(start_due: Callable[[], Awaitable[int]], asked: asyncio.Event) -> None:

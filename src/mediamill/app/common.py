@@ -147,6 +147,26 @@ def migrate(*, data: Path | None = None) -> None:
         run(pools.migrate(dsn))
 
 
+def migrated(dsn: str) -> None:
+    """Bring the database's schema up to date, in a process of its own: what that takes is not to stay in this one.
+
+    To be called before there are threads.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            run(pools.migrate(dsn))
+            status = 0
+        finally:
+            # Not by way of our caller's clean-up, which is the parent's to do.
+            sys.stdout.flush()
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        run(pools.migrate(dsn))  # so that what is wrong is raised here
+
+
 def run(work: Any) -> Any:
     import uvloop
 

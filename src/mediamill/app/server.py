@@ -13,10 +13,9 @@ import structlog
 
 from mediamill import __version__, config, kinds
 from mediamill.app.asgi import api
-from mediamill.app.common import SUPERVISED, configure_logs, database, export_tools, installed, run
+from mediamill.app.common import SUPERVISED, configure_logs, database, export_tools, installed, migrated, run
 from mediamill.config import Settings
 from mediamill.core.access import Role
-from mediamill.store import pool as pools
 from mediamill.store.keys import DEFAULT_PROJECT
 from mediamill.store.keys import Keys as KeyTable
 
@@ -175,5 +174,5 @@ def serve(
     # A signal while the database starts must still stop it in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with database(settings) as dsn:
-        run(pools.migrate(dsn))
+        migrated(dsn)
         return int(run(_serve(settings, dsn, worker)))

@@ -20,6 +20,7 @@ from mediamill.app.common import (
     database,
     export_tools,
     lifetimes,
+    migrated,
     net_for_services,
     net_of,
     run,
@@ -62,7 +63,7 @@ def work(*, queues: Sequence[str] | None = None, slots: int | None = None, data:
     _die_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with database(settings) as dsn:
-        run(pools.migrate(dsn))
+        migrated(dsn)
         tasks = [queue for queue in queues or ("cpu", "io", "agent") if queue != WEBHOOKS]
         run(_work(settings, dsn, tasks) if tasks else deliver(settings, dsn))
     return 0

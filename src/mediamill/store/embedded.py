@@ -243,7 +243,8 @@ def _open_way(path: Path) -> None:
 
 
 def _as(account: pwd.struct_passwd | None) -> dict[str, Any]:
-    environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+    # glibc otherwise lets what it keeps for itself grow with the largest query yet: 2 MB in each of a dozen sessions.
+    environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "MALLOC_TRIM_THRESHOLD_": "131072"}
     if account is None:
         return {"env": environment}
     return {"env": environment, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}

@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -93,6 +94,26 @@ def remove(folder: Path, *, by_force: bool = False) -> None:
     shutil.rmtree(folder)
 
 
+def open_below(folder: Path, path: Path) -> int:
+    """A descriptor of a regular file, following no link on the way."""
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise OSError(f"not below the folder: {path}")
+    at = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for part in path.parts[:-1]:
+            deeper = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = deeper
+        # O_NONBLOCK: a FIFO must not hold us up before it is refused.
+        found = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(f"not a regular file: {path}")
+    return found
+
+
 def measure(slots: Sequence[tuple[int, Path]]) -> list[Used]:
     """For each (pid of a child, its work folder). One look through /proc serves them all; blocks for milliseconds."""
     below: dict[int, list[int]] = {}
@@ -109,6 +130,14 @@ def measure(slots: Sequence[tuple[int, Path]]) -> list[Used]:
             rest += below.get(process, [])
         found.append(Used(len(tree), sum(resident[p] for p in tree), _disk_bytes(work)))
     return found
+
+
+def resident_bytes(pid: int) -> int:
+    """What one process has in memory, shared parts counted; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
 
 
 def end_sessions(leaders: Set[int]) -> None:

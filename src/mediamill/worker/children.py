@@ -11,7 +11,6 @@ import contextlib
 import functools
 import os
 import signal
-import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,17 +18,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import structlog
+
 from mediamill import sandbox
-from mediamill.core import errors
-from mediamill.core.errors import BadMedia, Cancelled, Failed, LimitExceeded, Misconfigured, TimedOut, WorkerLost
+from mediamill.core.errors import Cancelled, Failed, LimitExceeded, Misconfigured, TimedOut, WorkerLost
 from mediamill.worker import _tree
+from mediamill.worker._ends import as_error, signal_name
 from mediamill.worker._nurse import Child, Ears, Gone, Nurse
 from mediamill.worker.messages import Answered, Broke, Call, Finished, Job, Lot, Made, Setup
 from mediamill.worker.tool import GRACE_S, Limits
 
+log = structlog.get_logger()
+
 __all__ = ["Children", "Done", "Job", "Limits", "OutputFile", "Slot"]
 
 WATCH_EVERY_S = 0.25
+IDLE_S = 10.0
+"""How long a child that a heavy job has left large may wait for another one."""
+LARGE_BYTES = 64 << 20
+"""Resident, shared parts counted: new ones have 30 MB, those that have done pictures 50, documents 100."""
 CRASHES = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGKILL})
 
 
@@ -47,7 +54,7 @@ class OutputFile:
 
     def open(self) -> BinaryIO:
         """The bytes. The child that made it may still live and be hostile: it cannot swap a link in under this."""
-        return os.fdopen(_open_below(self.work, self.path.relative_to(self.work)), "rb")
+        return os.fdopen(_tree.open_below(self.work, self.path.relative_to(self.work)), "rb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ class Slot:
         self.owner = ""
         self.tasks = 0
         self.tidied = True
+        self.idle_since_s = 0.0
 
     async def run(
         self,
@@ -95,7 +103,7 @@ class Slot:
         )
         said, child = await self._have_done(job, job.limits, ears)
         if isinstance(said, Broke):
-            raise _as_error(said, child.take_tail())
+            raise as_error(said, child.take_tail())
         if isinstance(said, Finished):
             return self._checked(said, job.limits)
         raise WorkerLost("The process doing the work answered another question.")
@@ -107,7 +115,7 @@ class Slot:
         if not isinstance(said, Lot) or len(said.answers) != len(jobs):
             raise WorkerLost("The process doing the work answered another question.")
         return [
-            _as_error(answer, "") if isinstance(answer, Broke) else self._checked(answer, limits)
+            as_error(answer, "") if isinstance(answer, Broke) else self._checked(answer, limits)
             for answer in said.answers
         ]
 
@@ -116,7 +124,7 @@ class Slot:
         if call.file is None:
             return await on_call(call, None)
         try:
-            descriptor = _open_below(self.folder, Path(call.file[1]))
+            descriptor = _tree.open_below(self.folder, Path(call.file[1]))
         except OSError:
             return Answered(None, "ToolFailed", "The process doing the work named a file that is not its own.")
         with os.fdopen(descriptor, "rb") as file:
@@ -196,7 +204,7 @@ class Slot:
             # A library that is refused memory rarely says so before it falls over.
             error = LimitExceeded("The task wanted more memory than it may have.")
         elif signalled:
-            error = WorkerLost(f"The process doing the work died ({_signal_name(signalled)}).")
+            error = WorkerLost(f"The process doing the work died ({signal_name(signalled)}).")
         else:
             error = WorkerLost("The process doing the work went away.")
         error.stage = error.stage or child.stage or None
@@ -211,7 +219,7 @@ class Slot:
 
     def _output(self, made: Made) -> OutputFile:
         try:
-            descriptor = _open_below(self.work, Path(made.path))
+            descriptor = _tree.open_below(self.work, Path(made.path))
         except OSError as error:
             raise WorkerLost("The process doing the work named a file it did not make.") from error
         try:
@@ -282,6 +290,16 @@ class Slot:
         if self._child is None and self._nurse.is_open:
             self._child = await self._nurse.start(self.folder)  # by the next job it is ready
 
+    def is_large(self, large_bytes: int) -> bool:
+        """Whether its child holds more memory than one should that waits."""
+        return self._child is not None and bool(self.tasks) and _tree.resident_bytes(self._child.pid) > large_bytes
+
+    async def renew(self, *, warm: bool) -> None:
+        """End its child, and have a new one if it is to be warm."""
+        await self._bury()
+        if warm and self._nurse.is_open:
+            self._child = await self._nurse.start(self.folder)
+
     async def take(self, owner: str) -> None:
         """Now for this owner: a child that has read another's files is replaced first."""
         if self.owner != owner and self.tasks:
@@ -310,6 +328,7 @@ class Children:
     listable: folders whose entries' names, at any depth, they may see.
     programs: folders of programs that they may start besides the system's.
     preload: modules imported before children are forked, if they are there; none may start a thread.
+    idle_s: how long a child above `large_bytes` is kept for the next task.
     beside: a pool whose fork server starts these children too; what that one was told holds for both.
     """
 
@@ -330,10 +349,13 @@ class Children:
         programs: Sequence[Path] = (),
         environment: Mapping[str, str] | None = None,
         beside: Children | None = None,
+        idle_s: float = IDLE_S,
+        large_bytes: int = LARGE_BYTES,
     ) -> None:
         self._folder = folder.resolve()
         self._recycle = (recycle_after_tasks, recycle_above_bytes)
         self._warm = slots if warm is None else warm
+        self._idle_s, self._large_bytes = idle_s, large_bytes
         self._require_sandbox = require_sandbox
         setup = Setup(
             engines=engines,
@@ -348,7 +370,7 @@ class Children:
         self._slots = [Slot(n, self._folder / f"slot-{n}", self._nurse) for n in range(slots)]
         self._free: list[Slot] = []
         self._places = asyncio.Semaphore(slots)
-        self._watcher: asyncio.Task[None] | None = None
+        self._watchers: list[asyncio.Task[None]] = []
 
     @property
     def sandboxed(self) -> bool:
@@ -373,14 +395,13 @@ class Children:
         await self._nurse.open()
         await asyncio.gather(*(slot.warm() for slot in self._slots[: self._warm]))
         self._free = self._slots[::-1]
-        self._watcher = asyncio.create_task(self._watch())
+        self._watchers = [asyncio.create_task(self._watch()), asyncio.create_task(self._let_go())]
 
     async def close(self) -> None:
         """End every child and remove the folders."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
         await asyncio.gather(*(slot.close() for slot in self._slots))
         self._nurse.pools -= 1
         if not self._nurse.pools:
@@ -402,7 +423,7 @@ class Children:
                 yield slot
             finally:
                 if slot.tidied and slot.rest(*self._recycle):
-                    self._free.append(slot)
+                    self._put_back(slot)
                 else:
                     # Shielded: a caller that is being cancelled must not leave files behind for the next task.
                     await asyncio.shield(self._give_back(slot))
@@ -420,7 +441,31 @@ class Children:
         try:
             await slot.tidy(*self._recycle)
         finally:
-            self._free.append(slot)
+            self._put_back(slot)
+
+    def _put_back(self, slot: Slot) -> None:
+        slot.idle_since_s = time.monotonic()
+        self._free.append(slot)
+
+    async def _let_go(self) -> None:
+        """Replace large children that nobody has wanted for a while."""
+        while True:
+            await asyncio.sleep(min(1.0, self._idle_s))
+            since_s = time.monotonic() - self._idle_s
+            for slot in [slot for slot in self._free if 0.0 < slot.idle_since_s < since_s]:
+                if self._places.locked() or slot not in self._free:
+                    continue  # wanted after all
+                slot.idle_since_s = 0.0  # judged once
+                if not slot.is_large(self._large_bytes):
+                    continue
+                async with self._places:  # at once: nobody holds or awaits the last one
+                    self._free.remove(slot)
+                    try:
+                        await slot.renew(warm=slot.number < self._warm)
+                    except (OSError, Misconfigured) as error:
+                        log.warning("no new child", why=str(error))  # the next task starts one, or is told
+                    finally:
+                        self._free.insert(0, slot)
 
     async def _watch(self) -> None:
         while True:
@@ -437,42 +482,3 @@ class Children:
         for slot in self._slots:
             _tree.remove(slot.folder, by_force=True)  # a worker that was killed could not
             _tree.make(slot.folder)
-
-
-def _open_below(folder: Path, path: Path) -> int:
-    """A descriptor of a regular file, following no link on the way."""
-    if path.is_absolute() or not path.parts or ".." in path.parts:
-        raise OSError(f"not below the folder: {path}")
-    at = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    try:
-        for part in path.parts[:-1]:
-            deeper = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = deeper
-        # O_NONBLOCK: a FIFO must not hold us up before it is refused.
-        found = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    finally:
-        os.close(at)
-    if not stat.S_ISREG(os.fstat(found).st_mode):
-        os.close(found)
-        raise OSError(f"not a regular file: {path}")
-    return found
-
-
-def _as_error(said: Broke, tail: str) -> Failed:
-    kind: Any = getattr(errors, said.error, BadMedia)
-    if not (isinstance(kind, type) and issubclass(kind, Failed)):
-        kind = BadMedia
-    error: Failed = kind(said.message)
-    vars(error)["code"] = said.code  # a refusal found late (unsupported, unavailable) keeps its own
-    error.stage = said.stage or None
-    error.stderr_tail = said.stderr_tail or tail
-    error.private = said.private
-    return error
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -160,6 +160,24 @@ async def test_a_child_grown_too_large_is_replaced(tmp_path: Path) -> None:
     assert first.details["pid"] != second.details["pid"]
 
 
+async def test_a_large_child_that_nobody_wants_is_replaced(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=1, idle_s=0.01, large_bytes=1) as children:
+        first = await run(children, "trivial")
+        await until(lambda: not alive(first.details["pid"]))
+        second = await run(children, "trivial")
+
+    assert first.details["pid"] != second.details["pid"]
+
+
+async def test_a_small_child_waits_for_the_next_task_however_long(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=1, idle_s=0.01, large_bytes=1 << 40) as children:
+        first = await run(children, "trivial")
+        await until(lambda: children._free[0].idle_since_s == 0.0)  # judged
+        second = await run(children, "trivial")
+
+    assert first.details["pid"] == second.details["pid"]
+
+
 async def test_no_child_serves_two_owners(tmp_path: Path) -> None:
     async with children_in(tmp_path / "slots", slots=2) as children:
         pids: dict[str, set[int]] = {}

@@ -380,7 +380,7 @@ def build(site: Site) -> App:
     @get("/openapi.json", include_in_schema=False)
     async def describe() -> Response[bytes]:
         """This interface, as OpenAPI 3.1."""
-        return Response(described, media_type=MediaType.JSON)
+        return Response(await described(), media_type=MediaType.JSON)
 
     app = Litestar(
         route_handlers=[
@@ -425,7 +425,7 @@ def build(site: Site) -> App:
         openapi_config=openapi.config(),
         logging_config=None,
     )
-    described = openapi.document(app)
+    described = openapi.Described(app)
     return with_head(with_allow(app))
 
 
