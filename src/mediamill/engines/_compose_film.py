@@ -10,7 +10,7 @@ import math
 import queue
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,12 +19,12 @@ import numpy as np
 
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Piped, Tools
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_args
+from mediamill.engines import _av, _compose_glimpse, _ffmpeg, _ffmpeg_args
 from mediamill.engines._compose_pixels import Buffer, Pool, planar_bytes
 
 _BEFORE = 4
 """Frames decoded before the first that is wanted: after a seek, the one nearest to it may come before it."""
-_NUDGE = 0.1373
+NUDGE = 0.1373
 """Share of a frame by which times are moved before they are rounded, so that none is halfway between two frames."""
 _AHEAD_BYTES = 64 << 20
 _HD_LINES = 720
@@ -59,6 +59,14 @@ class Shot:
         """Seconds of the source from frame to frame."""
         return self.speed / self.rate
 
+    def first_of(self, step: int) -> int:
+        """The step at which a decoder begins whose first frame wanted is this one."""
+        return max(self.least, max(self.least, step) - _BEFORE)
+
+    def second_of(self, step: int) -> float:
+        """The second of the source where that step lies."""
+        return max(0.0, self.in_s + step * self.step_s)
+
     @property
     def least(self) -> int:
         """The first step of the grid that lies in the source."""
@@ -66,11 +74,10 @@ class Shot:
 
     def argv(self, first: int, count: int, tone: bool, threads: int) -> list[str | Path]:
         """The command that writes frames `first` to `first + count` of the grid."""
-        start_s = max(0.0, self.in_s + first * self.step_s)
         return [
             *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-v", "error", "-threads", str(threads)),
             *_ffmpeg.input_args(
-                self.path, self.mime, start_s=start_s, decoder=_ffmpeg_args.decoder(self.video)
+                self.path, self.mime, start_s=self.second_of(first), decoder=_ffmpeg_args.decoder(self.video)
             ),
             *("-map", f"0:{self.video.index}", "-an", "-sn", "-dn", "-vf", ",".join(self.filters(tone))),
             *("-frames:v", str(count), "-fps_mode", "passthrough"),
@@ -81,7 +88,12 @@ class Shot:
         """The chain from decoded frames to those of the grid."""
         chain = ["bwdif=mode=send_frame:deint=interlaced"] if self.video.interlaced else []
         speed = "" if self.speed == 1 else f"/{self.speed:.6f}"
-        chain += [f"setpts=PTS{speed}+{_NUDGE / self.rate:.9f}/TB", f"fps={self.rate}:start_time=0:round=near"]
+        chain += [f"setpts=PTS{speed}+{NUDGE / self.rate:.9f}/TB", f"fps={self.rate}:start_time=0:round=near"]
+        return chain + self.looks(tone=tone)
+
+    def looks(self, *, tone: bool) -> list[str]:
+        """The part of the chain that changes a frame, not its time."""
+        chain = []
         if any(self.crop):
             left, top, right, bottom = self.crop
             wide, high = max(0.0, 1 - left - right), max(0.0, 1 - top - bottom)
@@ -93,7 +105,7 @@ class Shot:
             chain.append(_ffmpeg_args.tone_map(self.video.transfer))
         if self.cube is not None:
             chain += [self._scale("gbrap" if self.alpha else "gbrp"), f"lut3d=file={self.cube.name}:interp=tetrahedral"]
-        chain += [self._scale("rgba" if self.alpha else "yuv420p"), "setsar=1"]
+        chain += [*self._scale("rgba" if self.alpha else "yuv420p").split(","), "setsar=1"]
         return chain
 
     def _scale(self, pixels: str) -> str:
@@ -113,12 +125,14 @@ class Film:
         self.shot = shot
         self._tools = tools
         self._pool = pool
-        self._running: AbstractContextManager[Piped] | None = None
-        self._frames: queue.Queue[Buffer | None] = queue.Queue(max(1, min(4, _AHEAD_BYTES // max(1, shot.size_bytes))))
+        self._running: AbstractContextManager[Piped | None] | None = None
+        ahead = max(1, min(4, _AHEAD_BYTES // max(1, shot.size_bytes)))
+        self._frames: queue.Queue[Buffer | _Unseen | None] = queue.Queue(ahead)
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self._at = 0
         self._last = 0
+        self._part = (0, 0, 0)
         self._held: Buffer | None = None
         self._next: Buffer | None = None
         self._over = False
@@ -127,22 +141,57 @@ class Film:
     def opened(self) -> bool:
         return self._running is not None or self._over
 
-    def open(self, first: int, after: int, *, threads: int = 0) -> None:
-        """Begin to decode frames [first, after) of the grid."""
+    def open(self, first: int, after: int, *, whole: int | None = None, threads: int = 0) -> None:
+        """Begin to decode frames [first, after) of the grid. whole: the first that a film of it all would have."""
+        self._last = after
+        self._part = first, after, threads
+        if after - first <= 1 and whole is not None and _compose_glimpse.can(self.shot):
+            begin = self.shot.first_of(whole)
+            step = max(self.shot.least, first)
+            self._at = step - 1
+            self._running = nullcontext()
+            self._thread = threading.Thread(
+                target=self._look, args=(step - begin, self.shot.second_of(begin), threads), daemon=True
+            )
+            self._thread.start()
+        else:
+            self._start()
+
+    def _look(self, step: int, begin_s: float, threads: int) -> None:
+        """The one frame that is wanted."""
+        try:
+            found = _compose_glimpse.frame(
+                self.shot,
+                step,
+                begin_s=begin_s,
+                nudge=NUDGE,
+                pool=self._pool,
+                threads=threads,
+                wanted=lambda: not self._stopped.is_set(),
+            )
+        except (BadMedia, OSError, ValueError):  # the program has a word for what is wrong with it
+            found = None
+        self._frames.put(_Unseen() if found is None else found)
+        if found is not None:
+            self._frames.put(None)
+
+    def _start(self) -> None:
+        """Have it decoded by a program."""
+        first, after, threads = self._part
         least = self.shot.least
         begin = max(least, first)
-        back = min(_BEFORE, begin - least)
+        back = begin - self.shot.first_of(first)
         self._at = begin - back - 1
-        self._last = after
         count = max(1, after - begin) + back
         tone = {"zscale", "tonemap"} <= _ffmpeg.filters(self._tools) if self.shot.video.transfer else False
-        self._running = self._tools.spawn(
+        running = self._tools.spawn(
             self.shot.argv(begin - back, count, tone, threads),
             name="ffmpeg",
             stdout=True,
             cwd=None if self.shot.cube is None else self.shot.cube.parent,
         )
-        piped = self._running.__enter__()
+        piped = running.__enter__()
+        self._running = running
         assert piped.stdout is not None
         self._thread = threading.Thread(target=self._read, args=(piped.stdout,), daemon=True)
         self._thread.start()
@@ -162,8 +211,14 @@ class Film:
     def _following(self) -> Buffer | None:
         """The frame after the one held; None when there is no other."""
         if self._next is None and not self._over:
-            self._next = self._frames.get()
-            if self._next is None:
+            found = self._frames.get()
+            if isinstance(found, _Unseen):
+                self._running = None
+                self._start()
+                found = self._frames.get()
+            assert not isinstance(found, _Unseen)
+            self._next = found
+            if found is None:
                 self._finish()
         return self._next
 
@@ -190,7 +245,8 @@ class Film:
     def _drain(self) -> None:
         try:
             while (left := self._frames.get_nowait()) is not None:
-                self._pool.give(left)
+                if not isinstance(left, _Unseen):
+                    self._pool.give(left)
         except queue.Empty:
             return
 
@@ -216,6 +272,10 @@ class Film:
                 self._frames.put(None)
                 return
             self._frames.put(buffer)
+
+
+class _Unseen:
+    """In place of a frame that could not be decoded here."""
 
 
 class _EnoughError(Exception):

@@ -173,7 +173,9 @@ class Clip(Pictured):
         """Begin to decode: frames from this one on will be asked for soon, those from `until` on never."""
         if not self.opened:
             first = max(self.span.first, frame - self.lead) - self._first
-            self._film.open(first, min(self.span.after, until) - self._first, threads=threads)
+            after = min(self.span.after, until) - self._first
+            whole = self.span.first - self._first
+            self._film.open(first, after, whole=whole, threads=threads)
 
     def close(self) -> None:
         self._film.close()

@@ -203,20 +203,32 @@ class Scene:
         for number in [number for number, actor in self._actors.items() if actor.span.after <= frame]:
             self._actors.pop(number).close()
         soon = min(frame + self.stage.rate, self._until - 1)
+        coming: list[Span] = []
         while self._next < len(self._coming) and self._coming[self._next].first <= soon:
             span = self._coming[self._next]
             self._next += 1
             if span.after > frame:
-                self._actors[span.number] = self._actor(span)
-        clips = sum(isinstance(actor, Clip) for actor in self._actors.values())
-        if clips > _CLIPS_AT_ONCE:
-            raise LimitExceeded(f"More than {_CLIPS_AT_ONCE} clips of the scene are to be seen at one time.")
-        threads = 0 if clips <= _FEW_CLIPS else 1
+                coming.append(span)
+        # Clips first: while they are decoded, the rest is drawn.
+        for filmed in (True, False):
+            for span in coming:
+                if (self._work.scene.elements[span.number]["type"] == "video") is filmed:
+                    self._actors[span.number] = self._actor(span)
+            if filmed:
+                self._open(frame)
         for number, actor in self._actors.items():
             if actor.span.first <= frame:
                 self._active.add(number)
-            if isinstance(actor, Clip) and not actor.opened:
-                actor.open(frame, self._until, threads)
+
+    def _open(self, frame: int) -> None:
+        """Begin to decode the clips that do not yet."""
+        clips = [actor for actor in self._actors.values() if isinstance(actor, Clip)]
+        if len(clips) > _CLIPS_AT_ONCE:
+            raise LimitExceeded(f"More than {_CLIPS_AT_ONCE} clips of the scene are to be seen at one time.")
+        threads = 0 if len(clips) <= _FEW_CLIPS else 1
+        for clip in clips:
+            if not clip.opened:
+                clip.open(frame, self._until, threads)
 
     def _actor(self, span: Span) -> Actor:
         element = self._work.scene.elements[span.number]

@@ -216,23 +216,9 @@ def _gif(work: Render, scene: Scene, target: Path) -> None:
 
 
 def _write_picture(picture: Any, target: Path, *, quick: bool = True) -> None:
-    """A premultiplied picture as PNG or JPEG, by the name's ending. quick: a PNG half as long in the making, larger."""
-    import cv2
+    from mediamill.engines import _compose_still
 
-    from mediamill.engines._look_base import opaque, straight
-
-    if target.suffix == ".jpg" or opaque(picture):
-        pixels = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGR)
-    else:
-        pixels = cv2.cvtColor(straight(picture), cv2.COLOR_RGBA2BGRA)
-    how = [cv2.IMWRITE_PNG_COMPRESSION, 6]
-    if target.suffix == ".jpg":
-        how = [cv2.IMWRITE_JPEG_QUALITY, 92]
-    elif quick:
-        how = [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_COMPRESSION, 1]
-        how += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY]
-    _, packed = cv2.imencode(target.suffix, pixels, how)
-    target.write_bytes(packed.tobytes())
+    _compose_still.write(picture, target, quick=quick)
 
 
 PROVIDES = (CvCompositor(),)

@@ -1,0 +1,194 @@
+"""One frame of a clip, decoded in this very process: what a preview of one moment waits for.
+
+A program of its own takes 30 ms to start and decodes ahead of what it is asked for. Here only those packets are decoded
+without which the wanted frame cannot be: of the frames before it, those that others refer to. It gives the very frame
+that the decoders of a whole film give, in the same bits, or none: then the program is asked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mediamill.engines import _av, _ffmpeg_args
+from mediamill.engines._compose_pixels import Buffer, Pool, planes
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from mediamill.engines._compose_film import Shot
+
+_EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
+"""Codecs whose standards say what every bit of a picture is, so that any two decoders give the same."""
+_SKIPPING = frozenset({"h264"})
+"""Codecs whose unreferenced frames no frame needs; those of HEVC may be needed by higher layers."""
+_CONTAINERS = ("mov", "matroska")
+"""Where every frame has its time and an index says where key frames are."""
+_TURNS = {0: (), 90: ("transpose=cclock",), 180: ("hflip", "vflip"), 270: ("transpose=clock",)}
+_THREADS = 4
+_MOST_BYTES = 128 << 20
+"""Of packets from one key frame on; more are better read one after the other."""
+_BACK_S = (0.0, 1.0, 10.0)
+"""How much earlier to begin when there was no frame to begin with, before it is tried from the very first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Where the frames of a film lie: as ffmpeg's -ss, setpts and fps put them, rounding included."""
+
+    begin_s: float
+    """Second of the source at which the film's decoder begins."""
+    speed: float
+    rate: int
+    nudge: float
+    time_base: Fraction
+    start_us: int
+    """The container's own first moment."""
+
+    def since(self, pts: int) -> int:
+        """Ticks since the beginning; below nought for a frame that the decoder throws away."""
+        offset = Fraction(round(self.begin_s * 1_000_000) + self.start_us, 1_000_000) / self.time_base
+        return pts - _near(offset)
+
+    def step(self, pts: int) -> int:
+        """From which frame of the film on this one is shown."""
+        moved = self.since(pts) / self.speed + self.nudge / self.rate / float(self.time_base)
+        return _near(math.trunc(moved) * self.time_base * self.rate)
+
+    def pts(self, step: float) -> int:
+        """About the moment of a frame of the film."""
+        return round((self.begin_s + self.start_us / 1_000_000 + step * self.speed / self.rate) / float(self.time_base))
+
+
+def can(shot: Shot) -> bool:
+    """Whether the frames of this shot may be taken here."""
+    video = shot.video
+    plain = not video.interlaced and video.transfer is None and shot.cube is None and not video.rgb
+    known = video.codec in _EXACT and _ffmpeg_args.decoder(video) is None and video.rotation_deg in _TURNS
+    return plain and known and _av.DEMUXERS[shot.mime].startswith(_CONTAINERS)
+
+
+def frame(
+    shot: Shot, step: int, *, begin_s: float, nudge: float, pool: Pool, threads: int, wanted: Callable[[], bool]
+) -> Buffer | None:
+    """The frame that is shown at that step after `begin_s`; None where it cannot be told here. wanted: asked while it
+    is at work."""
+    with _av.opened(shot.path, shot.mime) as container:
+        stream = next(one for one in container.streams.video if one.index == shot.video.index)
+        if stream.time_base is None:
+            return None
+        grid = Grid(
+            begin_s=begin_s,
+            speed=float(f"{shot.speed:.6f}"),
+            rate=shot.rate,
+            nudge=nudge,
+            time_base=stream.time_base,
+            start_us=container.start_time or 0,
+        )
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        context.thread_count = threads or min(_THREADS, len(os.sched_getaffinity(0)))
+        for back_s in (*_BACK_S, None):
+            at = 0 if back_s is None else grid.pts(step + 0.5) - round(back_s / grid.time_base)
+            container.seek(max(0, at), stream=stream, backward=True)
+            packets, pts = _packets(container, stream, grid, step)
+            picture = None if pts is None else _decoded(context, packets, pts, wanted)
+            if not wanted():
+                return None
+            if picture is not None:
+                return _brought(picture, stream, shot, pool)
+        return None
+
+
+def _packets(
+    container: InputContainer, stream: VideoStream, grid: Grid, step: int
+) -> tuple[Sequence[Packet[VideoStream]], int | None]:
+    """What is to be decoded, in order, and the pts of the frame that is wanted of it; None where it is not there."""
+    read: list[Packet[VideoStream]] = []
+    wanted: int | None = None
+    size_bytes = 0
+    for packet in container.demux(stream):
+        if packet.pts is None:
+            if packet.size:
+                return read, None
+            break
+        if packet.dts is not None and grid.step(packet.dts) > step:
+            break
+        read.append(packet)
+        size_bytes += packet.size
+        if size_bytes > _MOST_BYTES:
+            return read, None
+        if grid.since(packet.pts) >= 0 and grid.step(packet.pts) <= step:
+            wanted = packet.pts if wanted is None else max(wanted, packet.pts)
+    if wanted is None or not read[0].is_keyframe or wanted < (read[0].pts or 0):
+        return read, None
+    return read, wanted
+
+
+def _decoded(
+    context: Any, packets: Sequence[Packet[VideoStream]], pts: int, wanted: Callable[[], bool]
+) -> VideoFrame | None:
+    """The frame of that pts; None for one that is damaged, or leans on frames before the first packet."""
+    skipping = context.codec.canonical_name in _SKIPPING
+    found: VideoFrame | None = None
+    for packet in packets:
+        if not wanted():
+            return None
+        ours = packet.pts == pts
+        if skipping:
+            context.skip_frame = "DEFAULT" if ours else "NONREF"
+        found = next((one for one in context.decode(packet) if one.pts == pts), found)
+        if ours or found is not None:
+            break
+    if found is None:
+        found = next((one for one in context.decode(None) if one.pts == pts), None)
+    return None if found is None or found.is_corrupt else found
+
+
+def _brought(picture: VideoFrame, stream: VideoStream, shot: Shot, pool: Pool) -> Buffer | None:
+    """The frame as the film's chain of filters makes it."""
+    from av.filter import Graph
+
+    graph = Graph()
+    last = graph.add_buffer(
+        width=picture.width, height=picture.height, format=picture.format, time_base=stream.time_base
+    )
+    for name in (*_TURNS[shot.video.rotation_deg], *shot.looks(tone=False)):
+        kind, _, options = name.partition("=")
+        following = graph.add(kind, options or None)
+        last.link_to(following)
+        last = following
+    end = graph.add("buffersink")
+    last.link_to(end)
+    graph.configure()
+    graph.push(picture)
+    made: Any = graph.pull()
+    wide, high = shot.size
+    if (made.width, made.height) != shot.size or made.format.name != ("rgba" if shot.alpha else "yuv420p"):
+        return None
+    buffer = pool.take()
+    if shot.alpha:
+        _copied(made.planes[0], buffer.reshape(high, wide * 4))
+    else:
+        for plane, into in zip(made.planes, planes(buffer, wide, high), strict=True):
+            _copied(plane, into)
+    return buffer
+
+
+def _copied(plane: Any, into: Any) -> None:
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    into[:] = rows[: into.shape[0], : into.shape[1]]
+
+
+def _near(value: Fraction | float) -> int:
+    """The nearest whole number, halves away from nought, as ffmpeg rounds."""
+    return math.floor(value + Fraction(1, 2)) if value >= 0 else -math.floor(-value + Fraction(1, 2))
