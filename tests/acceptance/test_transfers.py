@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 from collections.abc import Iterator
@@ -102,3 +103,19 @@ def test_a_download_is_taken_up_where_it_broke(http: httpx.Client, server: Serve
     assert rest.headers["content-range"] == "bytes 1999000-1999999/2000000"
     assert rest.content == CONTENT[1_999_000:]
     assert http.get(url, headers={"if-none-match": etag}).status_code == 304
+
+
+def test_what_is_handed_on_unchanged_outlives_its_source(http: httpx.Client, server: Server) -> None:
+    file = http.post("/mill/files", json={"filename": "a.bin", "size_bytes": len(CONTENT)}).json()
+    assert httpx.put(file["links"]["upload"], content=CONTENT).status_code == 200
+    before = blobs(server)
+
+    asked = {"kind": "ingest", "inputs": [{"file": file["id"]}]}
+    task = http.post("/mill/tasks?wait=30", json=asked).json()
+    [output] = task["outputs"]
+    [made] = blobs(server) - before
+
+    assert any(made.samefile(path) for path in before)  # a second name of the same bytes
+    assert http.delete(f"/mill/files/{file['id']}").status_code in (200, 204)
+    assert http.get(output["file"]["links"]["download"]).content == CONTENT
+    assert output["file"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()

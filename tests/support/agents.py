@@ -24,7 +24,8 @@ from mediamill.store.batch import Batcher
 from mediamill.store.connections import Connections as ConnectionTable
 from mediamill.store.steps import Steps
 from mediamill.vault import Vault
-from mediamill.worker.execute import Executor, Rules
+from mediamill.worker.execute import Executor
+from mediamill.worker.rules import Rules
 
 
 @dataclass(slots=True)

@@ -73,6 +73,17 @@ def copy(ctx: Context, given: Given) -> Result:
     return Result(outputs=[Output(path=target, mime="text/plain", filename=source.filename)], details={"ok": True})
 
 
+def hand_on(ctx: Context, given: Given) -> Result:
+    """The second input, as it is."""
+    source = ctx.inputs[1]
+    return Result(outputs=[Output(path=source.path, mime=source.mime, filename=source.filename)])
+
+
+def hand_on_another(ctx: Context, given: Given) -> Result:
+    """A file that lies with the inputs and is none."""
+    return Result(outputs=[Output(path=ctx.inputs[0].path.with_name("other"), mime="text/plain", filename="a")])
+
+
 def show(ctx: Context, given: Given) -> Result:
     for name in ("one", "two"):
         path = ctx.scratch / name

@@ -91,8 +91,9 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from mediamill.worker.carrier import Carrier
     from mediamill.worker.children import Children, Limits
     from mediamill.worker.dispatch import Dispatcher
-    from mediamill.worker.execute import Executor, Rules
+    from mediamill.worker.execute import Executor
     from mediamill.worker.reuse import Reuse, tools_of
+    from mediamill.worker.rules import Rules
     from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
     from mediamill.worker.services import Services
 

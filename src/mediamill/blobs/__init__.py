@@ -13,13 +13,14 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from mediamill.core.errors import Misconfigured, NotFound, TooLarge
+from mediamill.net.behind import Behind, Digest, write_all
 
 if TYPE_CHECKING:
     from obstore import ReadableFile
@@ -94,7 +95,7 @@ class Blobs:
         """
         import obstore
 
-        key, digest = new_key(), hashlib.sha256()
+        key, digest = new_key(), Digest()
         head, size = b"", 0
 
         async def counted() -> AsyncIterator[bytes]:
@@ -111,21 +112,24 @@ class Blobs:
             if exactly_bytes is not None and size != exactly_bytes:
                 raise SizeMismatch(exactly_bytes, size)
 
-        if self._folder is not None:
-            await self._write_local(key, counted(), digest)
-        else:
+        try:
+            if self._folder is not None:
+                await self._write_local(key, counted(), digest)
+            else:
 
-            async def hashed() -> AsyncIterator[bytes]:
-                async for chunk in counted():
-                    digest.update(chunk)
-                    yield chunk
+                async def hashed() -> AsyncIterator[bytes]:
+                    async for chunk in counted():
+                        digest.update(chunk)
+                        yield chunk
 
-            await obstore.put_async(
-                self._store, key, hashed(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
-            )
-        return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
+                await obstore.put_async(
+                    self._store, key, hashed(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
+                )
+            return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
+        finally:
+            digest.close()
 
-    async def _write_local(self, key: str, chunks: AsyncIterator[bytes], digest: hashlib._Hash) -> None:
+    async def _write_local(self, key: str, chunks: AsyncIterator[bytes], digest: Digest) -> None:
         """In steps of a megabyte: one is hashed and written in a thread while the next is coming."""
         assert self._folder is not None
         target = self._folder / key
@@ -136,9 +140,9 @@ class Blobs:
 
                 def put(data: bytes) -> None:
                     digest.update(data)
-                    _put(file, data)
+                    write_all(file, data)
 
-                async with _Behind() as behind:
+                async with Behind() as behind:
                     held, size = [], 0
                     async for chunk in chunks:
                         held.append(chunk)
@@ -153,25 +157,27 @@ class Blobs:
         finally:
             part.unlink(missing_ok=True)
 
-    async def adopt(self, file: BinaryIO, path: Path) -> Stored:
+    async def adopt(self, file: BinaryIO, path: Path, *, sha256: str | None = None) -> Stored:
         """Take over a finished local file, open as `file`; it may be moved away from `path`.
 
         The bytes are those of `file`, whatever lies at `path` by then: a hostile child may still live.
+        sha256: of a file that nobody but this process has written, summed up while it was.
         """
         if self._folder is None:
             return await self.write(_chunks(file))
-        return await asyncio.to_thread(self._adopt_local, file, path)
+        return await asyncio.to_thread(self._adopt_local, file, path, sha256)
 
-    def _adopt_local(self, file: BinaryIO, path: Path) -> Stored:
+    def _adopt_local(self, file: BinaryIO, path: Path, sha256: str | None) -> Stored:
         assert self._folder is not None
         key = new_key()
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        head = b""
-        while chunk := file.read(_READ_BYTES):
-            head = head or chunk[:_HEAD_BYTES]
-            digest.update(chunk)
+        head = file.read(_HEAD_BYTES)
+        if sha256 is None:
+            digest = hashlib.sha256(head)
+            while chunk := file.read(_READ_BYTES):
+                digest.update(chunk)
+            sha256 = digest.hexdigest()
         os.fsync(file.fileno())
         ours = os.fstat(file.fileno())
         try:
@@ -186,7 +192,7 @@ class Blobs:
                 shutil.copyfileobj(file, copy, _READ_BYTES)
             part.rename(target)
         os.chmod(target, 0o600)
-        return Stored(key=key, size_bytes=ours.st_size, sha256=digest.hexdigest(), head=head)
+        return Stored(key=key, size_bytes=ours.st_size, sha256=sha256, head=head)
 
     async def copy(self, key: str) -> str:
         """The same bytes under a fresh key; a link to them on a local disk. Raises NotFound."""
@@ -244,7 +250,7 @@ class Blobs:
                             chunk = buffer[:came]
                             head += chunk[: _HEAD_BYTES - len(head)]
                             digest.update(chunk)
-                            _put(joined, chunk)
+                            write_all(joined, chunk)
                             size += came
                 os.fsync(joined.fileno())
             part.rename(target)
@@ -381,48 +387,6 @@ class SizeMismatch(TooLarge):
 
     def __init__(self, expected: int, got: int) -> None:
         super().__init__(f"{expected} bytes were declared; {'more' if got > expected else got} came.")
-
-
-class _Behind:
-    """Blocking calls in threads, one after the other, while the caller goes on to prepare the next.
-
-    On leaving, whatever happened, none runs any more: a thread must not find its descriptor closed, or another file's.
-    """
-
-    def __init__(self) -> None:
-        self._step: asyncio.Future[Any] | None = None
-
-    async def call(self, work: Callable[..., Any], *given: Any) -> None:
-        """Begin a call once the one before is done; raises what that one raised."""
-        await self.rest()
-        self._step = asyncio.ensure_future(asyncio.to_thread(work, *given))
-
-    async def rest(self) -> None:
-        """Wait for the last call; raises what it raised."""
-        if self._step is not None:
-            await asyncio.shield(self._step)
-
-    async def __aenter__(self) -> _Behind:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        step, cancelled = self._step, False
-        while step is not None and not step.done():
-            try:
-                await asyncio.wait([step])
-            except asyncio.CancelledError:
-                cancelled = True
-        if step is not None:
-            step.exception()  # asked for, so that nobody complains that it was not: the first error counts
-        if cancelled:
-            raise asyncio.CancelledError
-
-
-def _put(file: io.FileIO, data: bytes | memoryview) -> None:
-    """Write all of it: on a disk that is nearly full, one call may take less."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -50,7 +50,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One file made, somewhere below the scratch folder. `role` is "result" for the one a caller asked for."""
+    """One file made, somewhere below the scratch folder; or an input as it is, which is then not copied.
+
+    `role` is "result" for the one a caller asked for.
+    """
 
     path: Path
     mime: str

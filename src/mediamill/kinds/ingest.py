@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from mediamill.kinds import Base, Context, Output, Result
 from mediamill.kinds import Options as BaseOptions
 
@@ -23,9 +21,7 @@ class Ingest(Base[Options]):
 
     def run(self, ctx: Context, options: Options) -> Result:
         [source] = ctx.inputs
-        copy = ctx.scratch / f"copy{source.path.suffix}"
-        shutil.copyfile(source.path, copy)
-        return Result(outputs=[Output(path=copy, mime=source.mime, filename=source.filename)])
+        return Result(outputs=[Output(path=source.path, mime=source.mime, filename=source.filename)])
 
 
 KIND = Ingest()

@@ -17,6 +17,7 @@ from mediamill import __version__
 from mediamill.core.errors import Invalid, SourceNotFound, SourceRefused, SourceTooLarge, SourceUnreachable
 from mediamill.net import names, urls
 from mediamill.net.addresses import Network
+from mediamill.net.behind import STEP_BYTES, Behind
 from mediamill.net.sink import Sink
 from mediamill.net.values import Answer, Fetched, Limits, Resolver
 
@@ -30,7 +31,6 @@ USER_AGENT = f"mediamill/{__version__}"
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _TRY_LATER = frozenset((408, 425, 429))
 _ANSWER_BYTES = 16 * 1024
-_BATCH_BYTES = 512 * 1024
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")  # RFC 6838 4.2
 _OURS = frozenset(("host", "connection", "content-length", "transfer-encoding", "accept-encoding", "upgrade", "te"))
 
@@ -291,30 +291,32 @@ class Client:
     async def _drain(
         self, response: httpcore.Response, sink: Sink, on_progress: Progress | None, total: int | None, max_bytes: int
     ) -> None:
-        """The body into the sink, batch by batch: a thread switch per 64 KiB read would cost more than the write."""
+        """The body into the sink, a megabyte at a time, each written and hashed while the next is coming."""
         limits = self._limits
         received = marked = 0
         marked_at = time.monotonic()
         batch: list[bytes] = []
         waiting = 0
 
-        async for chunk in response.aiter_stream():
-            batch.append(chunk)
-            waiting += len(chunk)
-            received += len(chunk)
-            if received > max_bytes:
-                raise SourceTooLarge(f"The source is larger than the limit of {max_bytes} bytes.")
-            elapsed_s = time.monotonic() - marked_at
-            if elapsed_s >= limits.rate_window_s:
-                if received - marked < limits.min_rate * elapsed_s:
-                    raise SourceUnreachable(f"The source sends less than {limits.min_rate:g} bytes a second.")
-                marked, marked_at = received, time.monotonic()
-            if waiting >= _BATCH_BYTES:
-                await asyncio.to_thread(sink.write, batch)
-                batch, waiting = [], 0
-                if on_progress is not None:
-                    on_progress(received, total)
-        await asyncio.to_thread(sink.write, batch)
+        async with Behind() as behind:
+            async for chunk in response.aiter_stream():
+                batch.append(chunk)
+                waiting += len(chunk)
+                received += len(chunk)
+                if received > max_bytes:
+                    raise SourceTooLarge(f"The source is larger than the limit of {max_bytes} bytes.")
+                elapsed_s = time.monotonic() - marked_at
+                if elapsed_s >= limits.rate_window_s:
+                    if received - marked < limits.min_rate * elapsed_s:
+                        raise SourceUnreachable(f"The source sends less than {limits.min_rate:g} bytes a second.")
+                    marked, marked_at = received, time.monotonic()
+                if waiting >= STEP_BYTES:
+                    await behind.call(sink.write, batch)
+                    batch, waiting = [], 0
+                    if on_progress is not None:
+                        on_progress(received, total)
+            await behind.call(sink.write, batch)
+            await behind.rest()
         if on_progress is not None:
             on_progress(received, total)
 

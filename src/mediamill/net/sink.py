@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from mediamill.core.errors import SourceTooLarge, SourceUnreachable
+from mediamill.net.behind import Digest, write_all
 
 _PIECE_BYTES = 256 * 1024
 
@@ -23,8 +23,8 @@ class Sink:
         self._target = target
         self._max_bytes = max_bytes
         self._gunzip = zlib.decompressobj(wbits=31) if gunzip else None
-        self._hash = hashlib.sha256()
-        self._file: BinaryIO | None = None
+        self._hash = Digest()
+        self._file: io.FileIO | None = None
         self.size_bytes = 0
 
     @property
@@ -32,15 +32,15 @@ class Sink:
         return self._hash.hexdigest()
 
     def open(self) -> None:
-        self._file = self._target.open("wb")
+        self._file = self._target.open("wb", buffering=0)
 
     def write(self, chunks: Sequence[bytes]) -> None:
         """Raises SourceTooLarge past the limit, SourceUnreachable for a coding that is damaged."""
+        if self._gunzip is None:
+            self._put(b"".join(chunks))
+            return
         for chunk in chunks:
-            if self._gunzip is None:
-                self._put(chunk)
-            else:
-                self._unpack(chunk)
+            self._unpack(chunk)
 
     def finish(self) -> None:
         """Close the file. Raises SourceUnreachable when a coded answer stops before its end."""
@@ -70,9 +70,10 @@ class Sink:
         if self.size_bytes > self._max_bytes:
             raise SourceTooLarge(f"The source is larger than the limit of {self._max_bytes} bytes.")
         assert self._file is not None, "open() comes first"
-        self._file.write(piece)
         self._hash.update(piece)
+        write_all(self._file, piece)
 
     def _close(self) -> None:
+        self._hash.close()
         if self._file is not None:
             self._file.close()

@@ -99,6 +99,7 @@ class Child:
         self._folder = folder
         self._in = folder / "in"
         self._work = folder / "work"
+        self._given: list[Path] = []
         self._tools = _Tools()
         self._engines = engines(self._tools)
         self._kinds = kinds
@@ -156,6 +157,7 @@ class Child:
         except msgspec.ValidationError as error:
             raise Invalid("options", str(error)) from error
         inputs = [Input(path=self._in / path, mime=mime, filename=name) for path, mime, name in job.inputs]
+        self._given = [given.path for given in inputs]
         input_facts = []
         if job.probe:
             progress("probe")
@@ -209,14 +211,16 @@ class Child:
 
     def _made(self, output: Output) -> Made:
         path = Path(os.path.abspath(output.path))
-        if not path.is_relative_to(self._work) or not stat.S_ISREG(path.lstat().st_mode):
+        which = self._given.index(path) if path in self._given else None
+        if (which is None and not path.is_relative_to(self._work)) or not stat.S_ISREG(path.lstat().st_mode):
             raise ToolFailed("The work left something that is not a file of its own.")
         return Made(
-            path=str(path.relative_to(self._work)),
+            path=str(path.relative_to(self._work)) if which is None else "",
             mime=output.mime,
             filename=output.filename,
             role=output.role,
             facts=self._facts(path, output.mime),
+            input=which,
         )
 
     def _facts(self, path: Path, mime: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mediamill.core.errors import Cancelled, Failed, LimitExceeded, Misconfigure
 from mediamill.worker import _tree
 from mediamill.worker._ends import as_error, signal_name
 from mediamill.worker._nurse import Child, Ears, Gone, Nurse
-from mediamill.worker.messages import Answered, Broke, Call, Finished, Job, Lot, Made, Setup
+from mediamill.worker.messages import Answered, Broke, Call, Finished, Job, Lot, Made, Setup, Shown
 from mediamill.worker.tool import GRACE_S, Limits
 
 log = structlog.get_logger()
@@ -42,7 +42,10 @@ CRASHES = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGKI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFile:
-    """One file made, in the slot's work folder until the slot is given back. `role` is "result" for the asked one."""
+    """One file made, in the slot's work folder until the slot is given back. `role` is "result" for the asked one.
+
+    input: which of the job's inputs it is, if it is one of them unchanged.
+    """
 
     path: Path
     work: Path
@@ -51,6 +54,7 @@ class OutputFile:
     role: str
     size_bytes: int
     facts: dict[str, Any]
+    input: int | None = None
 
     def open(self) -> BinaryIO:
         """The bytes. The child that made it may still live and be hostile: it cannot swap a link in under this."""
@@ -98,14 +102,14 @@ class Slot:
         died, LimitExceeded when a limit ended it, Cancelled after `kill`. Cancelling the caller kills the child."""
         ears = Ears(
             report=on_report,
-            shown=None if on_shown is None else lambda said: on_shown([self._output(made) for made in said.outputs]),
+            shown=None if on_shown is None else lambda said: on_shown(self._outputs(said, job)),
             call=None if on_call is None else functools.partial(self._called, on_call),
         )
         said, child = await self._have_done(job, job.limits, ears)
         if isinstance(said, Broke):
             raise as_error(said, child.take_tail())
         if isinstance(said, Finished):
-            return self._checked(said, job.limits)
+            return self._checked(said, job, job.limits)
         raise WorkerLost("The process doing the work answered another question.")
 
     async def run_all(self, jobs: Sequence[Job], limits: Limits) -> list[Done | Failed]:
@@ -115,8 +119,8 @@ class Slot:
         if not isinstance(said, Lot) or len(said.answers) != len(jobs):
             raise WorkerLost("The process doing the work answered another question.")
         return [
-            as_error(answer, "") if isinstance(answer, Broke) else self._checked(answer, limits)
-            for answer in said.answers
+            as_error(answer, "") if isinstance(answer, Broke) else self._checked(answer, job, limits)
+            for job, answer in zip(jobs, said.answers, strict=True)
         ]
 
     async def _called(self, on_call: Callable[[Call, BinaryIO | None], Awaitable[Answered]], call: Call) -> Answered:
@@ -211,29 +215,36 @@ class Slot:
         error.stderr_tail = error.stderr_tail or child.take_tail()
         return error
 
-    def _checked(self, said: Finished, limits: Limits) -> Done:
-        outputs = [self._output(made) for made in said.outputs]
+    def _checked(self, said: Finished, job: Job, limits: Limits) -> Done:
+        outputs = self._outputs(said, job)
         if sum(output.size_bytes for output in outputs) > limits.output_bytes:
             raise LimitExceeded(f"The outputs are larger than {limits.output_bytes} bytes together.")
         return Done(outputs=outputs, details=said.details, input_facts=said.input_facts)
 
-    def _output(self, made: Made) -> OutputFile:
+    def _outputs(self, said: Finished | Shown, job: Job) -> list[OutputFile]:
+        return [self._output(made, job) for made in said.outputs]
+
+    def _output(self, made: Made, job: Job) -> OutputFile:
         try:
-            descriptor = _tree.open_below(self.work, Path(made.path))
-        except OSError as error:
+            folder, path = self.work, made.path
+            if made.input is not None:
+                folder, path = self.inputs, dict(enumerate(job.inputs))[made.input][0]
+            descriptor = _tree.open_below(folder, Path(path))
+        except (OSError, KeyError) as error:
             raise WorkerLost("The process doing the work named a file it did not make.") from error
         try:
             size_bytes = os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
         return OutputFile(
-            path=self.work / made.path,
-            work=self.work,
+            path=folder / path,
+            work=folder,
             mime=made.mime,
             filename=made.filename,
             role=made.role,
             size_bytes=size_bytes,
             facts=made.facts,
+            input=made.input,
         )
 
     def watched(self, now_s: float) -> tuple[Child, Limits] | None:

@@ -9,8 +9,8 @@ import asyncio
 import shutil
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -23,11 +23,12 @@ from mediamill.core.errors import BadMedia, Cancelled, Failed, Interrupted, NotF
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import MOST_BYTES, Failure, State, backoff_s
 from mediamill.worker.carrier import Carrier
-from mediamill.worker.children import Children, Done, Job, Limits, OutputFile, Slot
+from mediamill.worker.children import Children, Done, Job, OutputFile, Slot
 from mediamill.worker.early import Early
 from mediamill.worker.live import Live
 from mediamill.worker.messages import Answered, Call
 from mediamill.worker.reuse import Reuse
+from mediamill.worker.rules import Rules
 
 log = structlog.get_logger()
 
@@ -44,7 +45,8 @@ _NOTHING = "ping"
 class Blobs(Protocol):
     """The bytes, as much of them as the worker needs."""
 
-    async def adopt(self, file: Any, path: Path) -> Any: ...
+    async def adopt(self, file: Any, path: Path, *, sha256: str | None = None) -> Any: ...
+    async def copy(self, key: str) -> str: ...
     async def lend(self, key: str, target: Path, *, link: bool) -> None: ...
     async def delete(self, keys: Sequence[str]) -> None: ...
 
@@ -67,20 +69,6 @@ class Ticks(Protocol):
 
     def __call__(self, tick: Tick) -> None: ...
     def forget(self, fence: uuid.UUID) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What holds for every task here."""
-
-    limits: Limits
-    max_fetch_bytes: int
-    retry_first_s: float
-    retry_cap_s: float
-    light: Set[str] = frozenset()
-    """Kinds of which many are done at one go."""
-    lifetime_s: Mapping[str, float | None] = field(default_factory=dict)
-    """By dialect; None: kept until deleted."""
 
 
 class Executor:
@@ -340,7 +328,7 @@ class Executor:
             hint = None if formats.by_filename(name) else claimed
             mime = await asyncio.to_thread(self._sniff, path, claimed=hint, filename=name)
             with path.open("rb") as file:
-                stored = await self._blobs.adopt(file, path)
+                stored = await self._blobs.adopt(file, path, sha256=fetched.sha256)
             files.append(
                 NewFile(
                     project_id=task.project_id,
@@ -473,16 +461,24 @@ class Executor:
 
     async def _keep(self, taken: Taken, output: OutputFile) -> NewFile:
         task = taken.task
-        with output.open() as file:
-            stored = await self._blobs.adopt(file, output.path)
+        given = None if output.input is None else task.inputs[output.input].file
+        if given is not None and given.sha256:
+            try:
+                size_bytes, sha256, key = given.size_bytes, given.sha256, await self._blobs.copy(given.blob_key or "")
+            except NotFound:
+                raise BadMedia("The bytes of an input are gone.") from None
+        else:
+            with output.open() as file:
+                stored = await self._blobs.adopt(file, output.path)
+            size_bytes, sha256, key = stored.size_bytes, stored.sha256, stored.key
         return NewFile(
             project_id=task.project_id,
             filename=safe_name(output.filename),
             mime=output.mime,
             claimed_mime=output.mime,
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-            blob_key=stored.key,
+            size_bytes=size_bytes,
+            sha256=sha256,
+            blob_key=key,
             facts=output.facts,
             public=bool(task.extra.get("public", False)),
             dialect=task.dialect,

@@ -62,13 +62,14 @@ class ToolEnded(Message, frozen=True, array_like=True, tag="tool_ended"):
 
 
 class Made(msgspec.Struct, frozen=True, array_like=True):
-    """One output, by its path below the slot's `work/`."""
+    """One output, by its path below the slot's `work/`; or, where `input` is set, that input as it is."""
 
     path: str
     mime: str
     filename: str
     role: str
     facts: dict[str, Any]
+    input: int | None = None
 
 
 class Finished(Message, frozen=True, array_like=True, tag="finished"):

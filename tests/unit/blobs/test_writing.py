@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import io
 import threading
 from collections.abc import AsyncIterator
@@ -29,7 +30,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatc
     def full(file: io.FileIO, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(module, "_put", full)
+    monkeypatch.setattr(module, "write_all", full)
 
     with pytest.raises(OSError, match="full"):
         await Blobs(tmp_path).write(source())
@@ -43,7 +44,7 @@ def test_a_write_that_takes_less_goes_on_with_the_rest(tmp_path: Path) -> None:
             return super().write(data[:3])
 
     with Sparing(tmp_path / "a", "wb") as file:
-        module._put(file, b"0123456789")
+        module.write_all(file, b"0123456789")
 
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
@@ -61,7 +62,7 @@ async def test_a_cancelled_write_ends_when_its_thread_has(tmp_path: Path, monkey
         await asyncio.to_thread(begun.wait, 10)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(module, "_put", slow)
+    monkeypatch.setattr(module, "write_all", slow)
     writing = asyncio.create_task(Blobs(tmp_path).write(source()))
     await asyncio.to_thread(begun.wait, 10)
 
@@ -74,3 +75,31 @@ async def test_a_cancelled_write_ends_when_its_thread_has(tmp_path: Path, monkey
 
     assert closed_under == [False]
     assert left(tmp_path) == []
+
+
+async def test_a_large_file_is_summed_up_while_it_is_written(tmp_path: Path) -> None:
+    content = [bytes([n]) * size for n, size in enumerate((1, 3 << 20, 1 << 16, 1 << 20, 5))]
+
+    async def source() -> AsyncIterator[bytes]:
+        for piece in content:
+            yield piece
+
+    blobs = Blobs(tmp_path / "files")
+    stored = await blobs.write(source())
+
+    with blobs.open(stored.key) as file:
+        assert file.read() == b"".join(content)
+    assert stored.sha256 == hashlib.sha256(b"".join(content)).hexdigest()
+    assert stored.head == b"".join(content)[: 1 << 16]
+
+
+async def test_a_file_whose_sum_is_known_is_taken_over_unread(tmp_path: Path) -> None:
+    path = tmp_path / "came"
+    path.write_bytes(STEP)
+    blobs = Blobs(tmp_path / "files")
+
+    with path.open("rb") as file:
+        stored = await blobs.adopt(file, path, sha256="of our own making")
+
+    assert (stored.sha256, stored.size_bytes, stored.head) == ("of our own making", len(STEP), STEP[: 1 << 16])
+    assert not path.exists()

@@ -16,7 +16,7 @@ from tests.support.children import LIMITS, alive, children_in, job, run, until
 from mediamill.core.errors import BadMedia, Cancelled, SourceUnreachable, TimedOut, ToolFailed, WorkerLost
 from mediamill.worker import _tree
 from mediamill.worker.children import Children, Done, OutputFile
-from mediamill.worker.messages import Answered, Call
+from mediamill.worker.messages import Answered, Call, Made
 
 Reports = list[tuple[str, float | None]]
 
@@ -51,6 +51,30 @@ async def test_an_input_that_cannot_be_probed_has_no_facts_and_the_work_goes_on(
 
         assert done.input_facts == [{}]
         assert done.outputs[0].size_bytes == 10
+
+
+async def test_an_input_can_be_handed_on_as_it_is(children: Children) -> None:
+    names = ["0.txt", "1.txt"]
+    async with children.slot() as slot:
+        for name in [*names, "other"]:
+            (slot.inputs / name).write_bytes(name.encode())
+        inputs = [(name, "text/plain", f"my {name}") for name in names]
+
+        [output] = (await slot.run(job("hand_on", inputs=inputs), ignore)).outputs
+
+        with output.open() as file:
+            assert file.read() == b"1.txt"
+        assert (output.input, output.filename, output.size_bytes) == (1, "my 1.txt", 5)
+        with pytest.raises(ToolFailed, match="not a file of its own"):
+            await slot.run(job("hand_on_another", inputs=inputs), ignore)
+
+
+async def test_a_child_cannot_hand_on_an_input_that_it_was_not_given(children: Children) -> None:
+    async with children.slot() as slot:
+        for claimed in (1, -1):
+            lie = Made(path="", mime="text/plain", filename="a", role="result", facts={}, input=claimed)
+            with pytest.raises(WorkerLost, match="did not make"):
+                slot._output(lie, job("hand_on", inputs=[("0.txt", "text/plain", "a")]))
 
 
 async def test_the_child_stays_for_the_next_job(children: Children) -> None:
