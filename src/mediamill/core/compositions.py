@@ -43,6 +43,11 @@ DEFAULT_SIZE = 1280, 720
 DEFAULT_S = 10.0
 MAX_DURATION_S = 6 * 3600.0
 VIDEOS = ("mp4", "mov", "webm")
+VIOLATIONS = (
+    "DUPLICATE_ELEMENT_ID", "DANGLING_TRANSITION", "TRANSITION_SELF", "EMPTY_TIMELINE", "ELEMENT_AFTER_END",
+    "CAPTION_WORD_OUTSIDE",
+)  # fmt: skip
+"""The codes of violations."""
 _FEW_LETTERS = 500
 """Of a text whose characters move one by one: each is drawn by itself."""
 

@@ -33,8 +33,7 @@ WITH f AS (
         inputs = coalesce(f.inputs, t.inputs),
         -- A fetched input ends the ingesting; the work itself gets all of its attempts.
         attempts_left = CASE WHEN f.inputs IS NOT NULL THEN t.max_attempts ELSE t.attempts_left + f.refund END,
-        progress = CASE WHEN f.state = 'succeeded' THEN 1 WHEN f.state IN ('failed', 'cancelled') THEN t.progress
-                        ELSE 0 END,
+        progress = CASE WHEN f.state = 'succeeded' THEN 1 WHEN f.inputs IS NOT NULL THEN 0 ELSE t.progress END,
         not_before = CASE WHEN f.delay_s > 0 THEN now() + f.delay_s * interval '1 second' ELSE t.not_before END,
         finished_at = CASE WHEN f.state IN ('succeeded', 'failed', 'cancelled') THEN clock_timestamp() END,
         updated_at = clock_timestamp()

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from tests.dialects.framelane.conftest import SOURCE, Caller, ours
 
+from mediamill.core.dispatch import Taken, Tick
 from mediamill.core.errors import NotFound
 from mediamill.core.ids import new_id
+from mediamill.core.tasks import State
 from mediamill.dialects.framelane import ids
 
 FIELDS = {
@@ -123,6 +125,35 @@ async def test_all_statuses_are_told_apart(call: Caller) -> None:
     location = answer.headers["location"]
     assert (await call.mill.http.get(location)).content == b"{}"
     assert (await call.mill.http.get(location[:-1] + ("0" if location[-1] != "0" else "1"))).status_code == 403
+
+
+async def test_progress_does_not_fall_when_a_task_is_tried_again(call: Caller) -> None:
+    made = await call.tasked()
+    path = f"/tasks/{made['id']}"
+
+    async def shown() -> tuple[str, int, str | None]:
+        found = await call.good("GET", path)
+        return found["status"], found["progress_percent"], found["progress_stage"]
+
+    async def moved(taken: Taken, stage: str, progress: float) -> None:
+        tick = Tick(task_id=taken.task.id, fence=taken.fence, stage=stage, progress=progress)
+        await call.mill.bench.tasks.progress([tick])
+
+    assert await shown() == ("ingesting", 0, None)
+    await moved(await call.mill.start(ours(made["id"])), "fetch", 0.9)
+    assert await shown() == ("ingesting", 0, "downloading")
+    await call.fetched(made["id"])
+    assert await shown() == ("queued", 0, None)
+    taken = await call.mill.start(ours(made["id"]))
+    assert await shown() == ("processing", 0, "compositing")
+    await moved(taken, "encode", 0.6)
+    assert await shown() == ("processing", 60, "encoding")
+    assert await call.mill.bench.finish(taken, State.QUEUED, retry_in_s=0.0)
+    assert (await shown())[:2] == ("processing", 60)
+    taken = await call.mill.start(ours(made["id"]))
+    assert (await shown())[:2] == ("processing", 60)
+    await moved(taken, "store", 0.1)
+    assert await shown() == ("processing", 60, "uploading")
 
 
 async def test_waiting_ends_with_the_task_or_with_its_time(call: Caller) -> None:

@@ -83,6 +83,27 @@ async def test_capabilities_name_every_word_and_need_no_key(call: Caller) -> Non
         ways = (one["entrance"], one["exit"], one["loop"], one["window"])
         assert ways == (name in (*BOTH, *INTO), name in (*BOTH, *OUT), name in LOOPS, name in WHOLE), name
         assert ("character" in one["scopes"]) is (name in CHARACTERS), name
+    assert words("motion_scopes") == {"element", "character"}
+    assert words("font_styles") == {"normal", "italic", "bold", "bolditalic"}
+    assert words("text_aligns") == {"left", "center", "right"}
+    assert words("text_decorations") == {"none", "underline", "strikethrough"}
+    assert words("text_wraps") == {"wrap", "nowrap"}
+    assert words("preview_modes") == {"frame", "window", "contact_sheet"}
+    assert words("statuses") == {"ingesting", "queued", "processing", "completed", "failed", "cancelled"}
+    assert words("progress_stages") == {"downloading", "compositing", "encoding", "uploading"}
+    assert words("violations") == set(
+        _words("""
+        DUPLICATE_ELEMENT_ID DANGLING_TRANSITION TRANSITION_SELF EMPTY_TIMELINE ELEMENT_AFTER_END CAPTION_WORD_OUTSIDE
+    """)
+    )
+    assert words("project_ops") == set(
+        _words("""
+        set_fields trim_element replace_request shift_element swap_source add_element remove_element reorder
+        add_transition update_transition remove_transition retime_captions
+    """)
+    )
+    assert len(words("webhook_events")) == 9
+    assert "font/woff2" in words("upload_types")
     assert {"video", "audio", "image"} <= set(found["input_formats"])
     assert found["limits"]["width"] == found["limits"]["height"] == [16, 8192]
     assert (found["limits"]["frame_rate"], found["limits"]["list_limit"]) == ([1, 240], [1, 200])

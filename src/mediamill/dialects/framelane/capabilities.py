@@ -8,14 +8,18 @@ from typing import Any
 import msgspec
 
 from mediamill import kinds
-from mediamill.core import looks
+from mediamill.core import composition_ops, compositions, looks
 from mediamill.core.compositions import ELEMENT_TYPES, ELEMENTS, FORMATS, MAX_DURATION_S, MAX_ELEMENTS, REQUEST
 from mediamill.core.ports import Engines
 from mediamill.dialects import Site
 from mediamill.dialects.framelane import jobs, tasks, uploads
 from mediamill.dialects.framelane.call import Call, Json, Reply, Route
+from mediamill.dialects.framelane.events import EVENTS
 
 FONTS = ("Inter", "Noto Sans", "Noto Color Emoji")
+SCOPES = ("element", "character")
+PREVIEWS = ("frame", "window", "contact_sheet")
+_OF_TEXT = ("font_style", "text_align", "text_decoration", "text_wrap")
 _SCRIPTS = "Other scripts are drawn with Noto fonts of this server, whatever family is asked for."
 
 
@@ -31,6 +35,11 @@ def describe(site: Site) -> Json:
         "transitions": _words(looks.TRANSITIONS, looks.SUPPORTED_TRANSITIONS, draws),
         "blend_modes": _words(looks.BLEND_MODES, looks.SUPPORTED_BLEND_MODES, draws),
         "easings": _words(looks.EASINGS, looks.EASINGS, draws),
+        "motion_scopes": _words(SCOPES, SCOPES, draws),
+        **{
+            f"{name}s": _words(ELEMENTS["text"][name].choices, ELEMENTS["text"][name].choices, draws)
+            for name in _OF_TEXT
+        },
         "word_animation_styles": _words(looks.CAPTION_STYLES, looks.CAPTION_STYLES, draws),
         "output_formats": _words(FORMATS, FORMATS, draws),
         "input_formats": {
@@ -42,6 +51,13 @@ def describe(site: Site) -> Json:
             *({"type": "composition", "supported": False} for _ in range("composition" not in ELEMENT_TYPES)),
         ],
         "tasks": [_task(kind, path, engines) for kind, path in jobs.TYPES.items()],
+        "project_ops": _words(composition_ops.OPS, composition_ops.OPS, True),
+        "preview_modes": _words(PREVIEWS, PREVIEWS, _on(engines, "preview")),
+        "violations": _words(compositions.VIOLATIONS, compositions.VIOLATIONS, True),
+        "webhook_events": _words(EVENTS, EVENTS, True),
+        "statuses": _words(jobs.STATUSES, jobs.STATUSES, True),
+        "progress_stages": _words(jobs.STAGES, jobs.STAGES, True),
+        "upload_types": _words(uploads.TYPES, uploads.TYPES, True),
         "fonts": [{"family": name, "supported": True} for name in FONTS],
         "fonts_note": _SCRIPTS,
         "limits": {

@@ -30,6 +30,7 @@ LONGEST_WAIT_S = 25
 LINK_S = 3600.0
 CANCEL_WAIT_S = 9.0
 
+STAGES = ("downloading", "compositing", "encoding", "uploading")
 _STAGES = {"fetch": "downloading", "encode": "encoding", "store": "uploading", "upload": "uploading"}
 _FILTERS = {
     "ingesting": Filter(states=[State.INGESTING]),
@@ -125,11 +126,13 @@ def _percent(task: Task, status: str) -> int:
 
 
 def _stage(task: Task, status: str) -> str | None:
-    if status == "processing" and task.started_at is None:
-        return "downloading"
-    if task.stage is None or status in ("queued", "completed", "cancelled"):
+    if status in ("ingesting", "processing") and task.started_at is None:
+        return "downloading" if task.attempt else None
+    if status == "processing":
+        return _STAGES.get(task.stage or "", "compositing")
+    if task.stage is None or status != "failed":
         return None
-    return _STAGES.get(task.stage, "downloading" if status == "ingesting" else "compositing")
+    return _STAGES.get(task.stage, "compositing")
 
 
 def _output(task: Task, links: Links) -> Json | None:
@@ -244,8 +247,14 @@ async def cancel_job(call: Call, word: str) -> Reply:
         task = await call.site.service.tasks.cancel(call.caller, task.id, wait_s=CANCEL_WAIT_S)
     except Conflict:
         found = await job_of(call, word)
-        raise Fault(409, "conflict", f"The job is {status_of(found)}; it cannot be cancelled.") from None
+        raise _over(found) from None
+    if task.state.final and task.state is not State.CANCELLED:  # it was quicker
+        raise _over(task)
     return Reply(body=write_job(task, call.links))
+
+
+def _over(task: Task) -> Fault:
+    return Fault(409, "conflict", f"The job is {status_of(task)}; it cannot be cancelled.")
 
 
 async def download(call: Call, word: str) -> Reply:
