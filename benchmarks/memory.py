@@ -1,7 +1,8 @@
 """Memory and speed of moving large files: python benchmarks/memory.py [--gib 4]
 
 Memory is the proportional set size of `mediamill serve`, all its children and its PostgreSQL: what would be free if
-they all went. Bodies are made on the fly, so that nothing of this process is measured. Needs three times --gib of disk.
+they all went. Run it while no other server runs here: what two share counts for half in each. Bodies are made on the
+fly, so that nothing of this process is measured. Needs three times --gib of disk.
 """
 
 from __future__ import annotations
@@ -232,7 +233,10 @@ def main() -> None:
         convert_a_bag(server)
         time.sleep(3)
         found = pss(server)
-        say("idle after a mixed bag", sum(found.values()), parts(found))
+        say("3 s after a mixed bag", sum(found.values()), parts(found))
+        time.sleep(12)
+        found = pss(server)
+        say("15 s after it", sum(found.values()), parts(found))
         moves: list[tuple[str, Callable[[], str]]] = [
             ("upload by PUT", lambda: put(server, mebibytes)),
             ("upload by form", lambda: post(server, mebibytes)),

@@ -14,6 +14,7 @@ import pytest
 
 import mediamill.blobs as module
 from mediamill.blobs import Blobs
+from mediamill.net.behind import write_all
 
 STEP = b"x" * (1 << 20)
 
@@ -44,7 +45,7 @@ def test_a_write_that_takes_less_goes_on_with_the_rest(tmp_path: Path) -> None:
             return super().write(data[:3])
 
     with Sparing(tmp_path / "a", "wb") as file:
-        module.write_all(file, b"0123456789")
+        write_all(file, b"0123456789")
 
     assert (tmp_path / "a").read_bytes() == b"0123456789"
 
