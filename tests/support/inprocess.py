@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import json
 import warnings
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+from tests.support import database
+from tests.support.database import Postgres
 from tests.support.records import Bench
 
 from mediamill import app, config
@@ -45,6 +50,29 @@ class InProcess:
         taken = await self.bench.take(task)
         assert taken is not None
         return taken
+
+    async def ask(
+        self, method: str, url: str, body: Any, raw: bytes | None, headers: Mapping[str, str | None]
+    ) -> httpx.Response:
+        """One request with `raw`, or `body` as JSON. A header of None is left out."""
+        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        kept = {name: value for name, value in headers.items() if value is not None}
+        return await self.http.request(method, url, content=content, headers=kept)
+
+    async def fetch(self, task: str, content: bytes, *, mime: str, name: str) -> None:
+        """Take a task and put it back with its input, as a worker does that has fetched it."""
+        taken = await self.start(task)
+        stored = await self.blobs.write(_once(content))
+        file = NewFile(
+            project_id=taken.task.project_id,
+            filename=name,
+            mime=mime,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            blob_key=stored.key,
+            dialect=taken.task.dialect,
+        )
+        assert await self.bench.finish(taken, State.QUEUED, inputs=[file])
 
     async def succeed(
         self,
@@ -101,6 +129,20 @@ async def running(dsn: str, data: Path, **settings: Any) -> AsyncIterator[InProc
                 yield InProcess(http, Bench(pool), Blobs(data / "files"), keys)
         finally:
             await pool.close()
+
+
+@contextlib.asynccontextmanager
+async def fresh(postgres: Postgres, data: Path, **settings: Any) -> AsyncIterator[InProcess]:
+    """The API over a database of its own."""
+    async with database.copy(postgres) as dsn, running(dsn, data, **settings) as found:
+        yield found
+
+
+def in_their_modules_loop(items: list[pytest.Item], folder: Path) -> None:
+    """Run the coroutines below `folder` where the API of their module lives: in the module's event loop."""
+    for item in items:
+        if item.path.is_relative_to(folder) and inspect.iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

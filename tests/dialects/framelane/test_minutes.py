@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from tests.dialects.framelane.conftest import Caller, ours
-from tests.support import database, inprocess
+from tests.support import inprocess
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
 
@@ -28,7 +28,7 @@ CLIP = {"type": "video", "source_url": "https://media.example.net/beach.mp4"}
 async def short(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
     """A server that gives half a minute a month."""
     settings = {"framelane_render_minutes": 0.5, "framelane_plan": "pro"}
-    async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path_factory.mktemp("d"), **settings) as made:
+    async with inprocess.fresh(postgres, tmp_path_factory.mktemp("d"), **settings) as made:
         yield made
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -12,12 +10,9 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from tests.support import database, inprocess
+from tests.support import inprocess
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
-
-from mediamill.core.files import NewFile
-from mediamill.core.tasks import State
 
 HERE = Path(__file__).parent
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89"
@@ -48,11 +43,8 @@ class Caller:
     ) -> httpx.Response:
         """One request below /ittybit. A header of None is left out."""
         sent: dict[str, str | None] = {"authorization": f"Bearer {self.token}", **self.headers, **(headers or {})}
-        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
         url = path if path.startswith("http") else f"/ittybit{path}"
-        return await self.mill.http.request(
-            method, url, content=content, headers={name: value for name, value in sent.items() if value is not None}
-        )
+        return await self.mill.ask(method, url, body, raw, sent)
 
     async def good(self, method: str, path: str, body: Any = None, *, status: int | None = None, **more: Any) -> Any:
         """The body of an answer that must be good."""
@@ -83,22 +75,7 @@ class Caller:
 
     async def fetched(self, task: str, content: bytes = PNG, mime: str = "image/png", name: str = "cat.png") -> None:
         """Let a worker have fetched the input of a task."""
-        taken = await self.mill.start(task)
-        stored = await self.mill.blobs.write(_once(content))
-        file = NewFile(
-            project_id=taken.task.project_id,
-            filename=name,
-            mime=mime,
-            size_bytes=stored.size_bytes,
-            sha256=stored.sha256,
-            blob_key=stored.key,
-            dialect=taken.task.dialect,
-        )
-        assert await self.mill.bench.finish(taken, State.QUEUED, inputs=[file])
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+        await self.mill.fetch(task, content, mime=mime, name=name)
 
 
 def ours(id: str) -> str:
@@ -110,7 +87,7 @@ def ours(id: str) -> str:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
     """One API for a module's tests; each of them is a project of its own."""
-    async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path_factory.mktemp("data")) as running:
+    async with inprocess.fresh(postgres, tmp_path_factory.mktemp("data")) as running:
         yield running
 
 
@@ -120,7 +97,4 @@ async def call(mill: InProcess) -> Caller:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The API lives in its module's event loop, and so do the tests."""
-    for item in items:
-        if item.path.is_relative_to(HERE) and inspect.iscoroutinefunction(getattr(item, "function", None)):
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+    inprocess.in_their_modules_loop(items, HERE)

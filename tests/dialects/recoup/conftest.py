@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from tests.support import database, inprocess
+from tests.support import inprocess
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
 
@@ -76,10 +75,7 @@ class Caller:
         bare = path.startswith("/api/v")
         own = {"authorization": f"Bearer {self.token}"} if bare else {"x-api-key": self.token}
         sent: dict[str, str | None] = {**own, **(headers or {})}
-        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
-        return await self.mill.http.request(
-            method, path, content=content, headers={name: value for name, value in sent.items() if value is not None}
-        )
+        return await self.mill.inner.ask(method, path, body, raw, sent)
 
     async def good(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """The body of an answer that must be good."""
@@ -112,7 +108,7 @@ class Caller:
 async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mill]:
     """The API, over a database of the module's own."""
     folder: Path = tmp_path_factory.mktemp("recoup")
-    async with database.copy(postgres) as dsn, inprocess.running(dsn, folder) as running:
+    async with inprocess.fresh(postgres, folder) as running:
         await running.bench.pool.execute(_WORKER)  # the tests do its work
         yield Mill(running, Accounts(AccountTable(running.bench.pool)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -13,7 +12,7 @@ import httpx
 import jsonschema_rs
 import pytest
 import pytest_asyncio
-from tests.support import database, inprocess
+from tests.support import inprocess
 from tests.support.database import Postgres
 from tests.support.inprocess import InProcess
 
@@ -43,14 +42,11 @@ class Caller:
     ) -> httpx.Response:
         """One request below /turbofiles. A header of None is left out."""
         sent: dict[str, str | None] = {"authorization": f"Bearer {self.token}", "accept": JSONAPI}
-        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
-        if content is not None:
+        if raw is not None or body is not None:
             sent["content-type"] = JSONAPI
         sent |= headers or {}
         url = path if path.startswith("http") else f"/turbofiles{path}"
-        answer = await self.mill.http.request(
-            method, url, content=content, headers={name: value for name, value in sent.items() if value is not None}
-        )
+        answer = await self.mill.ask(method, url, body, raw, sent)
         self._check(method, answer)
         return answer
 
@@ -126,7 +122,7 @@ def task_body(file: str, **attributes: Any) -> Any:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def mill(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
     """One API for a module's tests; each of them is a project of its own."""
-    async with database.copy(postgres) as dsn, inprocess.running(dsn, tmp_path_factory.mktemp("data")) as running:
+    async with inprocess.fresh(postgres, tmp_path_factory.mktemp("data")) as running:
         yield running
 
 
@@ -136,7 +132,4 @@ async def call(mill: InProcess) -> Caller:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The API lives in its module's event loop, and so do the tests."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+    inprocess.in_their_modules_loop(items, HERE)
