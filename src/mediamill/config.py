@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -105,8 +105,10 @@ class Settings(BaseSettings):
     framelane_render_minutes: float | None = Field(
         None, gt=0, description="Minutes of film a project may have rendered in a month of UTC; unset: any."
     )
-    framelane_plan: Literal["free", "pro", "enterprise"] = Field(
-        "free", description="The plan that workspaces are said to have in the Framelane dialect; a word and no more."
+    framelane_plan: str = Field(
+        "free",
+        pattern="^(free|pro|enterprise)$",
+        description="The plan that workspaces are said to have in the Framelane dialect; a word and no more.",
     )
     history_days: float | None = Field(
         None, ge=2, description="Days that ended tasks, their events and deliveries are kept; unset: for ever."

@@ -5,6 +5,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ Invalid                 (field, reason)
 │  │  ├─ Unsupported          this pair, kind or option cannot be done at all
 │  │  ├─ Unavailable          could be done, but not on this install (remedy says how)
+│  │  ├─ AddressRefused       a URL that is never fetched: of a private network, say
 │  │  └─ ConnectionRequired   an s3:// URL, and no connection to open it with
 │  ├─ NotFound · Conflict · Denied
 │  │  ├─ IdempotencyMismatch  (Conflict) the key was used for another body
@@ -70,6 +71,12 @@ class Invalid(Rejected):
         super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
         self.reason = reason
+
+
+class AddressRefused(Invalid):
+    """A URL at an address that nothing is fetched from here; told before any look-up."""
+
+    code = "address_refused"
 
 
 class Unsupported(Invalid):

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mediamill import __version__
-from mediamill.core.errors import Invalid, SourceNotFound, SourceRefused, SourceTooLarge, SourceUnreachable
+from mediamill.core.errors import (
+    AddressRefused,
+    Invalid,
+    SourceNotFound,
+    SourceRefused,
+    SourceTooLarge,
+    SourceUnreachable,
+)
 from mediamill.net import names, urls
 from mediamill.net.addresses import Network
 from mediamill.net.behind import STEP_BYTES, Behind
@@ -73,7 +80,7 @@ class Client:
         address = ip_address("127.0.0.1") if _is_local_name(target.host) else target.address
         reason = self._guard.refusal(address) if address is not None else None
         if reason is not None:
-            raise Invalid("url", f"must be a public address, not {reason}")
+            raise AddressRefused("url", f"must be a public address, not {reason}")
 
     async def fetch(
         self,

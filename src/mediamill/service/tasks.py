@@ -273,7 +273,7 @@ class Tasks:
                 try:
                     self._check_url(source.url)
                 except Invalid as error:
-                    raise Invalid(f"inputs.{n}.url", error.reason) from error
+                    raise type(error)(f"inputs.{n}.url", error.reason) from error
                 found.append(None)
             else:
                 raise Invalid(f"inputs.{n}", "needs a file or a url.")

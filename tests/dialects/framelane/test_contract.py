@@ -295,7 +295,7 @@ async def test_an_import_says_how_it_went(call: Caller, stranger: Caller) -> Non
     await stranger.error(404, "not_found", "GET", f"/imports/{made['id']}")
     job = await call.tasked()
     await call.error(404, "not_found", "GET", f"/imports/import_{job['id'][5:]}")
-    for body in ({}, {"url": 7}, {"url": "ftp://a.example/b"}, {"url": "http://10.0.0.1/a.mp4"}):
+    for body in ({}, {"url": 7}, {"url": "ftp://a.example/b"}):
         error = await call.error(422, "invalid_request", "POST", "/imports", body)
         assert error["details"]["fields"][0]["path"] == "url"
 

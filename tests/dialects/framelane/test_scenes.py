@@ -324,11 +324,13 @@ async def test_the_stored_request_has_the_defaults_of_the_contract(call: Caller)
 
 async def test_a_source_of_a_scene_that_is_not_allowed_is_named_by_its_element(call: Caller, stranger: Caller) -> None:
     inside = {"type": "video", "source_url": "http://169.254.169.254/a.mp4"}
-    assert await refused(call, TEXT, {"type": "video", "source_url": CLIP}, inside) == "elements.2.source_url"
+    clip = {"type": "video", "source_url": CLIP}
+    assert await refused(call, TEXT, clip, inside, code="invalid_source") == "elements.2.source_url"
     upload = await stranger.good("POST", "/uploads", {"content_type": "video/mp4"}, status=201)
     theirs = {"type": "video", "source_url": upload["source_url"]}
     assert await refused(call, TEXT, theirs) == "elements.1.source_url"
-    assert await refused(call, TEXT, background_image_url="http://127.0.0.1/a.png") == "background_image_url"
+    behind = {"background_image_url": "http://127.0.0.1/a.png"}
+    assert await refused(call, TEXT, code="invalid_source", **behind) == "background_image_url"
 
 
 async def test_of_the_ways_to_look_one_is_chosen(call: Caller) -> None:

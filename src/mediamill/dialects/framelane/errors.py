@@ -19,6 +19,7 @@ ERRORS: Errors = {
     e.Invalid: (422, "invalid_request"),
     e.Unsupported: (422, "unsupported_feature"),
     e.Unavailable: (422, "unsupported_feature"),
+    e.AddressRefused: (422, "invalid_source"),
     NotUploaded: (422, "invalid_source"),
     e.NotFound: (404, "not_found"),
     e.Conflict: (409, "conflict"),

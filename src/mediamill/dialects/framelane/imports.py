@@ -43,7 +43,8 @@ async def create_import(call: Call) -> Reply:
     try:
         task, _ = await call.site.service.tasks.create(call.caller, new)
     except Invalid as error:
-        raise invalid("url", error.reason) from error
+        error.field = "url"
+        raise
     shown = write_import(task, call.links)
     return Reply(body=shown, status=202, headers={"location": call.url(f"/v1/imports/{shown['id']}")})
 

@@ -107,7 +107,7 @@ async def create(call: Call, new: NewTask, asked: Mapping[str, str] | None = Non
         elif new.kind not in _OPTIONS and head == "inputs":
             places, number = list(_places(new.options).values()), rest.partition(".")[0]
             if number.isdigit() and int(number) < len(places):
-                raise invalid(places[int(number)], error.reason) from error
+                error.field = places[int(number)]
         raise
 
 
