@@ -89,7 +89,7 @@ class Transcript:
 class Listening:
     """One sound or film to transcribe. `language`: what the caller says is spoken (ISO 639-1), None when not said.
 
-    `report` gets fractions of this work alone, in [0, 1].
+    `report` gets fractions, in [0, 1], of this work with what the task has done before and what comes after.
     """
 
     source: Path
@@ -98,6 +98,10 @@ class Listening:
     tools: Tools
     remote: Remote
     report: Report
+    done_s: float = 0.0
+    """Processor seconds that the task has used before."""
+    rest_s: float = 0.0
+    """Processor seconds that come after."""
     language: str | None = None
     speakers: int | None = None
     """How many voices the caller expects; a hint."""

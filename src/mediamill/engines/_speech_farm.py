@@ -1,13 +1,15 @@
 """Recognisers as programs of their own, each given one piece of the sound after another until all are heard.
 
 A recogniser says a line of JSON with its process id as it begins, and `true` once it is loaded. From then on it reads
-lines, [first sample, last sample] of a file of 16 kHz mono, and answers each with a line. It is our own program running
-somebody's C++ over somebody's bytes: when it dies, the tool failed, not the worker.
+lines, [first sample, last sample] of a file of 16 kHz mono, and answers each with a line. Before that it may say how
+far it is: {"at": seconds of the piece, "used": seconds of processor time it has used in all}. It is our own program
+running somebody's C++ over somebody's bytes: when it dies, the tool failed, not the worker.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import selectors
 import sys
@@ -20,18 +22,27 @@ from typing import IO, Any
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.speech import Listening, Word
+from mediamill.engines._speech_course import Course, used_s
 from mediamill.engines._speech_sound import RATE_HZ
 from mediamill.engines._speech_voice import Span
 
 _TICK_S = 0.1
-_DOUBT_S = 3.0
-"""Seconds of speech after which a recogniser's own speed counts for as much as the expected one."""
+_DOUBT_S, _LATER_DOUBT_S = 5.0, 8.0
+"""Seconds of speech after which a recogniser's own speed counts for as much as the expected one, and that of what it
+does after it has been through a piece."""
+_SOME = 0.05
+"""Of what was expected of a step is still to come, however long it has taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farm:
     """How to start recognisers, how many, and what to expect of one until the first of them tell: seconds of processor
-    time to load, and a second of speech; each piece counts as so much longer, however short it is."""
+    time to load, and a second of speech; each piece counts as so much longer, however short it is.
+
+    For those that tell how far they are: `block_s`, how far it is from one time to the next (the first such step, in
+    which much is touched for the first time, counts as loading); `later`, what they do when they have been through a
+    piece, as a share of the time that this took.
+    """
 
     name: str
     program: str
@@ -40,6 +51,8 @@ class Farm:
     load_s: float
     speed: float
     piece_s: float
+    block_s: float = 0.0
+    later: float = 0.0
     threads: int = 1
 
 
@@ -48,15 +61,15 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def hear(work: Listening, farm: Farm, pieces: Sequence[Span], begun: float) -> list[Any]:
-    """The answer for each piece. `begun` is how far the work has come before.
+def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) -> list[Any]:
+    """The answer for each piece.
 
     The longest go first, so that no recogniser is left with one when the others are through. Raises ToolFailed when a
     recogniser dies or babbles.
     """
     waiting = sorted(range(len(pieces)), key=lambda at: pieces[at].length_s)
     found: dict[int, Any] = {}
-    progress = _Progress(work, farm, pieces, begun)
+    progress = _Progress(course, farm, pieces)
     argv: list[str | Path] = [sys.executable, "-P", farm.program, *farm.arguments]
     env = {
         # The libraries are wherever this process found them, which need not be where a fresh Python looks.
@@ -72,7 +85,7 @@ def hear(work: Listening, farm: Farm, pieces: Sequence[Span], begun: float) -> l
             )
             assert program.stdin is not None
             assert program.stdout is not None
-            one = _Recogniser(program.stdin, program.stdout)
+            one = _Recogniser(farm, program.stdin, program.stdout)
             crew.append(one)
             ready.register(program.stdout, selectors.EVENT_READ, one)
             one.give(waiting.pop(), pieces)
@@ -83,51 +96,100 @@ def hear(work: Listening, farm: Farm, pieces: Sequence[Span], begun: float) -> l
                     if not one.loaded:
                         one.begin(answer)
                         continue
+                    if one.told(answer):
+                        continue
                     found[one.piece] = answer
-                    one.heard_s += pieces[one.piece].length_s + farm.piece_s
+                    one.end()
                     if waiting:
                         one.give(waiting.pop(), pieces)
                     else:
                         one.idle = True
                         ready.unregister(one.stdout)
-            progress.tick(crew)
+            progress.tick(crew, waiting)
     return [found[at] for at in range(len(pieces))]
 
 
 @dataclass(slots=True, eq=False)
 class _Recogniser:
-    """A process, the piece it is at, and what it has used: processor seconds in all, and of them for loading and until
-    it got this piece."""
+    """A process, the piece it is at, and what it has used: processor seconds in all, and of them for loading."""
 
+    farm: Farm
     stdin: IO[bytes]
     stdout: IO[bytes]
     piece: int = 0
+    length_s: float = 0.0
     said: bytes = b""
     pid: int = 0
     loaded: bool = False
+    ready: bool = False
+    """Loaded, and through a first block if it tells of blocks."""
+    idle: bool = False
     load_s: float = 0.0
     used_s: float = 0.0
-    since_s: float = 0.0
-    heard_s: float = 0.0
-    """Seconds of speech that it is through with."""
-    idle: bool = False
+    at_s: float = 0.0
+    """How far it is in its piece."""
+    at_used_s: float = 0.0
+    """What it had used when it was there."""
+    first: tuple[float, float] = (0.0, 0.0)
+    """Seconds of speech that it has been through, and of processor time that this took."""
+    later: tuple[float, float] = (0.0, 0.0)
+    """Seconds of speech that it has done with, and what that took after it had been through each piece."""
 
     def begin(self, said: Any) -> None:
         """It has begun, or has loaded. Raises ToolFailed for anything else it may have said."""
         if self.pid and said is True:
             self.loaded = True
             self.look()
-            self.load_s = self.since_s = self.used_s
+            self.ready = self.farm.block_s == 0
+            self.load_s = self.at_used_s = self.used_s
         elif not self.pid and isinstance(said, int) and said > 1:
             self.pid = said
         else:
             raise unreadable()
 
     def give(self, piece: int, pieces: Sequence[Span]) -> None:
-        self.look()
-        self.piece, self.since_s = piece, self.used_s
+        self.piece, self.length_s, self.at_s = piece, pieces[piece].length_s, 0.0
         asked = [round(pieces[piece].start_s * RATE_HZ), round(pieces[piece].end_s * RATE_HZ)]
         self.stdin.write(json.dumps(asked).encode() + b"\n")
+
+    def told(self, said: Any) -> bool:
+        """Whether that is how far it is. Raises ToolFailed when that cannot be."""
+        if not isinstance(said, dict) or "at" not in said:
+            return False
+        try:
+            at_s, used_s = float(said["at"]), float(said["used"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise unreadable() from error
+        if not (self.at_s <= at_s < math.inf and self.at_used_s <= used_s < math.inf):
+            raise unreadable()
+        self._through(min(at_s, self.length_s), used_s)
+        return True
+
+    def end(self) -> None:
+        """It has answered for its piece."""
+        self.look()
+        if self.at_s > 0:  # it tells how far it is
+            length_s, spent_s = self.later
+            self.later = length_s + self.length_s, spent_s + self.used_s - self.at_used_s
+            self.at_used_s = self.used_s
+        else:
+            self._through(self.length_s, self.used_s)
+
+    def _through(self, at_s: float, used_s: float) -> None:
+        if self.ready:
+            length_s, spent_s = self.first
+            self.first = length_s + self.ahead_s - (self.length_s - at_s), spent_s + used_s - self.at_used_s
+        else:
+            self.ready, self.load_s = True, used_s
+        self.at_s, self.at_used_s = at_s, used_s
+        self.used_s = max(self.used_s, used_s)
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds of its piece that it has yet to go through for the first time, as they count."""
+        if not self.ready:
+            return max(0.0, self.length_s - self.farm.block_s)
+        return self.length_s - self.at_s + (self.farm.piece_s if self.at_s == 0 else 0.0)
 
     def look(self) -> None:
         """See what it has used, which no load of this machine alters. It cannot say so itself while it listens."""
@@ -176,38 +238,48 @@ def _clock(pid: int) -> int:
 class _Progress:
     """How much of the work is done, by processor time: what is used, and what is to come by the speed seen so far."""
 
-    def __init__(self, work: Listening, farm: Farm, pieces: Sequence[Span], begun: float) -> None:
-        self._work = work
+    def __init__(self, course: Course, farm: Farm, pieces: Sequence[Span]) -> None:
+        self._course = course
         self._farm = farm
-        self._pieces = pieces
-        self._total_s = sum(piece.length_s + farm.piece_s for piece in pieces)
-        self._begun = self._reached = begun
+        self._began_s = used_s()
+        self._lengths_s = [piece.length_s for piece in pieces]
 
-    def tick(self, crew: Sequence[_Recogniser]) -> None:
+    def tick(self, crew: Sequence[_Recogniser], waiting: Sequence[int]) -> None:
         """Say where the work stands."""
         for one in crew:
             one.look()
-        loaded = [one for one in crew if one.loaded]
-        loads_s = [one.load_s for one in loaded] or [self._farm.load_s]
+        loads_s = [one.load_s for one in crew if one.ready] or [self._farm.load_s]
         load_s = sum(loads_s) / len(loads_s)
-        # A machine that loads it slowly will be slow at listening as well.
-        expected = self._farm.speed * load_s / self._farm.load_s
-        heard_s = sum(one.heard_s for one in loaded)
-        spent_s = sum(one.since_s - one.load_s for one in loaded if not one.idle)
-        spent_s += sum(one.used_s - one.load_s for one in loaded if one.idle)
-        speed = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
-        used_s, to_come_s = 0.0, speed * (self._total_s - heard_s)
+        first, later = self._speeds(crew, load_s / self._farm.load_s)
         seen = [one.used_s for one in crew if one.pid]
+        crew_s, to_come_s = 0.0, 0.0
+        for at in waiting:
+            to_come_s += first * (self._lengths_s[at] + self._farm.piece_s) + later * self._lengths_s[at]
         for one in crew:
             # One that has not yet said who it is began with the others.
             one_used_s = one.used_s if one.pid or not seen else sum(seen) / len(seen)
-            used_s += one_used_s
-            if not one.loaded:
-                to_come_s += max(0.05 * load_s, load_s - one_used_s)
-            elif not one.idle:
-                length_s = self._pieces[one.piece].length_s + self._farm.piece_s
-                to_come_s -= min(0.95 * speed * length_s, one.used_s - one.since_s)
-        if used_s > 0:
-            now = self._begun + (1.0 - self._begun) * used_s / (used_s + max(0.0, to_come_s))
-            self._reached = max(self._reached, now)
-        self._work.report("listen", self._reached)
+            crew_s += one_used_s
+            if one.idle:
+                continue
+            through_s, after_s = first * one.ahead_s, later * one.length_s
+            if not one.ready:
+                to_come_s += max(_SOME * load_s, load_s - one_used_s) + through_s + after_s
+                continue
+            since_s = one.used_s - one.at_used_s
+            if one.at_s < one.length_s:
+                to_come_s += max(_SOME * through_s, through_s - since_s) + after_s
+            else:
+                to_come_s += max(_SOME * after_s, after_s - since_s)
+        if crew_s > 0:
+            # This process has some work with each piece as well.
+            own = 1 + (used_s() - self._began_s) / crew_s
+            self._course.at("listen", to_come_s * own, crew_s)
+
+    def _speeds(self, crew: Sequence[_Recogniser], slowness: float) -> tuple[float, float]:
+        """Processor seconds to go through a second of speech, and to do what comes after that."""
+        # A machine that loads it slowly will be slow at listening as well.
+        expected = self._farm.speed * slowness
+        heard_s, spent_s = (sum(one.first[of] for one in crew) for of in (0, 1))
+        first = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
+        heard_s, spent_s = (sum(one.later[of] for one in crew) for of in (0, 1))
+        return first, (spent_s + self._farm.later * first * _LATER_DOUBT_S) / (heard_s + _LATER_DOUBT_S)

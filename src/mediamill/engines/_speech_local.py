@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mediamill.core.speech import Listening, Turn, Word, tidy
 from mediamill.engines import _speech_sound, _speech_voice
+from mediamill.engines._speech_course import Course
 from mediamill.engines._speech_sound import Sound
 from mediamill.engines._speech_voice import Span
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_DECODED, _DETECTED, BEGUN = 0.012, 0.025, 0.03
-"""Where the work stands after each of the steps before recognition; they take a thirtieth of its time."""
+_DECODING_S, _DETECTING_S, _TELLING_S = (0.04, 0.0008), (0.07, 0.0035), (0.06, 0.012)
+"""Processor seconds of each of the steps before recognition: to begin, and for a second of sound or of speech."""
+_SPOKEN = 0.8
+"""Of a sound's length, until it is known where somebody speaks in it."""
 _LEAST_VOICED = 0.3
 """Of a word's length. A word in which the detector hears nobody was invented."""
 
@@ -27,6 +30,7 @@ class Scene:
     """A sound, where somebody speaks in it, and which voice that is."""
 
     sound: Sound
+    course: Course
     voiced: NDArray[np.float32]
     spans: Sequence[Span]
     voices: Sequence[tuple[Span, int]]
@@ -57,20 +61,40 @@ class Scene:
         return _speech_voice.share_voiced(self.voiced, part.start_s, part.end_s) >= _LEAST_VOICED
 
 
-def listen(work: Listening) -> Scene:
-    """Everything there is to know of a sound before its words. No spans where nobody speaks.
+def listen(work: Listening, cost_s: Callable[[float], float]) -> Scene:
+    """Everything there is to know of a sound before its words. No spans where nobody speaks. `cost_s` tells how many
+    seconds of processor time so many of speech then take.
 
     Raises NoSound, BadMedia, LimitExceeded or ToolFailed.
     """
     from mediamill.engines import _speech_speakers
 
-    sound = _speech_sound.decode(work, _DECODED)
+    course = Course(work)
+
+    def after_detecting(speech_s: float) -> float:
+        return _of(_TELLING_S, speech_s) + cost_s(speech_s)
+
+    def decoding(done: float, length_s: float) -> None:
+        decoding_s, later_s = _of(_DECODING_S, length_s), after_detecting(_SPOKEN * length_s)
+        course.at("decode", (1 - done) * decoding_s + _of(_DETECTING_S, length_s) + later_s, done * decoding_s)
+
+    def detecting(done: float) -> None:
+        to_come_s = (1 - done) * _of(_DETECTING_S, sound.duration_s)
+        course.at("listen", to_come_s + after_detecting(_SPOKEN * sound.duration_s))
+
+    def telling(done: float) -> None:
+        course.at("listen", (1 - done) * _of(_TELLING_S, speech_s) + cost_s(speech_s))
+
+    sound = _speech_sound.decode(work, decoding)
     samples = sound.read()
-    voiced = _speech_voice.likelihood(samples, _part(work, _DECODED, _DETECTED))
+    detecting(0.0)
+    voiced = _speech_voice.likelihood(samples, detecting)
     spans = _speech_voice.spans(voiced, sound.duration_s)
-    voices = _speech_speakers.voices(samples, spans, _part(work, _DETECTED, BEGUN), work.speakers) if spans else []
-    return Scene(sound=sound, voiced=voiced, spans=spans, voices=voices)
+    speech_s = sum(span.length_s for span in spans)
+    voices = _speech_speakers.voices(samples, spans, telling, work.speakers) if spans else []
+    return Scene(sound=sound, course=course, voiced=voiced, spans=spans, voices=voices)
 
 
-def _part(work: Listening, low: float, high: float) -> Callable[[float], None]:
-    return lambda fraction: work.report("listen", low + (high - low) * fraction)
+def _of(costs: tuple[float, float], length_s: float) -> float:
+    begin_s, second_s = costs
+    return begin_s + second_s * length_s

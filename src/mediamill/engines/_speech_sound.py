@@ -3,6 +3,7 @@ folder, which is mapped rather than read so that a day of sound needs no more me
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -41,8 +42,8 @@ class Sound:
         return np.memmap(self.path, np.int16, mode="r", shape=(self.samples,))
 
 
-def decode(work: Listening, share: float) -> Sound:
-    """The track a player would start with. `share` is the part of the work's progress that this takes.
+def decode(work: Listening, progress: Callable[[float, float], None]) -> Sound:
+    """The track a player would start with. `progress` gets the fraction of this and the length of the sound in seconds.
 
     Raises NoSound, BadMedia, LimitExceeded or ToolFailed.
     """
@@ -60,7 +61,7 @@ def decode(work: Listening, share: float) -> Sound:
         *("-map", f"0:{track.index}", "-vn", "-sn", "-dn"),
         *("-af", f"aresample={RATE_HZ}:async=1:first_pts=0", "-ac", "1", "-f", "s16le", "pipe:1"),
     ]
-    work.report("decode", 0.0)
+    progress(0.0, source.duration_s or 0.0)
     written = 0
     try:
         with work.tools.spawn(argv, name="ffmpeg", stdout=True) as program, path.open("wb") as file:
@@ -69,8 +70,7 @@ def decode(work: Listening, share: float) -> Sound:
                 file.write(block)
                 written += len(block)
                 if source.duration_s:
-                    done = written / _BYTES_A_SECOND / source.duration_s
-                    work.report("decode", share * min(1.0, done))
+                    progress(min(1.0, written / _BYTES_A_SECOND / source.duration_s), source.duration_s)
     except ToolFailed as error:
         if written < _BYTES_A_SECOND // 2:
             raise _ffmpeg.named(error, work.source_mime, "sound") from error

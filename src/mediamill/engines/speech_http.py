@@ -50,7 +50,7 @@ class OpenAI(Transcriber):
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
     def transcribe(self, work: Listening) -> Transcript:
-        scene = _speech_local.listen(work)
+        scene = _speech_local.listen(work, self.cost_s)
         parts = scene.pieces(wanted_s=PART_S, longest_s=PART_S, join_s=JOIN_S)
         total_s = sum(part.length_s for part in parts)
         heard: list[Turn] = []
@@ -73,7 +73,7 @@ class OpenAI(Transcriber):
             heard += said
             languages += [language] if language else []
             done_s += part.length_s
-            work.report("listen", _speech_local.BEGUN + (1.0 - _speech_local.BEGUN) * done_s / total_s)
+            scene.course.waited(done_s / total_s, self.cost_s(total_s))
         turns = scene.turns(heard)
         return Transcript(
             turns=turns,
@@ -101,7 +101,7 @@ class AssemblyAI(Transcriber):
         return _speech_voice.missing()
 
     def transcribe(self, work: Listening) -> Transcript:
-        scene = _speech_local.listen(work)
+        scene = _speech_local.listen(work, self.cost_s)
         if not scene.spans:
             return Transcript(engine=self.name, quality=self.quality, duration_s=scene.sound.duration_s)
         whole = Span(scene.spans[0].start_s, scene.spans[-1].end_s)
@@ -110,7 +110,7 @@ class AssemblyAI(Transcriber):
             "assemblyai", "/v2/upload", file=("file", path, "application/octet-stream"), timeout_s=CALL_S
         )
         path.unlink()
-        work.report("listen", 0.2)
+        scene.course.waited(0.2, self.cost_s(whole.length_s))
         told = {"language_code": work.language} if work.language else {"language_detection": True}
         asked: dict[str, Any] = {"audio_url": _speech_answers.text(sent, "upload_url"), "speaker_labels": True, **told}
         asked.update({name: True for name in sorted(work.analyses)})
@@ -120,7 +120,7 @@ class AssemblyAI(Transcriber):
             asked["word_boost"] = list(work.boost)
         if work.model is not None:
             asked["speech_models"] = [work.model]
-        answer = self._answer(work, work.remote("assemblyai", "/v2/transcript", json=asked), whole.length_s)
+        answer = self._answer(work, scene, work.remote("assemblyai", "/v2/transcript", json=asked), whole.length_s)
         turns = scene.turns(_speech_answers.assemblyai(answer, whole), told_apart=True)
         language = str(answer.get("language_code") or "")[:2]
         return Transcript(
@@ -132,7 +132,7 @@ class AssemblyAI(Transcriber):
             analyses=_speech_answers.analyses(answer, work.analyses, whole),
         )
 
-    def _answer(self, work: Listening, answer: Any, length_s: float) -> dict[str, Any]:
+    def _answer(self, work: Listening, scene: _speech_local.Scene, answer: Any, length_s: float) -> dict[str, Any]:
         """The transcript once it is ready. Raises ToolFailed with the service's own words."""
         id = _speech_answers.text(answer, "id")
         if re.fullmatch(r"[A-Za-z0-9_-]{1,100}", id) is None:
@@ -146,7 +146,8 @@ class AssemblyAI(Transcriber):
                 raise ToolFailed(f"AssemblyAI could not transcribe it: {str(answer.get('error'))[:300]}")
             # It says nothing of how far it is; it takes about a tenth of the sound's length, and seldom less than 15 s.
             waited_s = polled * POLL_S
-            work.report("listen", 0.2 + 0.75 * waited_s / (waited_s + max(15.0, length_s / 10)))
+            done = 0.2 + 0.75 * waited_s / (waited_s + max(15.0, length_s / 10))
+            scene.course.waited(done, self.cost_s(length_s))
             time.sleep(POLL_S)
             try:
                 answer = work.remote("assemblyai", f"/v2/transcript/{id}", method="GET")

@@ -56,7 +56,7 @@ class Whisper(Transcriber):
         return _LOAD_S + _SPEED * _speech_farm.processors() * speech_s
 
     def transcribe(self, work: Listening) -> Transcript:
-        scene = _speech_local.listen(work)
+        scene = _speech_local.listen(work, self.cost_s)
         pieces = scene.pieces(wanted_s=LONGEST_S, longest_s=LONGEST_S, join_s=JOIN_S)
         threads = _speech_farm.processors()
         farm = Farm(
@@ -69,7 +69,7 @@ class Whisper(Transcriber):
             speed=_SPEED * threads,
             piece_s=15.0,
         )
-        answers = _speech_farm.hear(work, farm, pieces, _speech_local.BEGUN)
+        answers = _speech_farm.hear(work, farm, pieces, scene.course)
         turns = scene.turns(
             turn for answer, piece in zip(answers, pieces, strict=True) for turn in _turns(answer, piece)
         )

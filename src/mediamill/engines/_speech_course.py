@@ -1,0 +1,44 @@
+"""How far a transcription is, in seconds of processor time: what is used is measured, what is to come is expected.
+
+Processor time, because what else a machine does alters it little, and because steps of any kind add up in it.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+
+from mediamill.core.speech import Listening
+
+
+class Course:
+    """The progress of one Listening. What it reports never goes back."""
+
+    def __init__(self, work: Listening) -> None:
+        self._work = work
+        self._began_s = used_s()
+        self._reached = 0.0
+        self._waiting: tuple[float, float] | None = None
+
+    def at(self, stage: str, to_come_s: float, running_s: float = 0.0) -> None:
+        """So much is to come; programs that still run have used `running_s`, which does not show in `used_s` yet."""
+        done_s = self._work.done_s + used_s() - self._began_s + running_s
+        whole_s = done_s + max(0.0, to_come_s) + self._work.rest_s
+        if whole_s > 0:
+            self._reached = max(self._reached, done_s / whole_s)
+        self._work.report(stage, min(1.0, self._reached))
+
+    def waited(self, share: float, cost_s: float) -> None:
+        """A service works elsewhere, and has come so far; what it costs instead of processor time."""
+        if self._waiting is None:
+            done_s = self._work.done_s + used_s() - self._began_s
+            self._waiting = self._reached, (done_s + cost_s) / (done_s + cost_s + self._work.rest_s)
+        begin, end = self._waiting
+        self._reached = max(self._reached, begin + (end - begin) * share)
+        self._work.report("listen", self._reached)
+
+
+def used_s() -> float:
+    """Processor seconds of this process and of the programs it has started that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
