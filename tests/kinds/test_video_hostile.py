@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tests.support import films
 from tests.support.av import close, ffmpeg, film
-from tests.support.children import alive, until
+from tests.support.children import alive, in_company, until
 
 from mediamill.core.errors import BadMedia, Failed
 from mediamill.worker.children import Children, Job, Limits
@@ -266,7 +266,7 @@ async def test_a_cancel_while_encoding_leaves_no_process(tmp_path: Path) -> None
             await slot.kill()
             with pytest.raises(Failed):
                 await running
-            await until(lambda: not any(alive(pid) for pid in programs), timeout_s=1)
+            await until(lambda: not any(alive(pid) for pid in programs), timeout_s=in_company(1))
     finally:
         await pool.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,6 +58,11 @@ async def run(
     """One job without inputs on a slot of its own."""
     async with children.slot() as slot:
         return await slot.run(job(kind, limits=limits, **options), on_report)
+
+
+def in_company(seconds: float) -> float:
+    """So many seconds on a calm machine, and in proportion more where programs wait for a processor."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) * 2)
 
 
 async def until(found: Callable[[], T | None], *, timeout_s: float = 10) -> T:

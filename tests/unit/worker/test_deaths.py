@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.children import alive, children_in, job, run, until
+from tests.support.children import alive, children_in, in_company, job, run, until
 
 from mediamill.core.errors import WorkerLost
 from mediamill.sandbox import children as children_of
@@ -46,7 +46,7 @@ async def test_killing_the_worker_takes_everything_with_it(tmp_path: Path) -> No
         finally:
             worker.kill()
 
-    await until(lambda: not any(map(alive, tree)), timeout_s=1)
+    await until(lambda: not any(map(alive, tree)), timeout_s=in_company(1))
 
 
 async def test_killing_a_child_takes_its_programs_with_it(children: Children) -> None:
@@ -69,7 +69,7 @@ async def test_killing_the_nursery_takes_its_children_and_a_new_one_comes(childr
 
     with pytest.raises(WorkerLost):
         await running
-    await until(lambda: not alive(pid) and not alive(program), timeout_s=1)
+    await until(lambda: not alive(pid) and not alive(program), timeout_s=in_company(1))
     assert (await run(children, "trivial")).outputs == []
     os.kill(daemon, signal.SIGKILL)  # out of every group and session, it had only the nursery to end it
 

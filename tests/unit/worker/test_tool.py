@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.children import alive, until
+from tests.support.children import alive, in_company, until
 
 from mediamill.core.errors import LimitExceeded, TimedOut, ToolFailed
 from mediamill.worker.tool import Limits, Piped, ToolRunner
@@ -163,7 +163,7 @@ async def test_what_it_leaves_in_its_group_is_killed(runner: Make) -> None:
     run = runner().run(python(code), name="it")  # that process holds the pipe open; nobody waits for it
 
     left = int(run.stdout)
-    await until(lambda: not alive(left), timeout_s=1)
+    await until(lambda: not alive(left), timeout_s=in_company(1))
 
 
 def test_the_group_is_told(runner: Make) -> None:
