@@ -41,12 +41,20 @@ def mill() -> Iterator[Client]:
         yield mill
 
 
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that the guides speak of."""
+    folder = tmp_path_factory.mktemp("samples")
+    _samples.picture(folder, 480, 300).rename(folder / "photo.png")
+    _samples.letter(folder)
+    _samples.film(folder, _samples.sound(folder, 5.0), seconds=5)
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A reader's folder: the files that the guides speak of."""
-    _samples.picture(tmp_path, 480, 300).rename(tmp_path / "photo.png")
-    _samples.letter(tmp_path)
-    _samples.film(tmp_path, _samples.sound(tmp_path, 5.0), seconds=5)
+def folder(samples: Path, tmp_path: Path) -> Path:
+    """A reader's folder, with programs of these names."""
+    shutil.copytree(samples, tmp_path, dirs_exist_ok=True)
     (tmp_path / "bin").mkdir()
     for name, words in {"mediamill": "-m mediamill.cli", "python3": ""}.items():
         program = tmp_path / "bin" / name

@@ -16,9 +16,9 @@ from mediamill.dialects.ittybit import ids
 
 def film(folder: Path) -> Path:
     path = folder / "in.mp4"
-    picture = "testsrc2=s=640x480:r=25:d=30,noise=alls=8:allf=t"
+    picture = "testsrc2=s=640x480:r=25:d=20,noise=alls=8:allf=t"
     encoding = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac")
-    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=d=30", *encoding, path)
+    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=d=20", *encoding, path)
     return path
 
 
