@@ -139,8 +139,7 @@ class MediaVerbs:
         made = None if place.media_id else held.file.media_id
         wanted = {"file": held.file.id, **({"filename": place.filename} if place.filename else {})}
         try:
-            extra = {**new.extra, "media": wanted, "new_media": place.media_id is None}
-            task, _ = await self._tasks.create(caller, replace(new, extra=extra))
+            task, _ = await self._tasks.create(caller, replace(new, extra={**new.extra, "media": wanted}))
             await self._store.fetched_by(held.file.id, task.id)
         except MediamillError:
             await self._store.abandon(caller.project_id, held.file.id, made_media=made)

@@ -13,7 +13,7 @@ from mediamill.core.ids import ProjectId, new_id
 from mediamill.core.media_groups import MOST_COUNTED, Held, HeldList, Media, MediaList, Place
 from mediamill.store import rows
 from mediamill.store.automations import on_new_medium
-from mediamill.store.files import arrived, ask_for_facts, insert_files
+from mediamill.store.files import announce, arrived, ask_for_facts, insert_files
 from mediamill.store.text import clean, dumps
 
 _LIVE = "f.state <> 'gone' AND (f.expires_at IS NULL OR f.expires_at > now())"
@@ -66,8 +66,8 @@ _ENDED = "SELECT id, project_id, run_id, kind, inputs, outputs FROM tasks WHERE 
 _LOCK = "SELECT id, media_id, state FROM files WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
 _JOIN = """
 UPDATE files f SET
-    media_id = $2, task_id = $3, made_by = $4, created_by = $5, original = $6, filename = coalesce($7, f.filename),
-    folder = coalesce($8, f.folder), ref = coalesce($9, f.ref)
+    media_id = $2, task_id = $3, made_by = $4, created_by = coalesce(f.created_by, $5), original = $6,
+    filename = coalesce($7, f.filename), folder = coalesce($8, f.folder), ref = coalesce($9, f.ref)
 WHERE id = $1
 """
 _MADE = "UPDATE files SET task_id = $2, made_by = $3 WHERE id = ANY($1::text[])"
@@ -79,7 +79,6 @@ UPDATE files f SET
     filename = CASE WHEN $3 THEN r.filename ELSE f.filename END
 FROM files r WHERE f.id = $1 AND r.id = $2 AND f.state = 'awaiting' RETURNING f.id
 """
-_STARTED = "UPDATE automation_starts SET file_id = $2 WHERE file_id = $1"
 _DROP = "DELETE FROM files WHERE id = ANY($1::text[]) AND media_id IS NULL"
 _ALONE = """
 SELECT f.* FROM files f WHERE f.id = $1 AND NOT EXISTS (
@@ -110,7 +109,6 @@ async def _join(connection: Any, row: Any, wanted: Mapping[str, Any]) -> None:
     awaited = held.get(wanted.get("file"))
     if awaited is not None and awaited["state"] == "awaiting":
         await connection.fetchval(_FILL, awaited["id"], result, "filename" not in wanted)
-        await connection.execute(_STARTED, result, awaited["id"])
         await connection.execute("DELETE FROM files WHERE id = $1", result)
         result = awaited["id"]
     media = awaited["media_id"] if awaited is not None else None
@@ -141,8 +139,11 @@ async def _join(connection: Any, row: Any, wanted: Mapping[str, Any]) -> None:
     )
     if others:
         await connection.execute(_MADE, others, row["id"], row["kind"])
-    if copied and awaited is not None and (first := await connection.fetchrow(_ALONE, result)) is not None:
-        await on_new_medium(connection, rows.file(first))
+    if copied and awaited is not None:
+        # What was waited for is here; automations start with the first that a media holds.
+        await announce(connection, rows.file(await connection.fetchrow("SELECT * FROM files WHERE id = $1", result)))
+        if (first := await connection.fetchrow(_ALONE, result)) is not None:
+            await on_new_medium(connection, rows.file(first))
 
 
 class MediaTable:

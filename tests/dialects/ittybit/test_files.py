@@ -184,6 +184,25 @@ async def test_a_slow_source_is_answered_before_its_bytes_are_here(
     assert (later["status"], later["filesize"], later["media_id"]) == ("ready", len(PNG), file["media_id"])
 
 
+async def test_a_file_that_was_fetched_asks_for_each_automation_once_and_tells_whose_it_is(
+    call: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "FETCH_WAIT_S", 0.0)
+    trigger = {"kind": "event", "event": "media.created"}
+    await call.good("POST", "/automations", {"workflow": [{"kind": "image"}], "trigger": trigger}, status=201)
+    file = await call.good("POST", "/files", {"url": "https://a.example/slow.png"}, status=202)
+    [task] = await call.good("GET", "/tasks")
+
+    await call.fetched(ours(task["id"]))
+    await call.mill.succeed(ours(task["id"]), PNG, mime="image/png")
+
+    asked = await call.mill.bench.pool.fetch(
+        "SELECT file_id FROM automation_starts WHERE file_id = $1", ours(file["id"])
+    )
+    assert len(asked) == 1
+    assert (await call.good("GET", f"/files/{file['id']}"))["created_by"].startswith("key_")
+
+
 async def test_a_slow_source_that_fails_is_told_so(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "FETCH_WAIT_S", 0.0)
     file = await call.good("POST", "/files", {"url": "https://a.example/slow.png"}, status=202)
@@ -205,6 +224,7 @@ async def test_what_a_task_makes_of_a_file_joins_its_media(call: Caller) -> None
     flat = (await call.speaking(ENVELOPE).good("GET", f"/tasks/{task['id']}"))["data"]
 
     assert [(f["ref"], f["original"]) for f in media["files"]] == [(None, True), ("small", False)]
+    assert media["files"][1]["created_by"] == done["run_id"]
     assert media["urls"] == {"small": done["output"]["url"]}
     assert done["output"]["filename"] == "small.webp"
     assert done["output"]["url"].endswith(f"/{task['id']}/small.webp")

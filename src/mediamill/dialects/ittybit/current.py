@@ -14,6 +14,9 @@ from mediamill.dialects.ittybit.objects import Json, seconds
 from mediamill.dialects.ittybit.status import STORING, progress_of, status_of
 from mediamill.dialects.ittybit.words import KINDS, worded
 
+_SUMMARY = ("title", "description", "tags", "languages")
+_TOLD_ELSEWHERE = frozenset({"destination", "results", *_SUMMARY})
+
 
 def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
     """A task. `status` stands in for the one it has: a new one is told as it was accepted."""
@@ -49,12 +52,14 @@ def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
 
 
 def told(task: Task, said: str) -> Json:
-    """What some kinds say beside their file."""
+    """What some kinds say beside their file, and how it was made: by which engine, moved or encoded, found again."""
     found: Json = {}
+    if said == "succeeded" and (details := {n: v for n, v in task.details.items() if n not in _TOLD_ELSEWHERE}):
+        if isinstance(earlier := details.pop("reused_from", None), str):
+            details["reused_from"] = ids.write("task", earlier)
+        found["details"] = details
     if task.kind == "summary" and said == "succeeded":
-        found = {
-            name: task.details[name] for name in ("title", "description", "tags", "languages") if name in task.details
-        }
+        found |= {name: task.details[name] for name in _SUMMARY if name in task.details}
     if task.kind == "conditions" and "results" in task.details:
         found["results"] = task.details["results"]
     return found
@@ -93,12 +98,7 @@ def write_output(task: Task, links: Links) -> Json | None:
         return None
     url = output_url(task, file, links)
     found = {"kind": "internal", "url": url, "filename": file.filename, **objects.facts_of(file)}
-    if task.kind == "adaptive_video":
-        found["filesize"] = sum(o.file.size_bytes for o in task.outputs if o.file is not None)
-        told_of = {"width": "width_px", "height": "height_px", "duration": "duration_s", "framerate": "frame_rate"}
-        found |= {name: task.details[fact] for name, fact in told_of.items() if fact in task.details}
-        if found["duration"]:
-            found["bitrate"] = round(found["filesize"] * 8 / found["duration"])
+    found |= objects.package(task)
     if isinstance(sent, Mapping):
         found["destination"] = sent.get("url")
     return found

@@ -15,6 +15,8 @@ from mediamill.dialects.ittybit.status import legacy, progress_of, status_of
 
 _INTELLIGENCE = frozenset({"speech", "nsfw", "summary", "outline"})
 _TRACKS = frozenset({"subtitles", "chapters"})
+_PACKAGES = {"adaptive_video": "video"}
+"""Of what kind the media is that a manifest stands for."""
 
 
 def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
@@ -23,6 +25,10 @@ def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
     failure = objects.failure(task.error)
     error = failure["message"] if failure and said == "failed" else None
     made = task.result if said == "succeeded" else None
+    output = write_file(made, links, kind=task.kind) if made else None
+    if output is not None and (whole := objects.package(task)):
+        output |= {"fps" if name == "framerate" else name: value for name, value in whole.items()}
+        output["orientation"] = _orientation(output["width"], output["height"])
     found: Json = {
         "id": ids.write("task", task.id),
         "object": "task",
@@ -32,7 +38,7 @@ def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
         "updated": iso(objects.updated_at(task)),
         "input": _input(task.inputs[0], links) if task.inputs else None,
         "options": options_of(task),
-        "output": write_file(made, links, kind=task.kind) if made else None,
+        "output": output,
         "progress": progress_of(task, said),
         "error": error or ("The task failed." if said == "failed" else None),
         "metadata": task.metadata,
@@ -66,7 +72,7 @@ def write_file(file: File, links: Links, *, kind: str | None = None, failed: boo
         "id": ids.write("file", file.id),
         "media_id": ids.write("media", file.media_id) if file.media_id else None,
         "object": noun,
-        "kind": made_by if noun != "source" else objects.media_kind(file),
+        "kind": made_by if noun != "source" else objects.media_kind(file) or _PACKAGES.get(made_by or ""),
         "type": file.mime,
         "codec": stream.get("name"),
         "codecs": known["codecs"],
@@ -92,11 +98,16 @@ def write_file(file: File, links: Links, *, kind: str | None = None, failed: boo
         "background": None,
         "metadata": file.metadata,
         "original": file.original,
-        "created_by": file.created_by,
+        "created_by": _creator(file.created_by),
         "status": "ready" if file.ready else "failed" if failed else "processing",
         "created": iso(file.created_at),
         "updated": iso(file.updated_at),
     }
+
+
+def _creator(id: str | None) -> str | None:
+    """The key that sent it, or the run that made it."""
+    return ids.write("run", id) if id and id.startswith(ids.PREFIXES["run"][1]) and "_" not in id else id
 
 
 def _orientation(width: int | None, height: int | None) -> str | None:

@@ -159,6 +159,18 @@ def failure(error: Failure | None) -> Json | None:
     return {"kind": kind, "message": error.message or "The task failed."}
 
 
+def package(task: Task) -> Json:
+    """What is known of all the files that a manifest stands for; nothing of any other result."""
+    if task.kind != "adaptive_video":
+        return {}
+    told_of = {"width": "width_px", "height": "height_px", "duration": "duration_s", "framerate": "frame_rate"}
+    found: Json = {name: task.details[fact] for name, fact in told_of.items() if fact in task.details}
+    # Not the files shown early: no manifest of the result names them.
+    size = task.details.get("package_bytes") or sum(o.file.size_bytes for o in task.outputs if o.file is not None)
+    bitrate = round(size * 8 / found["duration"]) if found.get("duration") else None
+    return {**found, "filesize": size, "bitrate": bitrate}
+
+
 def container(file: File) -> str | None:
     """The short name of a file's format."""
     return formats.by_mime(file.mime).names[0] if formats.family(file.mime) else None

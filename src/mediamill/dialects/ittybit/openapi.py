@@ -109,7 +109,10 @@ _SCHEMAS: Json = {
             "outputs": _list(_ref("Side")),
             **_SPAN,
         },
-        {"title": _TEXT0, "description": _TEXT0, "tags": _list(_TEXT), "languages": _list(_TEXT), "results": _OBJECT},
+        {
+            "title": _TEXT0, "description": _TEXT0, "tags": _list(_TEXT), "languages": _list(_TEXT), "results": _OBJECT,
+            "details": _OBJECT,
+        },
     ),
     "Run": _shape(
         {
