@@ -333,6 +333,7 @@ def test_a_broken_sound_and_no_sound_at_all_are_refused(tmp_path: Path) -> None:
     ("options", "field", "error"),
     [
         ({"format": "wma"}, "format", Unsupported),
+        ({"format": ""}, "format", Unsupported),
         ({"format": "image/png"}, "format", Unsupported),
         ({"start": 2, "end": 2}, "end", Invalid),
         ({"start": 3, "end": 1}, "end", Invalid),

@@ -27,7 +27,7 @@ CALLER = Caller(project_id=ProjectId(PROJECT), key_id=KeyId("k"), role=Role.MEMB
 
 
 class _NoConnections:
-    async def sources(self, caller: Caller, sources: Any) -> Any:
+    async def sources(self, caller: Caller, sources: Any, *, first: int = 0) -> Any:
         return sources
 
     async def destination(self, caller: Caller, asked: Any) -> Mapping[str, str]:

@@ -126,7 +126,7 @@ class Audio(Base[Options]):
 
 def _codec(options: Options) -> str:
     """The bare name of the format: "m4a" for audio/mp4 and its like. Raises Unsupported."""
-    word = (options.format or DEFAULT).strip().lower().removeprefix(".")
+    word = (DEFAULT if options.format is None else options.format).strip().lower().removeprefix(".")
     if word in FORMATS:
         return word
     found = formats.find(word)

@@ -97,15 +97,23 @@ class Connections:
             raise ConnectionRequired(field)
         return default.id
 
-    async def sources(self, caller: Caller, sources: Sequence[Source]) -> Sequence[Source]:
-        """The sources with a connection put to each that lies in a bucket. Raises as `chosen`."""
+    async def sources(self, caller: Caller, sources: Sequence[Source], *, first: int = 0) -> Sequence[Source]:
+        """The sources with a connection put to each that lies in a bucket. Raises as `chosen`.
+
+        first: the place of the first one in the words of refusals.
+
+        One that is named where none is needed must be there all the same: else it is a slip of the caller's.
+        """
+        for source in sources:
+            if source.connection is not None and source.url is not None and not is_bucket_url(source.url):
+                await self._store.get(caller.project_id, source.connection)
         return [
             replace(
                 source, connection=await self.chosen(caller, source.url, source.connection, field=f"inputs.{n}.url")
             )
             if source.url is not None and is_bucket_url(source.url)
             else source
-            for n, source in enumerate(sources)
+            for n, source in enumerate(sources, first)
         ]
 
     async def destination(self, caller: Caller, asked: Any) -> Mapping[str, str]:

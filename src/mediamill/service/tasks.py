@@ -42,7 +42,7 @@ class Store(Protocol):
 class Connections(Protocol):
     """What is asked of the verbs on connections."""
 
-    async def sources(self, caller: Caller, sources: Sequence[Source]) -> Sequence[Source]: ...
+    async def sources(self, caller: Caller, sources: Sequence[Source], *, first: int = 0) -> Sequence[Source]: ...
     async def destination(self, caller: Caller, asked: Any) -> Mapping[str, str]: ...
 
 
@@ -110,8 +110,8 @@ class Tasks:
         patient = new.origin.hold == "upload"
         files = await self._inputs(caller, sources, patient=patient)
         options, attached, destination = self._options(kind, new, files, patient=patient)
-        attached = await self._connections.sources(caller, attached)
-        awaited = [*files, *await self._inputs(caller, attached, patient=patient)]
+        attached = await self._connections.sources(caller, attached, first=len(files))
+        awaited = [*files, *await self._inputs(caller, attached, patient=patient, first=len(files))]
         if patient and all(file is None or file.ready for file in awaited):
             new = replace(new, origin=replace(new.origin, hold=None, ttl_s=None))
         extra = new.extra
@@ -257,9 +257,12 @@ class Tasks:
             except Invalid as error:
                 raise Invalid("webhook_url", error.reason) from error
 
-    async def _inputs(self, caller: Caller, sources: Sequence[Source], *, patient: bool) -> Sequence[File | None]:
+    async def _inputs(
+        self, caller: Caller, sources: Sequence[Source], *, patient: bool, first: int = 0
+    ) -> Sequence[File | None]:
+        """The files that are here; None for what is to be fetched. first: the place of the first source in words."""
         found: list[Any] = []
-        for n, source in enumerate(sources):
+        for n, source in enumerate(sources, first):
             if source.file is not None:
                 file = await self._files(source.file)
                 if file is None or file.project_id != caller.project_id:

@@ -109,6 +109,12 @@ async def test_a_reply_that_is_still_at_work_or_failed_is_not_kept(call: Caller)
     assert len(await call.good("GET", "/media")) == 1
 
 
+@pytest.mark.parametrize("url", ["http://hooks.example/end", "nowhere", "ftp://a/b", "http://[/"])
+async def test_a_tasks_own_webhook_is_an_https_url(url: str, call: Caller) -> None:
+    body = {"kind": "ingest", "url": "https://a.example/b.png", "webhook_url": url}
+    assert "webhook_url" in await call.error(400, "request_invalid", "POST", "/tasks", body)
+
+
 async def test_a_tasks_own_webhook_tells_it_in_the_profile_it_was_asked_for_in(call: Caller) -> None:
     url = "https://hooks.example/end"
     made = {}

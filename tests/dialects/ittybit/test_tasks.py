@@ -43,6 +43,38 @@ async def test_a_new_task_waits_and_has_every_key(call: Caller) -> None:
     assert "Accept-Version" in answer.headers["vary"]
 
 
+async def test_a_connection_that_is_not_there_is_named_even_where_none_is_needed(call: Caller) -> None:
+    body = {"kind": "ingest", "url": "https://a.example/b", "connection_id": "con_nosuchone1"}
+    await call.error(404, "connection_not_found", "POST", "/tasks", body)
+    await call.error(404, "connection_not_found", "POST", "/runs", {"tasks": [body]})
+
+
+async def test_a_task_says_how_it_was_made(call: Caller) -> None:
+    task = await call.tasked()
+    await call.fetched(ours(task["id"]))
+    details = {"engine": "ffmpeg", "remuxed": True, "reused_from": "t0123456789", "destination": {"url": "s3://b/c"}}
+    await call.mill.succeed(ours(task["id"]), details=details)
+
+    done = await call.good("GET", f"/tasks/{task['id']}")
+    old = await call.speaking(FLAT).good("GET", f"/tasks/{task['id']}")
+
+    assert done["details"] == {"engine": "ffmpeg", "remuxed": True, "reused_from": "task_0123456789"}
+    assert old["details"] == done["details"]
+
+
+async def test_a_package_is_shown_as_the_whole_that_it_is(call: Caller) -> None:
+    task = await call.tasked("adaptive_video")
+    await call.fetched(ours(task["id"]), mime="video/mp4", name="film.mp4")
+    told = {"package_bytes": 1000, "width_px": 640, "height_px": 360, "duration_s": 4.0, "frame_rate": 25.0}
+    await call.mill.succeed(ours(task["id"]), mime="application/vnd.apple.mpegurl", details=told)
+
+    output = (await call.good("GET", f"/tasks/{task['id']}"))["output"]
+    old = (await call.speaking(FLAT).good("GET", f"/tasks/{task['id']}"))["output"]
+
+    assert [output[n] for n in ("filesize", "bitrate", "width", "framerate")] == [1000, 2000, 640, 25.0]
+    assert [old[n] for n in ("kind", "filesize", "height", "duration", "fps")] == ["video", 1000, 360, 4.0, 25.0]
+
+
 async def test_a_task_that_succeeded_shows_its_file(call: Caller) -> None:
     task = await call.tasked()
     await call.fetched(ours(task["id"]))
@@ -158,6 +190,21 @@ async def test_filters_combine(call: Caller) -> None:
         ({"kind": "ingest", "url": "https://a.example", "metadata": {"a": "x" * 17000}}, "request_invalid", "metadata"),
         ({"kind": "prompt", "url": "https://a.example"}, "kind_unavailable", "prompt"),
         ({"kind": "ingest", "url": "http://127.0.0.1/a"}, "request_invalid", "url"),
+        (
+            {"kind": "video", "url": "https://a.example/b", "options": {"subtitle_url": "nowhere"}},
+            "request_invalid",
+            "subtitle_url",
+        ),
+        (
+            {
+                "kind": "video",
+                "url": "https://a.example/b",
+                "layers": [{"kind": "text", "text": "a"}, {"kind": "image", "url": "c"}],
+            },
+            "request_invalid",
+            "layers.1.url",
+        ),
+        ({"kind": "ingest", "url": "https://a.example/b", "destination": "s3://b"}, "request_invalid", "destination: "),
     ],
 )
 async def test_a_task_that_cannot_be_is_refused_by_name(call: Caller, body: Any, kind: str, words: str) -> None:

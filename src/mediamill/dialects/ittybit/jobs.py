@@ -72,7 +72,7 @@ async def create_job(call: Call) -> Reply:
     try:
         task, fresh = await call.site.service.tasks.create(call.caller, new)
     except MediamillError as error:
-        said = told(error, item, wanted.kind)
+        said = told(error, item, wanted)
         if isinstance(error, Invalid) and isinstance(said, Fault) and said.kind == "request_invalid":
             raise Fault(400, "invalid_input", str(said)) from error
         raise said from error

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
+import msgspec
+
+from mediamill import kinds
 from mediamill.core.errors import Invalid, MediamillError, NotFound
 from mediamill.core.files import safe_name
 from mediamill.core.tasks import NewTask, Source
@@ -59,8 +64,8 @@ def read_item(body: Mapping[str, Any], where: str = "") -> Item:
         source = replace(source, connection=connection)
     name = _either(body, options, "filename", where, 255) if kind == "ingest" else text(body, "filename", where=where)
     webhook = text(body, "webhook_url", where=where, most=LONGEST_URL)
-    if webhook is not None and not webhook.lower().startswith(("http://", "https://")):
-        raise invalid(f"{where}webhook_url must be an https:// URL.")
+    if webhook is not None:
+        secure(webhook, f"{where}webhook_url")
     ref = text(body, "ref", where=where, most=255)
     named = (("filename", safe_name(name) if name else None), ("folder", folder(body, where)), ("ref", ref))
     extra: dict[str, Any] = {"options": given}
@@ -167,10 +172,12 @@ def named(error: Invalid, kind: str) -> Invalid:
     return Invalid(error.field, f"{error.reason.rstrip('.')}; it must be one of {', '.join(words)}.")
 
 
-def told(error: MediamillError, item: Mapping[str, Any], kind: str = "") -> MediamillError:
+def told(error: MediamillError, item: Mapping[str, Any], read: Item) -> MediamillError:
     """What the service refused of a task, in the caller's words."""
     if isinstance(error, Invalid) and type(error) is Invalid:
-        error = named(error, kind)
+        error = named(attached(error, read.kind, read.options, 1 if read.source else 0), read.kind)
+        if error.field == "destination.url":
+            error = Invalid("destination", error.reason)
     if isinstance(error, NotFound) and error.noun == "connection":
         return Fault(404, "connection_not_found", "connection_id: there is no such connection.")
     if isinstance(error, NotFound) and error.noun == "file":
@@ -184,6 +191,49 @@ def told(error: MediamillError, item: Mapping[str, Any], kind: str = "") -> Medi
         if error.field.startswith("inputs") and error.field.count(".") == 0:
             return Fault(400, "url_required", "One of url, file_id and input is required.")
     return refused(error)
+
+
+def secure(url: str, name: str) -> str:
+    """Raises a 400 Fault for http:// to a public host: what it tells would be read on the way."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise invalid(f"{name} must be an https:// URL.") from None
+    if parts.scheme.lower() == "https":
+        return url
+    if parts.scheme.lower() != "http" or not _local(host):
+        raise invalid(f"{name} must be an https:// URL; http:// is for private addresses that the operator allows.")
+    return url
+
+
+def _local(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def attached(error: Invalid, kind: str, options: Mapping[str, Any], own: int) -> Invalid:
+    """The refusal of a source that options name, by its place in them. own: how many inputs come before those."""
+    parts = error.field.split(".")
+    known = kinds.load().get(kind)
+    if known is None or len(parts) < 3 or parts[-3] != "inputs" or not parts[-2].isdigit() or int(parts[-2]) < own:
+        return error
+    sources = known.attachments(msgspec.convert(dict(options), known.options))
+    number = int(parts[-2]) - own
+    place = _place_of(sources[number].url, options) if number < len(sources) else None
+    return Invalid(f"options.{place}", error.reason) if place else error
+
+
+def _place_of(value: str | None, within: Any, path: str = "") -> str | None:
+    if isinstance(within, str):
+        return path if within == value else None
+    entries = within.items() if isinstance(within, Mapping) else enumerate(within) if isinstance(within, list) else ()
+    for name, inner in entries:
+        if (found := _place_of(value, inner, f"{path}.{name}" if path else str(name))) is not None:
+            return found
+    return None
 
 
 def key_of(call: Call) -> str | None:

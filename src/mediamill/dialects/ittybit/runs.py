@@ -14,7 +14,7 @@ from mediamill.dialects.ittybit.call import Call, Reply, Route
 from mediamill.dialects.ittybit.errors import Fault, invalid, refused
 from mediamill.dialects.ittybit.objects import NAME, Json
 from mediamill.dialects.ittybit.profile import Profile
-from mediamill.dialects.ittybit.reading import key_of, named, read_source
+from mediamill.dialects.ittybit.reading import attached, key_of, named, read_source
 from mediamill.dialects.ittybit.status import STATUSES, legacy
 from mediamill.dialects.ittybit.workflow import nodes_of
 
@@ -114,10 +114,13 @@ def told(error: MediamillError, nodes: Any) -> MediamillError:
         place = error.field.split(".")[1] if error.field.startswith("tasks.") else ""
         kind = nodes[int(place)].new.kind if place.isdigit() and int(place) < len(nodes) else ""
         if type(error) is Invalid:
-            error = named(error, kind)
+            new = nodes[int(place)].new if kind else None
+            here = attached(error, kind, new.options, len(new.inputs)) if new else error
+            field = _PLACE.sub("", here.field) if here is not error else field
+            error = named(here, kind)
         said = refused(error)
         shown = field.removeprefix("options.")
-        shown = "url" if shown.startswith("inputs") else shown
+        shown = "url" if shown.startswith("inputs") else "destination" if shown == "destination.url" else shown
         message = f"{shown}: {error.reason}" if shown else error.reason
         if kind:
             message = f"{message} (task of kind {kind})"

@@ -80,7 +80,7 @@ async def create_task(call: Call) -> Reply:
     try:
         task, fresh = await call.site.service.tasks.create(call.caller, new)
     except MediamillError as error:
-        raise told(error, body, item.kind) from error
+        raise told(error, body, item) from error
     shown = write_task(task, call, status="waiting" if fresh else None)
     headers = {"location": call.url(f"/tasks/{shown['id']}")}
     return Reply(body=shown, status=201 if fresh else 200, headers=headers)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from mediamill.core.errors import Invalid
 from mediamill.core.webhooks import Endpoint, EndpointState, NewEndpoint
@@ -14,6 +12,7 @@ from mediamill.dialects.ittybit.call import Call, Reply, Route
 from mediamill.dialects.ittybit.errors import Fault, invalid
 from mediamill.dialects.ittybit.events import TOPICS, topics_of
 from mediamill.dialects.ittybit.objects import NAME, Json
+from mediamill.dialects.ittybit.reading import secure
 
 _STATES = {"active": EndpointState.ACTIVE, "paused": EndpointState.PAUSED}
 
@@ -46,7 +45,7 @@ async def create_endpoint(call: Call) -> Reply:
         raise Fault(400, "url_required", "url is required: where to send events.")
     topics = _topics(body)
     new = NewEndpoint(
-        url=_secure(url),
+        url=secure(url, "url"),
         types=[type for topic in topics for type in TOPICS[topic]],
         topics=topics,
         dialect=NAME,
@@ -76,7 +75,7 @@ async def change_endpoint(call: Call) -> Reply:
         call.site.service.endpoints.change(
             call.caller,
             endpoint.id,
-            url=_secure(url) if url is not None else None,
+            url=secure(url, "url") if url is not None else None,
             types=[type for topic in topics for type in TOPICS[topic]] if topics is not None else None,
             topics=topics,
             state=_STATES[status] if status is not None else None,
@@ -108,27 +107,6 @@ def _topics(body: Mapping[str, Any]) -> list[str]:
     if not isinstance(given, list) or not given or not all(isinstance(t, str) and t in TOPICS for t in given):
         raise invalid(f"topics must be a list of at least one of {', '.join(TOPICS)}.")
     return list(dict.fromkeys(given))
-
-
-def _secure(url: str) -> str:
-    """Raises a 400 Fault for http:// to a public host: what it tells would be read on the way."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        raise invalid("url must be an https:// URL.") from None
-    if parts.scheme.lower() == "https":
-        return url
-    if parts.scheme.lower() != "http" or not _local(host):
-        raise invalid("url must be an https:// URL; http:// is for private addresses that the operator allows.")
-    return url
-
-
-def _local(host: str) -> bool:
-    try:
-        return not ip_address(host).is_global
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 ROUTES = [
