@@ -195,6 +195,7 @@ SCENES: Json = {
 }
 _NEW: Json = {"202": good("Taken.", ref("Job")), "200": good("Asked for before.", ref("Job"))}
 _BODY_ERRORS = (400, 408, 413)
+_VIEW = query("view", {"enum": ["summary", "full"]}, "full: with its request.")
 SCENES_POSTS: Json = {
     "/v1/renders": {
         "post": operation(
@@ -226,6 +227,7 @@ SCENES_PATHS: Json = {
             "A new one.",
             {"201": good("Made.", ref("Project"))},
             *_BODY_ERRORS,
+            parameters=[_VIEW],
             requestBody=wanted(ref("NewProject"), required=False),
         ),
     },
@@ -235,7 +237,7 @@ SCENES_PATHS: Json = {
             "getProject",
             "One.",
             {"200": good("Here.", ref("Project"))},
-            parameters=[query("view", {"enum": ["summary", "full"]}, "full: with its request.")],
+            parameters=[_VIEW],
         ),
         "delete": operation("deleteProject", "Let it go.", {"204": {"description": "Gone."}}),
     },
