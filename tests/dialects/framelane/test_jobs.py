@@ -156,6 +156,28 @@ async def test_progress_does_not_fall_when_a_task_is_tried_again(call: Caller) -
     assert await shown() == ("processing", 60, "uploading")
 
 
+@pytest.mark.parametrize("stage", ["work", "encode", "store"])
+@pytest.mark.parametrize("quicker", [False, True])
+async def test_work_is_stopped_in_every_stage_unless_it_is_over_first(call: Caller, stage: str, quicker: bool) -> None:
+    made = await call.tasked("transcribe")
+    await call.fetched(made["id"])
+    taken = await call.mill.start(ours(made["id"]))
+    tick = Tick(task_id=taken.task.id, fence=taken.fence, stage=stage, progress=0.5)
+    await call.mill.bench.tasks.progress([tick])
+
+    stopping = asyncio.create_task(call("DELETE", f"/tasks/{made['id']}"))
+    asked = "SELECT cancel_requested FROM tasks WHERE id = $1"
+    while not await call.mill.bench.pool.fetchval(asked, taken.task.id):
+        await asyncio.sleep(0)
+    assert await call.mill.bench.finish(taken, State.SUCCEEDED if quicker else State.CANCELLED)
+    answer = await stopping
+
+    if quicker:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    else:
+        assert (answer.status_code, answer.json()["status"], answer.json()["output"]) == (200, "cancelled", None)
+
+
 async def test_waiting_ends_with_the_task_or_with_its_time(call: Caller) -> None:
     made = await call.tasked()
     clock = asyncio.get_running_loop()
