@@ -50,7 +50,7 @@ def public(package: Any) -> Iterator[str]:
 
 
 def every_error() -> list[type[errors.MediamillError]]:
-    """All classes below Rejected, Failed, DatabaseAway and Misconfigured, in whatever room; the dialects' own are theirs."""
+    """All classes below Rejected, Failed, DatabaseAway and Misconfigured, in whatever room but the dialects."""
     for module in pkgutil.walk_packages(mediamill.__path__, "mediamill."):
         if not module.name.endswith("__main__") and not module.name.startswith("mediamill.dialects."):
             importlib.import_module(module.name)
