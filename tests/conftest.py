@@ -12,8 +12,11 @@ from tests.support.database import Postgres
 from tests.support.server import Server, serving
 
 LONGEST = (
-    "test_fuzz.py", "test_statuses.py", "test_once.py", "test_agent.py", "test_durability.py", "test_framelane.py",
-    "test_progress.py", "test_scenes.py", "test_players.py", "test_cron.py", "test_vision.py", "test_compose_sync.py",
+    "test_fuzz.py", "test_docs.py", "test_agent.py", "test_progress.py", "test_dashboard.py", "test_dashboard_runs.py",
+    "test_durability.py", "test_statuses.py", "test_webhooks.py", "test_speech.py", "test_bad_input.py", "test_once.py",
+    "test_cron.py", "test_adaptive_video.py", "test_convert_video.py", "test_scenes.py", "test_framelane.py",
+    "test_mill_http.py", "test_players.py", "test_early.py", "test_examples.py", "test_vision.py",
+    "test_compose_sync.py", "test_convert_audio.py", "test_audio_kind.py", "test_cli.py", "test_studio.py",
 )  # fmt: skip
 """Files of minutes, which go first: a worker that meets one last would keep the others waiting."""
 
