@@ -162,7 +162,7 @@ def test_a_clean_film_comes_out_clean(tmp_path: Path) -> None:
     assert (said["severity"], said["timeline"]) == (CLEAN, [])
 
 
-def test_progress_of_a_film_follows_its_seconds_and_never_goes_back(tiny: nsfw.Nsfw, tmp_path: Path) -> None:
+def test_progress_of_a_film_is_told_for_every_second_and_never_goes_back(tiny: nsfw.Nsfw, tmp_path: Path) -> None:
     source = colours(tmp_path / "film.mp4", ("lime", 20))
 
     told = [f for _, f in judged(source, "video/mp4", tmp_path, tiny).reports if f is not None]
@@ -172,7 +172,7 @@ def test_progress_of_a_film_follows_its_seconds_and_never_goes_back(tiny: nsfw.N
     seconds = [f for f in told if 0 < f < 0.99]
     assert len(seconds) >= 18
     steps = [after - before for before, after in itertools.pairwise(seconds)]
-    assert max(steps) - min(steps) <= 0.01
+    assert max(steps) <= 0.1
     assert seconds[0] <= 0.5  # the loading of the model, which is most of so little work
 
 

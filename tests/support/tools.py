@@ -30,6 +30,7 @@ class Raw:
 
     stdin: IO[bytes] | None
     stdout: IO[bytes] | None
+    pid: int
 
 
 @dataclass
@@ -112,7 +113,7 @@ class PlainTools:
             timer.start()
             broken: BaseException | None = None
             try:
-                yield Raw(child.stdin, child.stdout)
+                yield Raw(child.stdin, child.stdout, child.pid)
             except (BrokenPipeError, EOFError) as error:
                 broken = error
             except BaseException:

@@ -48,6 +48,9 @@ class Piped(Protocol):
     @property
     def stdout(self) -> IO[bytes] | None: ...
 
+    @property
+    def pid(self) -> int: ...
+
 
 class Tools(Protocol):
     """The one way to start a program: argv only, own process group, limits, sandboxed to the job's folders."""

@@ -5,10 +5,8 @@ Processor time, because what else a machine does alters it little, and because s
 
 from __future__ import annotations
 
-import resource
-import time
-
 from mediamill.core.speech import Listening
+from mediamill.engines._processor import used_s
 
 
 class Course:
@@ -36,9 +34,3 @@ class Course:
         begin, end = self._waiting
         self._reached = max(self._reached, begin + (end - begin) * share)
         self._work.report("listen", self._reached)
-
-
-def used_s() -> float:
-    """Processor seconds of this process and of the programs it has started that have ended."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime

@@ -13,7 +13,6 @@ import math
 import os
 import selectors
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from typing import IO, Any
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.speech import Listening, Word
-from mediamill.engines._speech_course import Course, used_s
+from mediamill.engines._processor import program_s, used_s
+from mediamill.engines._speech_course import Course
 from mediamill.engines._speech_sound import RATE_HZ
 from mediamill.engines._speech_voice import Span
 
@@ -195,7 +195,7 @@ class _Recogniser:
         """See what it has used, which no load of this machine alters. It cannot say so itself while it listens."""
         if self.pid:
             with suppress(OSError):  # it has died, which its pipe tells
-                self.used_s = max(self.used_s, time.clock_gettime(_clock(self.pid)))
+                self.used_s = max(self.used_s, program_s(self.pid))
 
     def answers(self) -> list[Any]:
         """The lines that are whole by now. Raises EOFError when it has died."""
@@ -228,11 +228,6 @@ def words(heard: Any, piece: Span) -> list[Word]:
         ]
     except (ValueError, TypeError) as error:
         raise unreadable() from error
-
-
-def _clock(pid: int) -> int:
-    """The clock of a process's processor time, which any other may read. Source: clock_getcpuclockid(3), Linux."""
-    return ~pid << 3 | 2
 
 
 class _Progress:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +19,7 @@ from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.core.safety import Category, Judge, Sample, Sampling, Scores
 from mediamill.engines import _av, _ffmpeg
+from mediamill.engines._processor import program_s, used_s
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +37,13 @@ SPARSEST_S = 12.0
 _BATCH = 4
 """A batch of 16 is no quicker by the picture and holds 300 MB more."""
 _THREADS = 2
-_LOAD_S, _PICTURE_S = 0.25, 0.025
-"""Processor seconds to load the model, and to judge a picture."""
+_PICTURE_S = 0.025
+"""Processor seconds to judge a picture."""
+_DOUBT = 1.5
+"""Pictures after which what they took counts for as much as what was expected."""
+_BEGIN_S, _AHEAD = 0.07, 0.5
+"""Processor seconds that FFmpeg takes to begin, and how many pictures it is ahead of one that was waited for."""
+_WAITED_S = 0.002
 
 
 def scores(classes: Mapping[str, float]) -> Scores:
@@ -83,13 +92,18 @@ class Nsfw(Judge):
         return network.judge([np.asarray(flat.convert("RGB"))])[0]
 
     def film(self, source: Path, mime: str, *, duration_s: float | None, tools: Tools, report: Report) -> Sampling:
+        began_s = used_s()
         network = _Network(self._model)
         found = _av.read(source, mime)
         if found.video is None:
             raise BadMedia("The file has no video track, only sound.")
         length_s = duration_s or found.duration_s
         keyframes = bool(length_s) and mime != "image/gif" and _by_keyframes(source, mime, found.video, length_s or 0.0)
-        return _looked(network, source, mime, found.video, length_s, tools, report, keyframes=keyframes)
+        course = None
+        if length_s:
+            second_s = EVERY_S * _reading_s(source, found.video, length_s, keyframes=keyframes)
+            course = _Course(report, began_s, max(1.0, length_s / EVERY_S), second_s)
+        return _looked(network, source, mime, found.video, length_s, tools, course, keyframes=keyframes)
 
 
 def _by_keyframes(source: Path, mime: str, video: _av.Video, length_s: float) -> bool:
@@ -101,6 +115,47 @@ def _by_keyframes(source: Path, mime: str, video: _av.Video, length_s: float) ->
     return count * SPARSEST_S >= length_s
 
 
+@dataclass(slots=True)
+class _Course:
+    """How much of a film is looked at, by processor time: what is used, and what is to come by the cost so far."""
+
+    report: Report
+    began_s: float
+    pictures: float
+    second_s: float
+    """What was expected of reading a picture."""
+    picture_s: float = 0.0
+    """What it was found to take."""
+    pid: int = 0
+    known_s: float = 0.0
+    judging_s: float = 0.0
+    reached: float = 0.0
+
+    def read(self, pictures: int, pid: int, waited: bool) -> None:
+        """So many pictures are read. `pid`: that of FFmpeg; `waited`: it was not far ahead, and had read no more."""
+        self.pid = pid
+        if waited:
+            taken_s = max(0.0, self._reading_s() - _BEGIN_S)
+            self.picture_s = (_DOUBT * self.second_s + taken_s) / (_DOUBT + pictures + _AHEAD)
+
+    def at(self, read: int, judged: int) -> None:
+        """So many pictures are read and judged. Some are shown again and judged once."""
+        reading_s = self._reading_s()
+        judge_s = (_DOUBT * _PICTURE_S + self.judging_s) / (_DOUBT + judged)
+        to_come_s = max(0.0, _BEGIN_S + self.pictures * (self.picture_s or self.second_s) - reading_s)
+        if read >= self.pictures:
+            to_come_s = 0.0
+        to_come_s += max(0.0, self.pictures - judged) * judge_s
+        done_s = used_s() - self.began_s + reading_s
+        self.reached = max(self.reached, min(0.99, done_s / (done_s + to_come_s)))
+        self.report("work", self.reached)
+
+    def _reading_s(self) -> float:
+        with suppress(OSError):  # it has ended
+            self.known_s = program_s(self.pid)
+        return self.known_s
+
+
 def _looked(
     network: _Network,
     source: Path,
@@ -108,7 +163,7 @@ def _looked(
     video: _av.Video,
     length_s: float | None,
     tools: Tools,
-    report: Report,
+    course: _Course | None,
     *,
     keyframes: bool,
 ) -> Sampling:
@@ -118,20 +173,25 @@ def _looked(
     waiting: list[NDArray[np.uint8]] = []
     shown: list[int] = []  # for each second, which of the distinct pictures it shows
     judged: list[Scores] = []
-    second_s = _PICTURE_S + EVERY_S * _reading_s(source, video, length_s, keyframes=keyframes)
-    for picture in _frames(source, mime, video, network.side, tools, keyframes=keyframes):
+    done = 0  # of those that are shown, how many are judged
+    for picture, pid, waited in _frames(source, mime, video, network.side, tools, keyframes=keyframes):
         if before is None or not (picture == before).all():
             waiting.append(picture)
             distinct += 1
             before = picture
         shown.append(distinct - 1)
+        if course is not None:
+            course.read(len(shown), pid, waited)
         if len(waiting) == _BATCH:
+            before_s = used_s()
             judged += network.judge(waiting)
             waiting.clear()
-        if length_s:
-            # FFmpeg is a picture ahead of what is shown, and its start is among the first.
-            done_s, whole_s = (_LOAD_S + count * second_s for count in (len(shown) + 1, length_s / EVERY_S))
-            report("work", min(0.99, done_s / whole_s))
+            if course is not None:
+                course.judging_s += used_s() - before_s
+        if not waiting:
+            done = len(shown)
+        if course is not None:
+            course.at(len(shown), done)
     if waiting:
         judged += network.judge(waiting)
     if not shown:
@@ -151,13 +211,13 @@ def _reading_s(source: Path, video: _av.Video, length_s: float | None, *, keyfra
         return _PICTURE_S
     megapixels = video.width_px * video.height_px * float(video.frame_rate or 25) / 1e6
     megabits = source.stat().st_size * 8 / 1e6 / length_s if length_s else 0.0
-    return 0.0038 * megapixels + 0.0026 * megabits
+    return 0.002 * megapixels + 0.0036 * megabits
 
 
 def _frames(
     source: Path, mime: str, video: _av.Video, side: int, tools: Tools, *, keyframes: bool
-) -> Iterator[NDArray[np.uint8]]:
-    """One (side, side, 3) RGB picture for each second begun."""
+) -> Iterator[tuple[NDArray[np.uint8], int, bool]]:
+    """One (side, side, 3) RGB picture for each second begun, with FFmpeg's process id and whether it was waited for."""
     import numpy as np
 
     filters = f"fps=fps={1 / EVERY_S:g}:start_time=0:round=up,scale={side}:{side}:flags=area,setsar=1"
@@ -171,8 +231,11 @@ def _frames(
     try:
         with tools.spawn(argv, name="ffmpeg", stdout=True) as piped:
             assert piped.stdout is not None
+            asked_s = time.monotonic()
             while len(block := _whole(piped.stdout, size)) == size:
-                yield np.frombuffer(block, np.uint8).reshape(side, side, 3)
+                waited = time.monotonic() - asked_s > _WAITED_S
+                yield np.frombuffer(block, np.uint8).reshape(side, side, 3), piped.pid, waited
+                asked_s = time.monotonic()
     except ToolFailed as error:
         raise _ffmpeg.named(error, mime) from error
 

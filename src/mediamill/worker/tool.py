@@ -68,6 +68,7 @@ class Piped:
 
     stdin: IO[bytes] | None
     stdout: IO[bytes] | None
+    pid: int
 
 
 class ToolRunner:
@@ -175,7 +176,7 @@ class ToolRunner:
             timer.daemon = True
             timer.start()
             try:
-                yield Piped(process.stdin, process.stdout)
+                yield Piped(process.stdin, process.stdout, process.pid)
                 for end in (process.stdin, process.stdout):
                     if end is not None:
                         with suppress(BrokenPipeError):
