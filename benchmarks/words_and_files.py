@@ -5,7 +5,7 @@
 subtitles: the kind from sound to captions against one bare pocketsphinx decoder over the same sound; captions are
 what is left of it, timed alone as well, from a transcript of an hour. ingest: a file that is fetched from a server on
 this machine, stored, hashed and looked at, accepted to done, against the same bytes read from that server by a plain
-client into a file; what is more is the hash, the durable writing and the queue. conditions: tasks that compare facts
+client into a file and synced to disk; what is more is the hash and the queue. conditions: tasks that compare facts
 of a file, a second from accepted to done, against tasks that do nothing (`ping`) on the same server: a condition is a
 microsecond's evaluation, so this says what the file and its facts add to a task. Goals: subtitles ≤ 1.00 of one
 decoder's time, laying out an hour ≤ 1 s, ingest ≤ 1.50 of the bare copy or 1 s more, conditions ≥ 0.50 of ping's rate
@@ -53,7 +53,7 @@ def bare_decoder(sound: Path) -> None:
 
     with av.open(str(sound)) as container:
         samples = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
-    _speech_sphinx.hear(Decoder(loglevel="FATAL"), samples)
+    _speech_sphinx.hear(Decoder(loglevel="FATAL"), samples, lambda second: None)
 
 
 def captions_of(sound: Path, folder: Path) -> None:
