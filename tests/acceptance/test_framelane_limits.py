@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
 
@@ -137,7 +138,11 @@ def test_of_many_renders_at_once_those_that_fit_are_made_and_the_rest_is_402(htt
     assert [completed(http, job)["output"]["duration"] for job in taken] == pytest.approx([0.9] * 3)
     used = good(http.get(f"{V1}/workspace/usage"), 200)
     assert (used["render_minutes"], used["render_minutes_limit"]) == (pytest.approx(0.045), 0.05)
-    assert good(http.post(f"{V1}/preview", json={**scene, "duration": 60, "at": 30}), 200)["preview"]["url"]
+    shown = good(http.post(f"{V1}/preview", json={**scene, "duration": 60, "at": 30}), 200)["preview"]
+    assert httpx.get(shown["url"]).status_code == 200
+    [preview] = [file for file in good(http.get("/mill/files"), 200)["data"] if file["id"] in shown["url"]]
+    kept = datetime.fromisoformat(preview["expires_at"]) - datetime.fromisoformat(preview["created_at"])
+    assert kept.total_seconds() == pytest.approx(3600, abs=60)
     assert http.post(f"{V1}/renders", json={**scene, "duration": 0.3}).status_code == 202
 
 

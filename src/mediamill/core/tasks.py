@@ -84,6 +84,8 @@ NO_ORIGIN = Origin()
 
 LAZY = "lazy"
 """In a task's `extra`: fetching its sources is a part of the work, as its caller sees it."""
+KEPT_S = "kept_s"
+"""In a task's `extra`: how long its results are kept, where that is less than others are."""
 MOST_BYTES = "source_most_bytes"
 """In a task's `extra`: the most that one of its sources may have, where that is less than for all."""
 

@@ -356,8 +356,7 @@ class Executor:
                 return await self._store(taken, files, together)
         key = self._reuse.key(task, files)
         if key is not None and (earlier := await self._reuse.earlier(taken, files, key)) is not None:
-            lifetime_s = self._rules.lifetime_s.get(task.dialect)
-            return replace(earlier, media=task.extra.get("media"), lifetime_s=lifetime_s)
+            return replace(earlier, media=task.extra.get("media"), lifetime_s=self._rules.kept_s(task))
         async with pool.slot(owner=task.project_id) as slot:
             live.stop = slot.kill
             early = Early(partial(self.publish, taken), task.id)
@@ -432,7 +431,7 @@ class Executor:
             details=done.details,
             outputs=outputs,
             input_facts={file.id: facts for file, facts in zip(files, done.input_facts, strict=False) if facts},
-            lifetime_s=self._rules.lifetime_s.get(task.dialect),
+            lifetime_s=self._rules.kept_s(task),
         )
 
     async def _send(self, taken: Taken, live: Live, finish: Finish) -> Finish:

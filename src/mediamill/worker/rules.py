@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from mediamill.core.tasks import KEPT_S, Task
 from mediamill.worker.tool import Limits
 
 
@@ -20,3 +21,8 @@ class Rules:
     """Kinds of which many are done at one go."""
     lifetime_s: Mapping[str, float | None] = field(default_factory=dict)
     """By dialect; None: kept until deleted."""
+
+    def kept_s(self, task: Task) -> float | None:
+        """How long the results of a task are kept."""
+        own, usual = task.extra.get(KEPT_S), self.lifetime_s.get(task.dialect)
+        return own if usual is None else usual if own is None else min(own, usual)

@@ -8,9 +8,10 @@ from typing import Any
 
 from mediamill.core import compositions
 from mediamill.core.compositions import Violation
-from mediamill.core.tasks import LAZY, NewTask
+from mediamill.core.tasks import KEPT_S, LAZY, NewTask
 from mediamill.dialects.framelane.call import NAME, Call, Json
 from mediamill.dialects.framelane.errors import Fault
+from mediamill.dialects.framelane.jobs import LINK_S
 from mediamill.dialects.framelane.tasks import PATIENT, extra_of, key_of, metadata_of, source_bound, source_of
 
 
@@ -67,7 +68,7 @@ def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) 
 def new_preview(call: Call, request: Mapping[str, Any], mode: Mapping[str, Any]) -> NewTask:
     """A look at a filled-in request."""
     options = {**compositions.options(_with_uploads(call, request)), **mode}
-    return NewTask(kind="preview", options=options, dialect=NAME, extra=source_bound(call))
+    return NewTask(kind="preview", options=options, dialect=NAME, extra={**source_bound(call), KEPT_S: LINK_S})
 
 
 def _with_uploads(call: Call, request: Mapping[str, Any]) -> Json:
