@@ -66,6 +66,10 @@ begun AS (
 told AS (
     INSERT INTO events (project_id, task_id, run_id, type)
     SELECT project_id, id, NULL, 'task.started' FROM t WHERE attempt = 1
+    UNION ALL SELECT project_id, id, NULL, 'task.progress' FROM t  -- what was fetched is now worked on
+    WHERE attempt > 1 AND state = 'running' AND extra -> 'webhook_progress' = 'true' AND EXISTS (
+        SELECT FROM endpoints e
+        WHERE e.project_id = t.project_id AND e.state = 'active' AND 'task.progress' = ANY(e.types))
     UNION ALL SELECT project_id, NULL, id, 'run.updated' FROM begun
 )
 SELECT {rows.TASK},

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from tests.dialects.ittybit.conftest import FLAT, PNG, Caller, ours
 from tests.support import inprocess
 
+from mediamill.core.ids import ProjectId
+from mediamill.core.webhooks import Event
+from mediamill.dialects import Links
+from mediamill.dialects.ittybit import DIALECT
 from mediamill.dialects.ittybit.words import KINDS
+from mediamill.service.signing import Signer
 
 URL = "https://files.example/in.mov"
 TRIGGER = {"kind": "event", "event": "media.created"}
@@ -174,7 +180,7 @@ async def test_a_connection_never_shows_its_secret(call: Caller) -> None:
     await call.error(404, "connection_not_found", "GET", f"/connections/{made['id']}")
 
 
-@pytest.mark.parametrize("name", ["name", "endpoint", "region", "access_key_id", "secret_access_key"])
+@pytest.mark.parametrize("name", ["kind", "name", "endpoint", "region", "access_key_id", "secret_access_key"])
 async def test_a_connection_needs_all_of_it(call: Caller, name: str) -> None:
     body = {key: value for key, value in S3.items() if key != name}
 
@@ -230,6 +236,40 @@ async def test_a_job_is_a_view_of_one_task(call: Caller) -> None:
     await call.error(404, "job_not_found", "GET", "/jobs/job_nosuchjob12")
     assert "input" in await call.error(400, "invalid_input", "POST", "/jobs", {"kind": "image"})
     assert "animation" in await call.error(400, "invalid_input", "POST", "/jobs", {"kind": "speech", "input": URL})
+
+
+async def test_an_endpoint_is_told_when_the_work_begins(call: Caller) -> None:
+    async def told(id: str) -> list[str]:
+        events = await call.good("GET", "/events?kind=task.updated&order=asc&limit=100")
+        return [event["data"]["status"] for event in events if event["data"]["id"] == id]
+
+    silent = await call.tasked()
+    await call.fetched(ours(silent["id"]))
+    await call.mill.start(ours(silent["id"]))
+    body = {"url": "https://hooks.example/", "topics": ["task.updated"]}
+    await call.good("POST", "/webhooks/endpoints", body, status=201)
+    heard = await call.tasked()
+    await call.fetched(ours(heard["id"]))
+    await call.mill.start(ours(heard["id"]))
+    own = await call.tasked(webhook_url="https://hooks.example/mine")
+    await call.fetched(ours(own["id"]))
+    await call.mill.start(ours(own["id"]))
+
+    assert [len(await told(task["id"])) for task in (silent, heard, own)] == [1, 2, 1]
+    assert (await told(heard["id"]))[-1] == "processing"
+
+
+def test_a_test_of_an_endpoint_has_words() -> None:
+    at = datetime.now(UTC)
+    event = Event(
+        id=7, project_id=ProjectId("p"), type="endpoint.test", task_id=None, run_id=None, file_id=None, created_at=at
+    )
+    links = Links(origin="http://a", base="http://a/ittybit", signer=Signer(b"s"), upload_s=1, download_s=1)
+    assert DIALECT.write_event is not None
+
+    said: Any = DIALECT.write_event(event, None, links)
+
+    assert (said["object"], said["kind"], said["data"]) == ("event", "endpoint.test", {})
 
 
 async def test_new_media_ask_for_their_automations(call: Caller) -> None:

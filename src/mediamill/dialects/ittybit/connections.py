@@ -45,9 +45,8 @@ async def create_connection(call: Call) -> Reply:
     """Keep credentials."""
     body = call.body()
     given = _read(body)
-    kind = body.get("kind", "s3")
-    if kind != "s3":
-        raise invalid("kind must be one of s3.")
+    if body.get("kind") != "s3":
+        raise invalid("kind is required: one of s3.")
     for name in _FIELDS:
         if name not in given:
             raise invalid(f"{name} is required.")

@@ -19,7 +19,7 @@ from mediamill.dialects.ittybit.words import KINDS, worded
 
 TOPICS = {
     "task.created": ("task.created",),
-    "task.updated": ("task.started", "task.updated", "task.cancelled"),
+    "task.updated": ("task.started", "task.progress", "task.updated", "task.cancelled"),
     "task.succeeded": ("task.succeeded",),
     "task.failed": ("task.failed",),
     "run.created": ("run.created",),
@@ -29,6 +29,8 @@ TOPICS = {
 }
 """The topics there are, and the types of event that each stands for."""
 _TOPIC = {type: topic for topic, types in TOPICS.items() for type in types}
+TEST = "endpoint.test"
+"""What an operator sends to see whether an endpoint hears; no topic, and in no list."""
 _LOOKS = 20
 """Pages read at most to fill one: events of tasks that cannot be worded here are left out."""
 
@@ -40,6 +42,9 @@ def topics_of(types: Sequence[str]) -> list[str]:
 
 def write_event(event: Event, subject: Task | Run | File | None, links: Links) -> Json | None:
     """An event with the whole task or run; None for one that is not told here."""
+    if event.type == TEST:
+        at = seconds(event.created_at)
+        return {"id": event_id(event.id), "object": "event", "kind": TEST, "data": {}, "created_at": at}
     topic = _TOPIC.get(event.type)
     if topic is None or subject is None or isinstance(subject, File):
         return None

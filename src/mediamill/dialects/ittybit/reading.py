@@ -97,7 +97,13 @@ def new_task(item: Item, *, profile: str, origin: str | None = None, idempotency
         inputs=[item.source] if item.source else [],
         options=item.options,
         dialect=NAME,
-        extra={**item.extra, "profile": profile, **({"webhook_origin": origin} if origin else {})},
+        extra={
+            **item.extra,
+            "profile": profile,
+            **({"webhook_origin": origin} if origin else {}),
+            # Endpoints are told how far it is; a webhook of its own is told of the end alone.
+            **({} if "webhook_url" in item.extra else {"webhook_progress": True}),
+        },
         metadata=item.metadata,
         idempotency_key=idempotency_key,
     )
