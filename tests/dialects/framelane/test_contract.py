@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -192,7 +193,11 @@ async def test_every_list_is_walked_newest_first_in_the_same_envelope(call: Call
     assert len(seen) == len(set(seen))
     for limit in ("0", "201", "x"):
         await call.error(422, "invalid_request", "GET", f"{path}?limit={limit}")
-    await call.error(400, "invalid_request", "GET", f"{path}?cursor=nonsense")
+    given = (await call.good("GET", f"{path}?limit=1"))["next_cursor"]
+    wrong = ["nonsense", "", given[1:], given + "A", given.swapcase(), *(given[:end] for end in range(1, len(given)))]
+    wrong += [given[:at] + ("A" if given[at] != "A" else "B") + given[at + 1 :] for at in range(len(given))]
+    for cursor in random.Random(path).sample(wrong, 20):
+        await call.error(400, "invalid_request", "GET", f"{path}?cursor={cursor}")
 
 
 async def test_renders_are_listed_by_status_and_the_consoles_page_is_ignored(call: Caller) -> None:

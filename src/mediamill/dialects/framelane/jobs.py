@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -170,7 +171,7 @@ def _metadata(given: Mapping[str, Any] | None) -> Json:
 
 def listed(items: Sequence[Json], more: bool, last: tuple[datetime, str] | None) -> Json:
     """The envelope of every list."""
-    cursor = write_cursor(*last) if more and last is not None else None
+    cursor = _sealed(write_cursor(*last)) if more and last is not None else None
     return {"data": list(items), "next_cursor": cursor, "has_more": cursor is not None}
 
 
@@ -191,11 +192,22 @@ def limit_of(call: Call, *, default: int = DEFAULT_LISTED) -> int:
 
 
 def cursor_of(call: Call) -> Cursor | None:
-    """After which place."""
+    """After which place. Raises a 400 Fault for what was cut short or altered on its way, too."""
+    given = call.query.get("cursor")
     try:
-        return read_cursor("cursor", call.query.get("cursor"))
+        if given is not None and _sealed(given[:-_SEAL]) != given:
+            raise Invalid("cursor", "is altered")
+        return read_cursor("cursor", None if given is None else given[:-_SEAL])
     except Invalid:
         raise Fault(400, "invalid_request", "cursor: was not given out here") from None
+
+
+_SEAL = 10
+"""Letters at a cursor's end that vouch for the rest: a part of one may be readable, and lead elsewhere."""
+
+
+def _sealed(cursor: str) -> str:
+    return cursor + hashlib.sha256(f"framelane cursor {cursor}".encode(errors="replace")).hexdigest()[:_SEAL]
 
 
 async def list_jobs(call: Call, kinds: Sequence[str]) -> Reply:
