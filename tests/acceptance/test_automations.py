@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from tests.support.calls import run_ended
 from tests.support.server import Server, serving, until
 
 SMALL = [
@@ -59,11 +60,6 @@ def runs_of(http: httpx.Client, automation: str) -> list[dict[str, Any]]:
     return [run for run in found if run["created_by"] == automation]
 
 
-def ended(http: httpx.Client, run: str) -> dict[str, Any]:
-    found: dict[str, Any] = http.get(f"/mill/runs/{run}", params={"wait": 30}).json()
-    return found
-
-
 def states(run: dict[str, Any]) -> list[tuple[str, str]]:
     return [(task["kind"], task["state"]) for task in run["tasks"]]
 
@@ -95,7 +91,7 @@ def test_a_call_starts_it_with_its_input(http: httpx.Client) -> None:
 
     first = http.post(f"/mill/automations/{made['id']}/run", json=body, headers=key)
     again = http.post(f"/mill/automations/{made['id']}/run", json=body, headers=key)
-    run = ended(http, first.json()["id"])
+    run = run_ended(http, first.json()["id"])
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json()["id"] == run["id"]
@@ -112,7 +108,7 @@ def test_what_does_not_meet_the_condition_is_left_out_and_the_run_succeeds(http:
     made = keep(http)
 
     started = http.post(f"/mill/automations/{made['id']}/run", json={"input": {"file": stored(http, picture(40))}})
-    run = ended(http, started.json()["id"])
+    run = run_ended(http, started.json()["id"])
 
     assert run["state"] == "succeeded"
     assert states(run) == [("conditions", "succeeded"), ("convert", "cancelled")]
@@ -132,7 +128,7 @@ def test_conditions_see_the_metadata_of_the_run(http: httpx.Client) -> None:
     file, ends = stored(http, picture(64)), []
     for plan in ("pro", "free"):
         body = {"input": {"file": file}, "metadata": {"customer": {"plan": plan}}}
-        run = ended(http, http.post(f"/mill/automations/{made['id']}/run", json=body).json()["id"])
+        run = run_ended(http, http.post(f"/mill/automations/{made['id']}/run", json=body).json()["id"])
         ends.append(states(run)[1])
 
     assert ends == [("ingest", "succeeded"), ("ingest", "cancelled")]
@@ -165,7 +161,7 @@ def test_each_new_medium_starts_it_once_however_it_comes(http: httpx.Client) -> 
     stored(http, b"no medium at all", "notes.txt")
 
     until(lambda: len(runs_of(http, made["id"])) >= 4, what="the runs")
-    ends = [ended(http, run["id"]) for run in runs_of(http, made["id"])]
+    ends = [run_ended(http, run["id"]) for run in runs_of(http, made["id"])]
     assert [run["state"] for run in ends] == ["succeeded"] * 4
     of = {http.get(f"/mill/tasks/{run['tasks'][0]['id']}").json()["inputs"][0]["file"]["id"] for run in ends}
     assert of == {whole, put["id"], resumed, fetched}

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import imageio_ffmpeg
-import numpy as np
 import pytest
+from tests.support.calls import noise
 from tests.support.children import alive, in_company
 from tests.support.server import KEY, Server, serving, until
 
@@ -85,22 +83,11 @@ def running_tools(pids: list[int]) -> list[int]:
     return found
 
 
-def sound(seconds: int) -> bytes:
-    """Noise, which takes an encoder its time."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(44100)
-        file.writeframes(np.random.default_rng(1).integers(-9000, 9000, 88200 * seconds, np.int16).tobytes())
-    return out.getvalue()
-
-
 @pytest.fixture(scope="module")
 def long_input(server: Server) -> str:
     """A sound that takes some seconds to encode."""
     with server.client() as http:
-        made = http.post("/mill/files", files={"file": ("long.wav", sound(100))})
+        made = http.post("/mill/files", files={"file": ("long.wav", noise(100))})
         assert made.status_code == 201, made.text
         return str(made.json()["id"])
 
@@ -237,7 +224,7 @@ def test_an_operators_own_ffmpeg_starts_inside_the_sandbox(server: Server, tmp_p
     own.chmod(0o755)
 
     with server.client() as http, Worker(server, MEDIAMILL_FFMPEG=str(own)) as worker:
-        made = http.post("/mill/files", files={"file": ("short.wav", sound(60))})
+        made = http.post("/mill/files", files={"file": ("short.wav", noise(60))})
         id = post(http, made.json()["id"])
         until(lambda: bool(running_tools(worker.below())), what="the encoder")
         [tool] = running_tools(worker.below())

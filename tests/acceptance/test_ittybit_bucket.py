@@ -13,7 +13,8 @@ from obstore.store import S3Store
 from PIL import Image
 from tests.support import bucket
 from tests.support.bucket import Bucket
-from tests.support.server import Server, serving, until
+from tests.support.calls import ended
+from tests.support.server import Server, serving
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,6 @@ def directly(s3: Bucket) -> S3Store:
 
 def in_bucket(s3: Bucket, key: str) -> bytes:
     return bytes(obstore.get(directly(s3), key).bytes())
-
-
-def ended(call: httpx.Client, path: str) -> Any:
-    """The task or run once it has ended."""
-    until(lambda: call.get(path).json()["status"] in ("succeeded", "failed", "cancelled"), timeout_s=60, what=path)
-    return call.get(path).json()
 
 
 def made(call: httpx.Client, kind: str, **given: Any) -> Any:

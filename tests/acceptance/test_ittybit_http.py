@@ -13,6 +13,7 @@ import av
 import httpx
 import pytest
 from PIL import Image
+from tests.support.calls import ended
 from tests.support.server import Server, serving, until
 
 
@@ -44,24 +45,11 @@ def put(server: Server, path: Path) -> Any:
         return httpx.put(signed["url"], content=path.read_bytes()).raise_for_status().json()
 
 
-def ended(server: Server, path: str) -> Any:
-    """The task or run once it has ended."""
-    found: dict[str, Any] = {}
-
-    def over() -> bool:
-        with server.client() as call:
-            found.update(call.get(path).raise_for_status().json())
-        return found["status"] in ("succeeded", "failed", "cancelled")
-
-    until(over, timeout_s=90, what=path)
-    return found
-
-
 def made(server: Server, kind: str, **given: Any) -> Any:
     with server.client() as call:
         task = call.post("/tasks", json={"kind": kind, **given}).raise_for_status().json()
-    assert task["status"] == "waiting"
-    return ended(server, f"/tasks/{task['id']}")
+        assert task["status"] == "waiting"
+        return ended(call, f"/tasks/{task['id']}")
 
 
 def test_a_film_becomes_another_and_both_are_told_in_full(server: Server, film: Any) -> None:
@@ -123,7 +111,8 @@ def test_a_run_goes_its_way_by_what_its_input_is(server: Server, film: Any) -> N
     with server.client() as call:
         run = call.post("/runs", json={"url": film["url"], "tasks": tree}).raise_for_status().json()
 
-    over = ended(server, f"/runs/{run['id']}")
+    with server.client() as call:
+        over = ended(call, f"/runs/{run['id']}")
 
     assert (over["status"], over["progress"]) == ("succeeded", 100), over
     by_kind = {task["kind"]: task for task in over["tasks"]}

@@ -8,17 +8,16 @@ import json
 import re
 import secrets
 import time
-import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from PIL import Image
 from tests.support.bad_files import good_picture
+from tests.support.calls import noise
 from tests.support.server import Server, serving, until
 
 PING = {"kind": "ping"}
@@ -39,17 +38,6 @@ def narrow() -> Iterator[Server]:
     """A server that does one thing at a time."""
     with serving(environment={"MEDIAMILL_SLOTS": "1", "MEDIAMILL_RETRY_FIRST_S": "0.2"}) as running:
         yield running
-
-
-def sound(seconds: int) -> bytes:
-    """Noise, which takes an encoder its time."""
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(44100)
-        file.writeframes(np.random.default_rng(1).integers(-9000, 9000, 88200 * seconds, np.int16).tobytes())
-    return out.getvalue()
 
 
 def stored(http: httpx.Client, name: str, content: bytes) -> str:
@@ -255,7 +243,7 @@ def test_not_before_is_an_instant_of_the_calendar(http: httpx.Client, not_before
 
 def test_higher_priority_goes_first_and_equals_in_order(narrow: Server) -> None:
     with narrow.client() as http:
-        long, small = stored(http, "long.wav", sound(60)), stored(http, "a.png", good_picture())
+        long, small = stored(http, "long.wav", noise(60)), stored(http, "a.png", good_picture())
         blocker = made(http, mp3(long))
         until(lambda: read(http, blocker["id"])["state"] == "running", what="the first task's start")
         asked = [0, -5, 10, 0, 10, -5, 0]
@@ -276,7 +264,7 @@ def mp3(file: str) -> dict[str, Any]:
 
 def test_cancel_of_waiting_and_of_running_work(narrow: Server) -> None:
     with narrow.client() as http:
-        long = stored(http, "long.wav", sound(200))
+        long = stored(http, "long.wav", noise(200))
         running, waiting = made(http, mp3(long)), made(http, mp3(long))
         until(lambda: read(http, running["id"])["state"] == "running", what="the first task's start")
         assert set(read(http, running["id"])["links"]) == {"self", "events", "cancel"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.calls import upload
 from tests.support.documents import picture
 from tests.support.server import Server
 
@@ -15,12 +16,6 @@ from tests.support.server import Server
 def http(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         yield client
-
-
-def upload(http: httpx.Client, content: bytes, name: str) -> str:
-    made = http.post("/mill/files", json={"filename": name, "size_bytes": len(content)}).json()
-    http.put(made["links"]["upload"], content=content).raise_for_status()
-    return str(made["id"])
 
 
 def convert(http: httpx.Client, file: str, **given: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.calls import run_ended, upload
 from tests.support.documents import picture
 from tests.support.server import Server
 
@@ -17,23 +18,12 @@ def http(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def upload(http: httpx.Client, content: bytes, name: str = "in.png") -> str:
-    made = http.post("/mill/files", json={"filename": name, "size_bytes": len(content)}).json()
-    http.put(made["links"]["upload"], content=content).raise_for_status()
-    return str(made["id"])
-
-
 def start(http: httpx.Client, tasks: list[dict[str, Any]], **given: Any) -> dict[str, Any]:
     answer = http.post("/mill/runs", json={"tasks": tasks, **given})
     assert answer.status_code == 201, answer.text
     run: dict[str, Any] = answer.json()
     assert answer.headers["location"] == run["links"]["self"]
     return run
-
-
-def ended(http: httpx.Client, run: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = http.get(f"/mill/runs/{run['id']}", params={"wait": 30}).json()
-    return found
 
 
 def webp(**given: Any) -> dict[str, Any]:
@@ -46,7 +36,7 @@ def test_what_one_task_makes_is_converted_by_the_next(http: httpx.Client) -> Non
 
     run = start(http, [webp(inputs=[{"file": source}], next=[small, {"kind": "ping"}])], metadata={"order": "A-17"})
     assert [part["state"] for part in run["tasks"]][1:] == ["waiting", "waiting"]
-    after = ended(http, run)
+    after = run_ended(http, run["id"])
 
     assert (after["state"], after["progress"], after["metadata"]) == ("succeeded", 1.0, {"order": "A-17"})
     tasks = http.get(run["links"]["tasks"]).json()["data"]
@@ -61,7 +51,7 @@ def test_a_failure_cancels_what_waits_for_it_and_nothing_else(http: httpx.Client
     good, bad = upload(http, picture(size=(40, 30))), upload(http, picture(size=(40, 30))[:60])
 
     run = start(http, [webp(inputs=[{"file": bad}], next=[webp(next=[webp()])]), webp(inputs=[{"file": good}])])
-    after = ended(http, run)
+    after = run_ended(http, run["id"])
 
     assert [part["state"] for part in after["tasks"]] == ["failed", "cancelled", "cancelled", "succeeded"]
     assert after["state"] == "failed"
