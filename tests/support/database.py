@@ -13,6 +13,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,8 +166,8 @@ def ready_made() -> Path:
     """
     folder = tempfile.TemporaryDirectory(prefix="mill-")
     _KEEP.append(folder)
-    with Embedded(Path(folder.name), durable=False) as embedded:
-        asyncio.run(pool.migrate(embedded.dsn))
+    with Embedded(Path(folder.name), durable=False) as embedded, ThreadPoolExecutor(1) as aside:
+        aside.submit(asyncio.run, pool.migrate(embedded.dsn)).result()  # a browser's loop may run in this thread
     [cluster] = Path(folder.name).glob("pg*/PG_VERSION")
     with (cluster.parent / "postgresql.conf").open("a", encoding="utf-8") as settings:
         settings.write("\nfsync = off\nfull_page_writes = off\n")
