@@ -41,6 +41,10 @@ class SceneFinder(Engine):
     def cuts(self, source: Path, mime: str, *, tools: Tools, report: Report) -> Sequence[Cut]:
         """Every cut in order of time, none at the start. Raises BadMedia for a file without pictures, ToolFailed."""
 
+    @abstractmethod
+    def cost_s(self, source: Path, mime: str, *, tools: Tools) -> float:
+        """About how many seconds of processor time `cuts` takes. Raises what that raises."""
+
 
 class SilenceFinder(Engine):
     """Finds silences. `report` gets fractions of this work alone, in [0, 1]."""

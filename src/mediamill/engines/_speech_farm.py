@@ -69,7 +69,6 @@ def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) ->
     """
     waiting = sorted(range(len(pieces)), key=lambda at: pieces[at].length_s)
     found: dict[int, Any] = {}
-    progress = _Progress(course, farm, pieces)
     argv: list[str | Path] = [sys.executable, "-P", farm.program, *farm.arguments]
     env = {
         # The libraries are wherever this process found them, which need not be where a fresh Python looks.
@@ -89,6 +88,7 @@ def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) ->
             crew.append(one)
             ready.register(program.stdout, selectors.EVENT_READ, one)
             one.give(waiting.pop(), pieces)
+        progress = _Progress(course, farm, pieces)
         while len(found) < len(pieces):
             for key, _ in ready.select(_TICK_S):
                 one = key.data
@@ -267,7 +267,7 @@ class _Progress:
                 to_come_s += max(_SOME * after_s, after_s - since_s)
         if crew_s > 0:
             # This process has some work with each piece as well.
-            own = 1 + (used_s() - self._began_s) / crew_s
+            own = 1 + (used_s() - self._began_s) / max(1.0, crew_s)
             self._course.at("listen", to_come_s * own, crew_s)
 
     def _speeds(self, crew: Sequence[_Recogniser], slowness: float) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +19,7 @@ from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.core.scenes import Cut, SceneFinder, Silence, SilenceFinder
 from mediamill.engines import _av, _ffmpeg
+from mediamill.engines._processor import program_s, used_s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +50,12 @@ LOOK_S = 15.0
 """How much of both sides is compared for Cut.change."""
 SILENT_DB = -40
 SILENT_S = 0.6
+SAMPLED_FROM_S = 20.0
+"""Films as long as this are looked at for a moment, to know what looking at all of them takes."""
+_SAMPLE_S = 2.0
+"""How long that moment is."""
+_BEGIN_S = 0.1
+"""Processor seconds that FFmpeg takes up to its first picture."""
 _STEP = 32
 """Luma and both chromas are counted in steps of that size for the look of a picture."""
 Planes = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
@@ -70,12 +78,36 @@ class Scenes(SceneFinder):
             raise BadMedia("The file has no video track, only sound.")
         fps = min(float(video.frame_rate or 25), MOST_FPS)
         watch = _Watch(fps)
-        for number, planes in enumerate(_pictures(source, mime, video, fps, tools)):
+        for number, (planes, _) in enumerate(_pictures(source, mime, video, fps, tools)):
             watch.see(planes)
             if found.duration_s and number % 8 == 0:
                 report("work", min(1.0, number / fps / found.duration_s))
         report("work", 1.0)
         return watch.cuts()
+
+    def cost_s(self, source: Path, mime: str, *, tools: Tools) -> float:
+        found = _av.read(source, mime)
+        video, length_s = found.video, found.duration_s or 0.0
+        if video is None:
+            raise BadMedia("The file has no video track, only sound.")
+        rate = float(video.frame_rate or 25)
+        fps = min(rate, MOST_FPS)
+        if length_s >= SAMPLED_FROM_S:
+            # How it was coded matters three times as much as anything that can be read off it.
+            start_s = _keyframe_s(source, mime, video, length_s / 2)
+            began_s, watch, seen, begin_s = used_s(), _Watch(fps), 0, _BEGIN_S
+            for planes, pid in _pictures(source, mime, video, fps, tools, start_s=start_s, length_s=_SAMPLE_S):
+                if seen == 0:
+                    with suppress(OSError):  # it has ended
+                        begin_s = program_s(pid)
+                watch.see(planes)
+                seen += 1
+            if seen > 1:
+                picture_s = (used_s() - began_s - begin_s) / (seen - 1)
+                return _BEGIN_S + picture_s * length_s * fps
+        megapixels = video.width_px * video.height_px * rate / 1e6
+        megabits = source.stat().st_size * 8 / 1e6 / length_s if length_s else 0.0
+        return length_s * (0.0042 * megapixels + 0.0026 * megabits + 0.0009 * fps)
 
 
 class Silences(SilenceFinder):
@@ -143,15 +175,36 @@ class _Silences:
         return self._made
 
 
-def _pictures(source: Path, mime: str, video: _av.Video, fps: float, tools: Tools) -> Iterator[Planes]:
-    """Each picture, at an even pace from the start of the file."""
+def _keyframe_s(source: Path, mime: str, video: _av.Video, before_s: float) -> float:
+    """The last instant before another from which pictures can be read without reading earlier ones."""
+    with _av.opened(source, mime) as container:
+        stream = container.streams[video.index]
+        began_s = (container.start_time or 0) / 1_000_000
+        container.seek(round((began_s + before_s) * 1_000_000))
+        for packet in container.demux(stream):
+            if packet.pts is not None and packet.time_base is not None:
+                return max(0.0, float(packet.pts * packet.time_base) - began_s)
+    return 0.0
+
+
+def _pictures(
+    source: Path,
+    mime: str,
+    video: _av.Video,
+    fps: float,
+    tools: Tools,
+    *,
+    start_s: float | None = None,
+    length_s: float | None = None,
+) -> Iterator[tuple[Planes, int]]:
+    """Each picture, at an even pace from the start of the file or in a span of it, with FFmpeg's process id."""
     import numpy as np
 
     height = max(2, min(1024, round(video.height_px * WIDTH_PX / video.width_px / 2) * 2))
     scaled = f"scale={WIDTH_PX}:{height}:flags=fast_bilinear:out_range=full"
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-v", "error"),
-        *_ffmpeg.input_args(source, mime),
+        *_ffmpeg.input_args(source, mime, start_s=start_s, duration_s=length_s),
         *("-map", f"0:{video.index}", "-vf", f"fps=fps={fps:.6f}:start_time=0,{scaled},format=yuv420p"),
         *("-f", "rawvideo", "pipe:1"),
     ]
@@ -162,11 +215,12 @@ def _pictures(source: Path, mime: str, video: _av.Video, fps: float, tools: Tool
             block = bytearray(luma + 2 * chroma)
             while _filled(piped.stdout, block):
                 whole = np.frombuffer(block, np.uint8).astype(np.int16)
-                yield (
+                planes = (
                     whole[:luma].reshape(height, WIDTH_PX),
                     whole[luma : luma + chroma].reshape(height // 2, WIDTH_PX // 2),
                     whole[luma + chroma :].reshape(height // 2, WIDTH_PX // 2),
                 )
+                yield planes, piped.pid
     except ToolFailed as error:
         raise _ffmpeg.named(error, mime) from error
 

@@ -70,8 +70,9 @@ def check(inputs: Sequence[Hint], engines: Engines) -> None:
             raise Unsupported("input", f"{hint.mime} has no words that can be read here.")
 
 
-def read(ctx: Context, span: tuple[float, float] = (0.0, 0.99)) -> Script:
-    """The words of the first input; `span` is the part of the task's progress this takes.
+def read(ctx: Context, span: tuple[float, float] = (0.0, 0.99), **asked: Any) -> Script:
+    """The words of the first input; `span` is the part of the task's progress this takes. `asked` goes to the
+    Listening when there is something to hear.
 
     Raises NoSound for a film without sound, BadMedia for what cannot be read.
     """
@@ -80,7 +81,7 @@ def read(ctx: Context, span: tuple[float, float] = (0.0, 0.99)) -> Script:
     if source.mime in _TRACKS:
         script = _of_track(_decoded(_content(source.path)))
     elif source.mime == _transcript.JSON or formats.family(source.mime) in ("audio", "video"):
-        script = _of_speech(_transcript.transcribe(ctx, span=span), source.mime != _transcript.JSON)
+        script = _of_speech(_transcript.transcribe(ctx, span=span, **asked), source.mime != _transcript.JSON)
     elif source.mime in (PLAIN, MARKDOWN):
         script = _of_document(_decoded(_content(source.path)))
     else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -13,8 +14,7 @@ from msgspec import Meta
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, Invalid, NoSound, Unavailable
 from mediamill.core.language import Outliner
-from mediamill.core.media import Facts
-from mediamill.core.ports import Engines, Missing
+from mediamill.core.ports import Engines, Missing, Report
 from mediamill.core.scenes import Cut, SceneFinder, Silence, SilenceFinder
 from mediamill.core.speech import Transcriber
 from mediamill.kinds import Base, Context, Hint, Output, Result, _text, _transcript
@@ -31,8 +31,8 @@ _WORDLESS = 2.0
 """A stretch without words as long as that many shortest chapters is divided by its pictures."""
 _CHANGE = 0.25
 """Cuts that change less than this go to and fro within one place."""
-_SILENCES_S = 0.003
-"""Processor seconds to find the silences of a second of sound."""
+_SILENCES_S = (0.04, 0.0012)
+"""Processor seconds to begin to look for silences, and to find those of a second of sound."""
 _LOOKED = 0.99
 """How far the work is when all is looked at and heard."""
 _LONG_SILENCE_S = 1.2
@@ -113,85 +113,69 @@ def _looked(ctx: Context, details: dict[str, Any]) -> Found:
     cuts: Sequence[Cut] = ()
     silences: Sequence[Silence] = ()
     script: _text.Script | None = None
-    # Processor seconds: what a sound costs to listen to depends on how much of it is silent, and is looked at first.
-    looking_s = _looking_s(facts) if seen else 0.0
-    listening_s = _SILENCES_S * facts.duration_s if heard else 0.0
-    speech_s = _transcript.engine_for(ctx.engines, None).cost_s(facts.duration_s) if speaks else 0.0
-    part = _Parts(ctx, looking_s + listening_s + speech_s)
+    course = _Course(ctx)
     tools = ctx.engines.tools()
+    looking_s = listening_s = speech_s = 0.0
     if heard:
-        finder = ctx.engines.offering(SilenceFinder)[0]
-        report = part.next(listening_s)
-        silences = finder.silences(source.path, source.mime, tools=tools, report=report)
+        begin_s, second_s = _SILENCES_S
+        listening_s = begin_s + second_s * facts.duration_s
+    if speaks:
+        speech_s = _transcript.engine_for(ctx.engines, None).cost_s(facts.duration_s)
+    if seen:
+        finder = ctx.engines.offering(SceneFinder)[0]
+        looking_s = finder.cost_s(source.path, source.mime, tools=tools)
+    if heard:
+        report = course.part(listening_s, speech_s + looking_s)
+        silences = ctx.engines.offering(SilenceFinder)[0].silences(source.path, source.mime, tools=tools, report=report)
     if speaks:
         # Before the pictures: that nobody speaks shows at once, and what it took when it is over.
-        sounding_s = facts.duration_s - sum(one.end_s - one.start_s for one in silences)
-        speech_s = _transcript.engine_for(ctx.engines, None).cost_s(max(0.0, sounding_s))
-        part.whole_s = looking_s + listening_s + speech_s
-        began_s = _used_s()
+        hearing = replace(ctx, report=course.report)
         try:
-            script = _text.read(replace(ctx, report=part.next(speech_s)), span=(0.0, 1.0))
+            script = _text.read(hearing, span=(0.0, 1.0), done_s=course.done_s, rest_s=looking_s)
         except (NoSound, Unavailable) as error:
             details["transcript"] = {"engine": "none", "reason": str(error)}
-        part.took(speech_s, _used_s() - began_s)
     elif heard:
         lacking = ctx.engines.lacking(Transcriber)
         details["transcript"] = {"engine": "none", "reason": lacking.reason if lacking else ""}
     if seen:
-        report = part.next(looking_s)
-        cuts = ctx.engines.offering(SceneFinder)[0].cuts(source.path, source.mime, tools=tools, report=report)
+        cuts = finder.cuts(source.path, source.mime, tools=tools, report=course.part(looking_s))
     return Found(duration_s=facts.duration_s, cuts=cuts, silences=silences, script=script)
 
 
-def _looking_s(facts: Facts) -> float:
-    """About how long it takes to read the pictures: by their size, by their bits, and by their number."""
-    rate = float(facts.frame_rate or 25)
-    megapixels = (facts.width_px or 1280) * (facts.height_px or 720) * rate / 1e6
-    megabits = (facts.bitrate_bps or 0) / 1e6
-    return (facts.duration_s or 0.0) * (0.0042 * megapixels + 0.0026 * megabits + 0.0009 * min(rate, 30.0))
+class _Course:
+    """How far the work is: the processor seconds that are used, beside those that are expected to come."""
 
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._began_s = _used_s()
+        self._reached = 0.0
 
-@dataclass(slots=True)
-class _Parts:
-    """Shares the progress out among parts of the work."""
+    @property
+    def done_s(self) -> float:
+        """What is used so far."""
+        return _used_s() - self._began_s
 
-    ctx: Context
-    whole_s: float
-    done_s: float = 0.0
-    reached: float = 0.0
+    def part(self, cost_s: float, rest_s: float = 0.0) -> Report:
+        """The report of a part that begins now and takes so long, and after which so much is to come."""
+        done_s = self.done_s
 
-    def took(self, expected_s: float, really_s: float) -> None:
-        """The part that has just ended took longer or shorter than was expected."""
-        self.done_s += really_s - expected_s
-        self.whole_s += really_s - expected_s
+        def report(stage: str, fraction: float | None = None) -> None:
+            whole_s = done_s + cost_s + rest_s
+            self.report(stage, None if fraction is None or whole_s <= 0 else (done_s + fraction * cost_s) / whole_s)
 
-    def next(self, cost_s: float) -> _Part:
-        """The report of a part that takes so long."""
-        begin = _LOOKED * self.done_s / (self.whole_s or 1.0)
-        self.done_s += cost_s
-        end = _LOOKED * self.done_s / (self.whole_s or 1.0)
-        return _Part(parts=self, begin=begin, end=end)
+        return report
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Implements core.ports.Report for a part of the whole."""
-
-    parts: _Parts
-    begin: float
-    end: float
-
-    def __call__(self, stage: str, fraction: float | None = None) -> None:
-        parts = self.parts
+    def report(self, stage: str, fraction: float | None = None) -> None:
+        """Implements core.ports.Report for all the looking and listening."""
         if fraction is not None:
-            parts.reached = max(parts.reached, self.begin + (self.end - self.begin) * fraction)
-        parts.ctx.report(stage, None if fraction is None else parts.reached)
+            self._reached = max(self._reached, _LOOKED * fraction)
+        self._ctx.report(stage, None if fraction is None else self._reached)
 
 
 def _used_s() -> float:
     """Processor seconds of this process and of the programs it has started that have ended."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
 
 
 def _divided(ctx: Context, found: Found) -> tuple[list[Chapter], dict[str, Any]]:
