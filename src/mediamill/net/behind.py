@@ -48,40 +48,64 @@ class Behind:
             raise asyncio.CancelledError
 
 
+class Aside:
+    """Blocking calls in a thread beside the caller's, one at a time. The thread is started for the first."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread: ThreadPoolExecutor | None = None
+        self._step: Future[Any] | None = None
+
+    def begin(self, work: Callable[..., Any], *given: Any) -> None:
+        """Begin a call once the one before is done; raises what that one raised."""
+        self.rest()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, self._name)
+        self._step = self._thread.submit(work, *given)
+
+    def rest(self) -> None:
+        """Wait for the last call; raises what it raised, once."""
+        step, self._step = self._step, None
+        if step is not None:
+            step.result()
+
+    def close(self) -> None:
+        """Wait for the last call, and let go of the thread; raises what the call raised."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+        self.rest()
+
+    def leave(self) -> None:
+        """Let go of the thread, which ends with its last call; nobody hears of that one."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = self._step = None
+
+
 class Digest:
     """SHA-256 of pieces of which the large ones are worked in a thread beside the one that writes them."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._thread: ThreadPoolExecutor | None = None
-        self._step: Future[None] | None = None
+        self._aside = Aside("digest")
 
     def update(self, piece: bytes) -> None:
         """Begin with a piece, once the one before is done. It must not change afterwards."""
-        self._settle()
         if len(piece) < STEP_BYTES // 4:
+            self._aside.rest()
             self._hash.update(piece)
-            return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "digest")
-        self._step = self._thread.submit(self._hash.update, piece)
+        else:
+            self._aside.begin(self._hash.update, piece)
 
     def hexdigest(self) -> str:
         """Of all that was given."""
-        self._settle()
+        self._aside.rest()
         return self._hash.hexdigest()
 
     def close(self) -> None:
         """Let go of the thread."""
-        self._settle()
-        if self._thread is not None:
-            self._thread.shutdown()
-            self._thread = None
-
-    def _settle(self) -> None:
-        if self._step is not None:
-            self._step.result()
-            self._step = None
+        self._aside.close()
 
 
 def write_all(file: io.FileIO, data: bytes | memoryview) -> None:

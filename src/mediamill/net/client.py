@@ -7,11 +7,11 @@ import os
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from mediamill import __version__
 from mediamill.core.errors import (
@@ -280,7 +280,8 @@ class Client:
         sink = Sink(target, max_bytes=max_bytes, gunzip=gunzip)
         try:
             sink.open()  # not on a thread: a cancel must not meet a file that is still to be made
-            await self._drain(response, sink, on_progress, None if gunzip else total, max_bytes)
+            pieces = self._pieces(response, None if "transfer-encoding" in headers else total)
+            await self._drain(pieces, sink, on_progress, None if gunzip else total, max_bytes)
             await asyncio.to_thread(sink.finish)
         except BaseException:
             sink.discard()
@@ -295,8 +296,34 @@ class Client:
             etag=headers.get("etag"),
         )
 
+    async def _pieces(self, response: httpcore.Response, length: int | None) -> AsyncIterator[bytes]:
+        """The body. With the first piece httpcore has handed out all it held; the rest of a known length then comes
+        straight from the connection, for a third of the processor time."""
+        import httpcore
+
+        came = 0
+        async with aclosing(cast("AsyncGenerator[bytes, None]", aiter(cast("Any", response.stream)))) as body:
+            async for piece in body:
+                came += len(piece)
+                yield piece
+                if length is not None:
+                    break
+            connection = response.extensions["network_stream"]
+            while length is not None and came < length:
+                piece = await connection.read(STEP_BYTES, self._limits.read_timeout_s)
+                if not piece:
+                    raise httpcore.RemoteProtocolError("it ended before its length")
+                piece = piece[: length - came]
+                came += len(piece)
+                yield piece
+
     async def _drain(
-        self, response: httpcore.Response, sink: Sink, on_progress: Progress | None, total: int | None, max_bytes: int
+        self,
+        pieces: AsyncIterator[bytes],
+        sink: Sink,
+        on_progress: Progress | None,
+        total: int | None,
+        max_bytes: int,
     ) -> None:
         """The body into the sink, a megabyte at a time, each written and hashed while the next is coming."""
         limits = self._limits
@@ -306,7 +333,7 @@ class Client:
         waiting = 0
 
         async with Behind() as behind:
-            async for chunk in response.aiter_stream():
+            async for chunk in pieces:
                 batch.append(chunk)
                 waiting += len(chunk)
                 received += len(chunk)

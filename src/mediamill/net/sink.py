@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from mediamill.core.errors import SourceTooLarge, SourceUnreachable
-from mediamill.net.behind import Digest, write_all
+from mediamill.net.behind import Aside, Digest, write_all
 
 _PIECE_BYTES = 256 * 1024
+_SYNC_BYTES = 32 << 20
+"""What may wait for the disk: whoever syncs the whole file then finds most of it there."""
 
 
 class Sink:
@@ -25,6 +28,8 @@ class Sink:
         self._gunzip = zlib.decompressobj(wbits=31) if gunzip else None
         self._hash = Digest()
         self._file: io.FileIO | None = None
+        self._syncing = Aside("sync")
+        self._synced_bytes = 0
         self.size_bytes = 0
 
     @property
@@ -48,10 +53,12 @@ class Sink:
             self._put(rest)  # what a full piece held back
         if self._gunzip is not None and not self._gunzip.eof:
             raise SourceUnreachable("The source's answer ended before its compressed content did.")
+        self._syncing.close()
         self._close()
 
     def discard(self) -> None:
-        """Close and remove what was written."""
+        """Close and remove what was written; waits for no disk."""
+        self._syncing.leave()
         self._close()
         self._target.unlink(missing_ok=True)
 
@@ -72,8 +79,19 @@ class Sink:
         assert self._file is not None, "open() comes first"
         self._hash.update(piece)
         write_all(self._file, piece)
+        if self.size_bytes - self._synced_bytes >= _SYNC_BYTES:
+            self._synced_bytes = self.size_bytes
+            self._syncing.begin(_sync, os.dup(self._file.fileno()))
 
     def _close(self) -> None:
         self._hash.close()
         if self._file is not None:
             self._file.close()
+
+
+def _sync(descriptor: int) -> None:
+    """On a descriptor of its own, so that the file may be closed meanwhile."""
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import random
 import ssl
 import subprocess
 import sys
@@ -244,6 +245,35 @@ async def test_an_endless_body_without_a_length_is_cut(chunked: bool, target: Pa
 async def test_a_broken_answer_is_unreachable_and_leaves_no_file(raw: bytes, target: Path) -> None:
     async with serving({"/": raw}) as web:
         await unreachable(client(), web.url(), target)
+
+
+def _in_pieces(content: bytes, *, said: int, at_once: int) -> Page:
+    """A body of which some comes with the head, and the rest behind it."""
+
+    async def page(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % said + content[:at_once])
+        await writer.drain()
+        await asyncio.sleep(0)
+        for start in range(at_once, len(content), 300_001):
+            writer.write(content[start : start + 300_001])
+            await writer.drain()
+
+    return page
+
+
+@pytest.mark.parametrize("at_once", [0, 1, 70_000, 2_500_000])
+async def test_a_long_body_is_whole_however_it_is_cut_up(at_once: int, target: Path) -> None:
+    content = random.Random(1).randbytes(2_500_000)
+    async with serving({"/": _in_pieces(content + b"more than was said", said=len(content), at_once=at_once)}) as web:
+        fetched = await client().fetch(web.url(), target)
+
+    assert target.read_bytes() == content
+    assert (fetched.size_bytes, fetched.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+async def test_a_long_body_that_breaks_off_is_unreachable_and_leaves_no_file(target: Path) -> None:
+    async with serving({"/": _in_pieces(bytes(2_500_000), said=2_500_001, at_once=10)}) as web:
+        await unreachable(client(), web.url(), target, "broke off")
 
 
 async def test_silence_ends_at_the_read_timeout(target: Path) -> None:
