@@ -141,6 +141,20 @@ def test_a_span_is_cut_to_the_sample(tmp_path: Path) -> None:
     assert samples(made)[0].shape[1] == 44100
 
 
+@pytest.mark.parametrize("start", [1.0, 0.2, 1.3])
+def test_a_span_of_a_films_sound_is_cut_to_the_sample(start: float, tmp_path: Path) -> None:
+    source = tmp_path / "film.mp4"
+    graph = "sine=f=300:d=1[a];sine=f=600:d=1[b];sine=f=900:d=1[c];[a][b][c]concat=n=3:v=0:a=1[s]"
+    pictures = ("-f", "lavfi", "-i", "color=c=red:s=64x64:r=25:d=3")
+    coded = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac")
+    ffmpeg(*pictures, "-filter_complex", graph, "-map", "0:v", "-map", "[s]", *coded, source)
+
+    made = run("audio", source, tmp_path / "work", format="wav", start=start, end=start + 0.5).result.path
+
+    assert samples(made)[0].shape[1] == 22050
+    assert pitch_hz(made) == pytest.approx(300 if start < 1 else 600, abs=4)
+
+
 @pytest.mark.parametrize("options", [{"start": 2}, {"start": 60, "end": 61}, {"end": 5}])
 def test_times_beyond_the_end_fail_as_an_empty_range(options: dict[str, Any], chime: Path, tmp_path: Path) -> None:
     with pytest.raises(RangeEmpty) as failed:

@@ -49,6 +49,8 @@ FORMATS: Mapping[str, _Format] = {
 _MEASURE_COST, _LIMIT_COST, _READ_COST = 0.65, 3.5, 0.6
 """The same for measuring a loudness, for a limiter with the measuring of what it makes, and for reading a source that
 is encoded."""
+_LEAD_S = 0.5
+"""What is read before a start: a decoder says nothing of the first packet that it is given after a jump."""
 _FAR_LU = 0.45
 
 
@@ -214,12 +216,13 @@ class _Job:
 
     def _encode(self, codec: Sequence[str], cost: float, to_come: float = 0.0) -> None:
         target = self._format.target
-        args, maps = self._input(), ["-map", f"0:{self.track.index}"]
+        cover = self.source.cover if self.source.video is None else None
+        lead_s = min(_LEAD_S, self.work.start_s) if cover is None else 0.0
+        args, maps = self._input(lead_s), ["-map", f"0:{self.track.index}"]
         tags = [
             "-map_metadata",
             f"0:s:{self.track.index}" if self.source.demuxer == "ogg" else "0",
         ]  # Ogg's: on the track
-        cover = self.source.cover if self.source.video is None else None
         if cover is not None and cover.codec in ("mjpeg", "png"):
             if target.cover:
                 # From a look of its own at the file: a picture at second 0 is not in a span that starts later.
@@ -235,6 +238,7 @@ class _Job:
                 *codec,
                 *(*tags, "-sn", "-dn"),
                 *_ffmpeg_sound.FORGOTTEN,
+                *(("-ss", _ffmpeg.seconds(lead_s)) if lead_s else ()),
                 *target.flags,
                 *("-f", target.muxer, _ffmpeg.url(self.work.target)),
             ],
@@ -250,13 +254,14 @@ class _Job:
     def _cut(self) -> bool:
         return self.work.start_s > 0 or self.work.end_s is not None
 
-    def _input(self) -> list[str]:
-        end_s = self.work.end_s
+    def _input(self, lead_s: float = 0.0) -> list[str]:
+        """The source from its start on, or from so much before it: to be left out again of what is made."""
+        start_s, end_s = self.work.start_s - lead_s, self.work.end_s
         return _ffmpeg.input_args(
             self.work.source,
             self.work.source_mime,
-            start_s=self.work.start_s,
-            duration_s=None if end_s is None else end_s - self.work.start_s,
+            start_s=start_s,
+            duration_s=None if end_s is None else end_s - start_s,
         )
 
     def _ffmpeg(
