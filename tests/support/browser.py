@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 ARGUMENTS = (
     "--no-sandbox",  # runs as root in containers
@@ -20,6 +20,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 20_000
+"""How long a page may take to come to what is expected of it, on a machine that has other things to do."""
 
 
 @contextlib.contextmanager
@@ -31,6 +33,7 @@ def browsing() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=list(ARGUMENTS))
         try:
@@ -65,7 +68,7 @@ class Visitor:
 def visiting(browser: Browser, url: str, **settings: Any) -> Iterator[Visitor]:
     """A visitor with an empty cookie jar. settings: as Playwright's new_context takes them."""
     context = browser.new_context(**{"locale": "en-GB", "timezone_id": "UTC", **settings})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     visitor = Visitor(context, page, url)
 
