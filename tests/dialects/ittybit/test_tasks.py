@@ -49,6 +49,13 @@ async def test_a_connection_that_is_not_there_is_named_even_where_none_is_needed
     await call.error(404, "connection_not_found", "POST", "/runs", {"tasks": [body]})
 
 
+async def test_reuse_can_be_switched_off_for_a_task(call: Caller) -> None:
+    made = [await call.tasked(), await call.tasked(reuse=False)]
+
+    sql = "SELECT extra -> 'reuse' FROM tasks WHERE id = $1"
+    assert [await call.mill.bench.pool.fetchval(sql, ours(task["id"])) for task in made] == [None, False]
+
+
 async def test_a_task_says_how_it_was_made(call: Caller) -> None:
     task = await call.tasked()
     await call.fetched(ours(task["id"]))

@@ -80,6 +80,8 @@ def read_item(body: Mapping[str, Any], where: str = "") -> Item:
         extra["destination"] = {"url": destination, "connection": connection}
     if webhook is not None:
         extra["webhook_url"] = webhook
+    if body.get("reuse") is False:  # not of the published API: make it anew though the same was made before
+        extra["reuse"] = False
     return Item(
         kind=kind,
         source=source,
