@@ -16,6 +16,7 @@ from tests.support.av import ffmpeg
 from tests.support.scenes import at, run
 
 from mediamill import fonts
+from mediamill.engines._compose_encode import h264
 
 RUNS = 3
 WIDE, HIGH = 1920, 1080
@@ -67,8 +68,7 @@ def by_hand(folder: Path) -> None:
     ffmpeg(
         "-i", folder / "one.mp4", "-i", folder / "two.mp4", "-loop", "1", "-framerate", "30", "-t", "10",
         "-i", folder / "logo.png", "-filter_complex", graph, "-map", "[o]", "-map", "[s]", "-t", "10",
-        "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-c:a", "aac", "-b:a", "192k",
-        "-movflags", "+faststart", folder / "hand.mp4",
+        *h264(), "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", folder / "hand.mp4",
     )  # fmt: skip
 
 

@@ -16,9 +16,21 @@ from mediamill.engines._compose_pixels import Buffer, Pool
 
 _QUEUED_BYTES = 256 << 20
 _TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
-_H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20")
+_LOOKING_AHEAD = "rc-lookahead=10:mbtree=1"
+"""What the preset leaves out and what is worth its time: bits go where later frames lean on them."""
 _LARGE = 4096 * 2304
 """From here on x264 looks ahead less: forty frames of 8K are gigabytes."""
+
+
+def h264(*, crf: int = 12, calm: bool = False) -> list[str]:
+    """x264 for films that look as their previews do: SSIM 0.99. A quicker preset with more bits is alike at two thirds
+    of the work of a slower one with fewer. calm: for very large pictures."""
+    ahead = "rc-lookahead=5:ref=1:bframes=0" if calm else _LOOKING_AHEAD
+    return ["-c:v", "libx264", "-preset", "superfast", "-crf", str(crf), "-x264-params", ahead]
+
+
+_SMALL_CRF = 20
+"""Of a preview's clip, which is looked at once."""
 
 
 def pictures(format: str, pixel_format: str, *, alpha: bool, pixels: int, scaled: str | None = None) -> list[str]:
@@ -35,8 +47,8 @@ def pictures(format: str, pixel_format: str, *, alpha: bool, pixels: int, scaled
     if format == "mov" and alpha:
         chain = [*whole, *to_yuv, "format=yuva444p10le", _TAGS]
         return ["-vf", ",".join(chain), "-c:v", "prores_ks", "-profile:v", "4444", "-vendor", "apl0"]
-    calm = ("-x264-params", "rc-lookahead=5:ref=1:bframes=0") if pixels > _LARGE else ()
-    return ["-vf", ",".join([*to_yuv, "format=yuv420p", _TAGS]), *_H264, *calm]
+    codec = h264(calm=pixels > _LARGE) if scaled is None else h264(crf=_SMALL_CRF, calm=pixels > _LARGE)
+    return ["-vf", ",".join([*to_yuv, "format=yuv420p", _TAGS]), *codec]
 
 
 def sounds(format: str, *, alpha: bool) -> list[str]:

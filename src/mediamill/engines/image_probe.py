@@ -12,6 +12,8 @@ from mediamill.engines import _heif_box, _jxl_header, svg
 from mediamill.engines._picture import check_size, has_alpha, reading
 from mediamill.engines._picture_read import PILLOW_FORMATS, open_pillow
 
+_NOTES = frozenset({b"eXIf", b"tEXt", b"zTXt", b"iTXt"})
+_MOST_CHUNKS = 20_000
 _MOVING = frozenset({"image/gif", "image/webp", "image/png", "image/avif"})
 
 
@@ -37,11 +39,11 @@ class ImageProber:
         if mime not in PILLOW_FORMATS:
             return Facts()
         with reading(), open_pillow(path, mime) as image:
-            return _facts(image, mime, codec)
+            return _facts(image, path, mime, codec)
 
 
-def _facts(image: Any, mime: str, codec: str) -> Facts:
-    turned = image.getexif().get(0x0112, 1)
+def _facts(image: Any, path: Path, mime: str, codec: str) -> Facts:
+    turned = _exif(image, path, mime).get(0x0112, 1)
     sideways = turned in (5, 6, 7, 8) and mime != "image/tiff"  # Pillow gives a TIFF as displayed
     width, height = image.size[::-1] if sideways else image.size
     frames = image.n_frames if mime in _MOVING else 1
@@ -62,6 +64,34 @@ def _facts(image: Any, mime: str, codec: str) -> Facts:
         duration_s=duration_s,
         has_alpha=has_alpha(image),
     )
+
+
+def _exif(image: Any, path: Path, mime: str) -> Any:
+    """Its Exif data. Pillow decodes a whole PNG to see whether some follow its pixels, which hardly ever do."""
+    if mime != "image/png" or _notes_behind(path):
+        return image.getexif()
+    from PIL import Image
+
+    return Image.Image.getexif(image)
+
+
+def _notes_behind(path: Path) -> bool:
+    """Whether chunks that may say how a PNG is turned stand after its pixels; True also for one that is damaged."""
+    with path.open("rb") as file:
+        file.seek(8)
+        begun = False
+        for _ in range(_MOST_CHUNKS):
+            head = file.read(8)
+            if len(head) < 8:
+                return True
+            size, kind = int.from_bytes(head[:4], "big"), head[4:]
+            begun = begun or kind == b"IDAT"
+            if begun and kind in _NOTES:
+                return True
+            if kind == b"IEND":
+                return False
+            file.seek(size + 4, 1)
+    return True
 
 
 PROBER = ImageProber()
