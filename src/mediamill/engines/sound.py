@@ -51,6 +51,8 @@ _MEASURE_COST, _LIMIT_COST, _READ_COST = 0.65, 3.5, 0.6
 is encoded."""
 _LEAD_S = 0.5
 """What is read before a start: a decoder says nothing of the first packet that it is given after a jump."""
+_LISTEN_COST = 0.4
+"""The same for measuring the loudness of a result, of which nothing is told meanwhile."""
 _FAR_LU = 0.45
 
 
@@ -163,7 +165,7 @@ class _Job:
         rate_hz = int(args[args.index("-ar") + 1]) if "-ar" in args else self.track.sample_rate_hz
         before = [*before, f"aresample={rate_hz}"]
         lossy = bool(self._format.kbps)
-        listened = _MEASURE_COST + self._format.decode if lossy else 0.0  # a lossy result is listened to
+        listened = _LISTEN_COST + self._format.decode if lossy else 0.0  # a lossy result is listened to
         round_cost, encode_cost = self._read_cost + _LIMIT_COST, self._read_cost + self._format.cost
         limit_cost = _LIMIT_COST - _MEASURE_COST
         first, last, last_number = _loudness.Heard(), _loudness.Heard(), 0
