@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,6 +68,12 @@ class Mill:
         """The run once it stands like that."""
         until(lambda: self.status(id) in wanted, timeout_s=timeout_s, what=f"{' or '.join(wanted)} of {id}")
         return self.client.run(id)
+
+    def workers(self) -> int:
+        """How many were heard of lately."""
+        with self.server.client() as http:
+            [line] = re.findall(r"^mediamill_workers (.*)$", http.get("/metrics").text, re.MULTILINE)
+        return int(float(line))
 
     @contextlib.contextmanager
     def worker(self, queues: str = "agent", **settings: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -222,7 +229,9 @@ def test_interrupted_when_the_worker_is_stopped_and_no_attempt_is_left(mill: Mil
 
 
 def test_crashed_when_its_worker_dies_while_others_live(mill: Mill) -> None:
+    until(lambda: mill.workers() == 0, what="the end of those before")
     with mill.worker() as one, mill.worker() as other:
+        until(lambda: mill.workers() == 2, what="word of both")  # who is not known yet counts as started later
         id = mill.start(STALL, max_attempts=1)
         run = mill.comes_to(id, "executing")
         killed, left = (one, other) if f"-{one.pid}-" in run["attempts"][0]["worker"] else (other, one)
