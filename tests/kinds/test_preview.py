@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -61,19 +60,6 @@ def photographed(folder: Path, name: str, *, drift: float) -> None:
     vision.film(folder / f"{name}.mp4", shown, *h264, rate=30)
 
 
-def light(picture: Picture) -> Picture:
-    """The light of a picture as films have it (BT.709), once for each of three channels."""
-    found = 16 + picture[:, :, :3] @ (np.array([0.2126, 0.7152, 0.0722]) * 219 / 255)
-    return np.repeat(found[:, :, None], 3, axis=2)
-
-
-def planes(film: Path) -> list[Picture]:
-    """The same of a film's frames, as it is stored: what a decoder makes of it is its own."""
-    with av.open(str(film)) as container:
-        frames = [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
-    return [np.repeat(luma[:, :, None], 3, axis=2) for luma in frames]
-
-
 @pytest.mark.parametrize("rate", [24, 30])
 def test_a_preview_frame_is_the_frame_of_the_render(rate: int, tmp_path: Path) -> None:
     photographed(tmp_path, "cat", drift=0.3)
@@ -96,12 +82,12 @@ def test_a_preview_frame_is_the_frame_of_the_render(rate: int, tmp_path: Path) -
     numbers = [0, 7, rate // 2, rate, round(1.1 * rate), round(1.3 * rate), round(1.6 * rate), 2 * rate - 1]
     film = run("render", request, tmp_path / "film", tmp_path)
 
-    shown, stored = film.pictures(), planes(film.path)
+    shown, stored = film.pictures(), scenes.lights(film.path)
 
     alike = {}
     for number in numbers:
         seen = run("preview", {**request, "at": number / rate}, tmp_path / str(number), tmp_path).rgba()
-        alike[number] = round(vision.ssim(light(seen), stored[number]), 4)
+        alike[number] = round(vision.ssim(scenes.light(seen), stored[number]), 4)
         apart = np.abs(seen[:, :, :3].astype(float) - shown[number]).mean(axis=(0, 1))
         assert apart.max() < 3, (number, apart)  # of 255, in red, green or blue
     assert min(alike.values()) >= 0.99, str(alike)

@@ -79,6 +79,19 @@ def pictures(path: Path) -> list[Picture]:
         return [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
 
 
+def light(picture: Picture) -> Picture:
+    """The light of a picture as films have it (BT.709), once for each of three channels."""
+    found = 16 + picture[:, :, :3] @ (np.array([0.2126, 0.7152, 0.0722]) * 219 / 255)
+    return np.repeat(found[:, :, None], 3, axis=2)
+
+
+def lights(film: Path) -> list[Picture]:
+    """The same of a film's frames, as it is stored: what a decoder makes of it is its own."""
+    with av.open(str(film)) as container:
+        frames = [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]
+    return [np.repeat(luma[:, :, None], 3, axis=2) for luma in frames]
+
+
 def samples(path: Path) -> NDArray[np.float32]:
     """The sound as (channels, n) in -1..1 at its own rate."""
     with av.open(str(path)) as container:
