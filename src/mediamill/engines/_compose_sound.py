@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mediamill.core._composition_timing import Timeline
+from mediamill.core._composition_timing import Cut, Timeline
 from mediamill.core.compositions import Composition, Material
 from mediamill.core.errors import NoSound, ToolFailed
 from mediamill.core.ports import Tools
@@ -16,11 +16,20 @@ from mediamill.engines import _av, _ffmpeg
 RATE_HZ = 48_000
 AT_ONCE = 24
 """Sounds that one ffmpeg mixes; more are mixed beforehand, so that open files and filters stay few."""
+Curve = Literal["tri", "qsin"]
+"""Of a fade. Two quarters of a sine add up to equal power, for sounds that have nothing to do with each other; two
+straight lines to equal height, for one sound that goes on."""
+_LEAST_CROSSED_S = 0.005
+_SAME_S = 0.0005
+"""Two parts of one file that are this close in time are one sound that goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """One sound on the timeline. All times in seconds; `at_s` is where it begins to be heard."""
+    """One sound on the timeline. All times in seconds; `at_s` is where it begins to be heard.
+
+    source_s: how long its file is, None when unknown.
+    """
 
     path: Path
     mime: str
@@ -33,18 +42,29 @@ class Voice:
     gain: float
     fade_in_s: float
     fade_out_s: float
+    fade_in: Curve = "tri"
+    fade_out: Curve = "tri"
+    source_s: float | None = None
+
+    @property
+    def end_s(self) -> float:
+        """Where it ends on the timeline."""
+        return self.at_s + self.length_s
 
 
 def voices(scene: Composition, timeline: Timeline, materials: Mapping[str, Material]) -> list[Voice]:
-    """Every element that is heard. Raises NoSound for an audio element without a sound track."""
-    found = []
+    """Every element that is heard, those of a transition one into the other.
+
+    Raises NoSound for an audio element without a sound track.
+    """
+    found: dict[int, Voice] = {}
     heard = {span.number for span in timeline.spans}
     for number, element in enumerate(scene.elements):
         if number not in heard or element["type"] not in ("video", "audio") or element["volume"] <= 0:
             continue
         material = materials[element["source_url"]]
-        track = _av.read(material.path, material.mime).sound
-        if track is None:
+        source = _av.read(material.path, material.mime)
+        if source.sound is None:
             if element["type"] == "audio":
                 raise NoSound("A sound of the scene has no sound track.")
             continue
@@ -52,16 +72,63 @@ def voices(scene: Composition, timeline: Timeline, materials: Mapping[str, Mater
         end_s = min(span.end_s, timeline.duration_s)
         if end_s - span.start_s < 0.001:
             continue
-        found.append(_voice(element, material, track, span.start_s, end_s - span.start_s))
-    return found
+        found[number] = _voice(element, material, source, span.start_s, end_s - span.start_s)
+    for cut in timeline.cuts:
+        if cut.going in found and cut.coming in found:
+            pair = found[cut.going], found[cut.coming]
+            found[cut.going], found[cut.coming] = _crossed(*pair, cut, timeline.rate)
+    return list(found.values())
 
 
-def _voice(element: Mapping[str, Any], material: Material, track: _av.Sound, at_s: float, length_s: float) -> Voice:
+def _crossed(going: Voice, coming: Voice, cut: Cut, rate: int) -> tuple[Voice, Voice]:
+    """Two sounds that cross over while a transition is to be seen, as far as their files reach beyond the cut.
+
+    A fade that an element has of its own on that side holds instead. Where neither file reaches further, one sound
+    follows the other as without a transition.
+    """
+    first_s, last_s = cut.first / rate, cut.after / rate
+    begins_s = max(0.0, first_s, coming.at_s - coming.in_s / coming.speed)
+    ends_s = last_s
+    if going.source_s is not None:
+        ends_s = min(ends_s, going.at_s + (going.source_s - going.in_s) / going.speed)
+    faded = going.fade_out_s > 0, coming.fade_in_s > 0
+    match faded:
+        case False, False:
+            begins_s, ends_s = max(begins_s, going.at_s), min(ends_s, coming.end_s)
+        case True, False:
+            ends_s = min(last_s, coming.end_s)
+        case False, True:
+            begins_s = max(first_s, going.at_s)
+    length_s = ends_s - begins_s
+    if all(faded) or length_s < _LEAST_CROSSED_S:
+        return going, coming
+    curve: Curve = "tri" if not any(faded) and _goes_on(going, coming) else "qsin"
+    if not faded[0]:
+        going = replace(going, length_s=ends_s - going.at_s, fade_out_s=length_s, fade_out=curve)
+    if not faded[1]:
+        in_s = max(0.0, coming.in_s - (coming.at_s - begins_s) * coming.speed)
+        coming = replace(
+            coming, at_s=begins_s, length_s=coming.end_s - begins_s, in_s=in_s, fade_in_s=length_s, fade_in=curve
+        )
+    return going, coming
+
+
+def _goes_on(going: Voice, coming: Voice) -> bool:
+    """Whether the two are one sound without a break."""
+    if (going.path, going.speed) != (coming.path, coming.speed):
+        return False
+    return abs((going.in_s - going.at_s * going.speed) - (coming.in_s - coming.at_s * coming.speed)) < _SAME_S
+
+
+def _voice(element: Mapping[str, Any], material: Material, source: _av.Source, at_s: float, length_s: float) -> Voice:
+    track = source.sound
+    assert track is not None
     return Voice(
         path=material.path,
         mime=material.mime,
         index=track.index,
         mono=track.channels == 1,
+        source_s=source.duration_s,
         at_s=at_s,
         length_s=length_s,
         in_s=float(element["in_point"]),
@@ -144,9 +211,10 @@ def chain(one: Voice) -> str:
     if one.gain != 1:
         steps.append(f"volume={one.gain:.6f}")
     if one.fade_in_s > 0:
-        steps.append(f"afade=t=in:st=0:d={one.fade_in_s:.6f}:curve=tri")
+        steps.append(f"afade=t=in:st=0:d={one.fade_in_s:.6f}:curve={one.fade_in}")
     if one.fade_out_s > 0:
-        steps.append(f"afade=t=out:st={max(0.0, one.length_s - one.fade_out_s):.6f}:d={one.fade_out_s:.6f}:curve=tri")
+        begins_s = max(0.0, one.length_s - one.fade_out_s)
+        steps.append(f"afade=t=out:st={begins_s:.6f}:d={one.fade_out_s:.6f}:curve={one.fade_out}")
     if one.at_s > 0:
         steps.append(f"adelay=delays={round(one.at_s * RATE_HZ)}S:all=1")
     return ",".join(steps)
