@@ -110,6 +110,31 @@ def test_emoji_have_colours(tmp_path: Path) -> None:
     assert (picture.max(axis=2) - picture.min(axis=2) > 80).sum() > 100
 
 
+def test_emoji_of_several_signs_are_one_picture(tmp_path: Path) -> None:
+    one = ink(shown(tmp_path / "one", text("👍", font_size=60)))
+    wide = one[2] - one[0]
+    for number, said in enumerate(
+        (
+            "👍🏿",
+            "👩🏾\u200d🚀",
+            "🇩🇪",
+            "1\ufe0f\u20e3",
+            "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+        )
+    ):
+        found = ink(shown(tmp_path / str(number), text(said, font_size=60)))
+        assert found[2] - found[0] < 1.4 * wide, said
+
+    plain, dark = (shown(tmp_path / said, text(said, font_size=60)).max() for said in ("👍", "👍🏿"))
+    assert dark < plain
+
+
+def test_emoji_of_several_signs_move_as_one() -> None:
+    from mediamill.engines._compose_type import clusters
+
+    assert clusters("a👍🏽🇩🇪🇯🇵1\ufe0f\u20e3") == [(0, 1), (1, 3), (3, 5), (5, 7), (7, 10)]
+
+
 def test_ideographs_wrap_anywhere(tmp_path: Path) -> None:
     found = ink(shown(tmp_path, text("日本語の折り返しの試験です", width=140, font_size=24)))
 

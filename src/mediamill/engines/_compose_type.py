@@ -23,6 +23,8 @@ _AFTER = ("Noto Sans", "Noto Color Emoji", "Mediamill Noto Han", "Mediamill Noto
 _MOST_PIXELS = 40_000_000
 _NO_TEXT = frozenset({"Cc", "Cs", "Cn"})
 _TONES = range(0x1F3FB, 0x1F400)
+_TAGS = range(0xE0020, 0xE0080)
+_REGIONS = range(0x1F1E6, 0x1F200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +82,8 @@ def _fonts(folders: tuple[Path, ...]) -> Fonts:
 
 
 def plain(text: str) -> str:
-    """What of a text can be set: no control characters, and no skin tones, for which the emoji font has no pictures."""
-    kept = (letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in _NO_TEXT)
-    return "".join(letter for letter in kept if ord(letter) not in _TONES)
+    """What of a text can be set: no control characters."""
+    return "".join(letter for letter in text if letter in "\n\t" or unicodedata.category(letter) not in _NO_TEXT)
 
 
 class Setting:
@@ -176,11 +177,14 @@ def only(start: int, end: int, length: int, colour: Colour) -> list[tuple[int, i
 
 
 def clusters(text: str) -> list[tuple[int, int]]:
-    """The parts of a text that move as one: a letter with its marks, joined emoji. Spaces are left out."""
+    """The parts of a text that move as one: a letter with its marks, an emoji of several signs. Spaces are left out."""
     found: list[list[int]] = []
     joined = False
     for at, letter in enumerate(text):
         marks = unicodedata.category(letter) in ("Mn", "Mc", "Me") or letter in "\u200d\ufe0e\ufe0f"
+        marks = marks or ord(letter) in _TONES or ord(letter) in _TAGS
+        if ord(letter) in _REGIONS and at and ord(text[at - 1]) in _REGIONS:  # two of them are a flag
+            marks = bool(found) and found[-1] == [at - 1, at]
         if found and found[-1][1] == at and (marks or joined):
             found[-1][1] = at + 1
         elif not letter.isspace():
