@@ -85,7 +85,10 @@ class NewEndpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happened to what. `id` counts up; on the wire it is `event_id(id)`."""
+    """What happened to what. `id` counts up; on the wire it is `event_id(id)`.
+
+    progress: how far the task was in [0, 1], on events that tell of it.
+    """
 
     id: int
     project_id: ProjectId
@@ -94,6 +97,7 @@ class Event:
     run_id: str | None
     file_id: str | None
     created_at: datetime
+    progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,13 +64,13 @@ begun AS (
     FROM t WHERE r.id = t.run_id AND r.state = 'waiting' AND t.started_at IS NOT NULL RETURNING r.id, r.project_id
 ),
 told AS (
-    INSERT INTO events (project_id, task_id, run_id, type)
-    SELECT project_id, id, NULL, 'task.started' FROM t WHERE attempt = 1
-    UNION ALL SELECT project_id, id, NULL, 'task.progress' FROM t  -- what was fetched is now worked on
+    INSERT INTO events (project_id, task_id, run_id, type, progress)
+    SELECT project_id, id, NULL, 'task.started', NULL::real FROM t WHERE attempt = 1
+    UNION ALL SELECT project_id, id, NULL, 'task.progress', progress FROM t  -- what was fetched is now worked on
     WHERE attempt > 1 AND state = 'running' AND extra -> 'webhook_progress' = 'true' AND EXISTS (
         SELECT FROM endpoints e
         WHERE e.project_id = t.project_id AND e.state = 'active' AND 'task.progress' = ANY(e.types))
-    UNION ALL SELECT project_id, NULL, id, 'run.updated' FROM begun
+    UNION ALL SELECT project_id, NULL, id, 'run.updated', NULL FROM begun
 )
 SELECT {rows.TASK},
        CASE WHEN t.place IS NOT NULL THEN (SELECT r.metadata FROM runs r WHERE r.id = t.run_id) END AS run_metadata
@@ -89,8 +89,8 @@ moved AS (
 ), told AS (
     -- Of a tenth further, where a task says that it may be wanted, and somebody listens. A statement sees what was
     -- before it: that is how far the task was.
-    INSERT INTO events (project_id, task_id, type)
-    SELECT m.project_id, m.id, 'task.progress' FROM moved m JOIN tasks before ON before.id = m.id
+    INSERT INTO events (project_id, task_id, type, progress)
+    SELECT m.project_id, m.id, 'task.progress', m.progress FROM moved m JOIN tasks before ON before.id = m.id
     WHERE m.wanted = 'true' AND floor(m.progress * 10) > floor(before.progress * 10)
       AND (before.extra ? 'webhook_url' OR EXISTS (
           SELECT FROM endpoints e
@@ -120,7 +120,9 @@ _SHOW = """
 UPDATE tasks SET outputs = outputs || $3::jsonb, updated_at = clock_timestamp()
 WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING project_id
 """
-_EVENT = "INSERT INTO events (project_id, task_id, type) VALUES ($1, $2, $3)"
+_EVENT = """
+INSERT INTO events (project_id, task_id, type, progress) SELECT project_id, id, $2, progress FROM tasks WHERE id = $1
+"""
 _GET = f"SELECT {rows.TASK_WITH_ATTEMPTS} FROM tasks t WHERE t.project_id = $1 AND t.id = $2"
 _GET_MANY = f"SELECT {rows.TASK} FROM tasks t WHERE t.id = ANY($1::text[])"
 _LOST = dumps(
@@ -254,7 +256,7 @@ class Tasks:
             if project_id is None:
                 return False
             await insert_files(connection, [(file_id, file, None) for _, file_id, file in made])
-            await connection.execute(_EVENT, project_id, id, EventType.TASK_UPDATED)
+            await connection.execute(_EVENT, id, EventType.TASK_UPDATED)
             await wake(connection, [id])
         return True
 
@@ -277,7 +279,7 @@ class Tasks:
                 return State.CANCELLED
             state = row["state"]
             if state == State.CANCELLED:
-                await connection.execute(_EVENT, project_id, id, EventType.TASK_CANCELLED)
+                await connection.execute(_EVENT, id, EventType.TASK_CANCELLED)
                 await _over(connection, row)
             else:
                 await connection.execute("SELECT pg_notify($1, $2)", CANCEL, id)
@@ -329,7 +331,7 @@ async def _give_up(connection: Any, id: str, worker: str, *, cancelled: bool) ->
         state.value,
         error,
     )
-    await connection.execute(_EVENT, row["project_id"], id, f"task.{state.value}")
+    await connection.execute(_EVENT, id, f"task.{state.value}")
     await _over(connection, row, error)
 
 

@@ -11,7 +11,7 @@ from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
 from mediamill.core.webhooks import Event, EventPage, event_id, read_id
 from mediamill.dialects import Links
-from mediamill.dialects.ittybit import current, query
+from mediamill.dialects.ittybit import current, moments, query
 from mediamill.dialects.ittybit.call import Call, Reply, Route
 from mediamill.dialects.ittybit.errors import invalid
 from mediamill.dialects.ittybit.objects import Json, seconds
@@ -41,23 +41,22 @@ def topics_of(types: Sequence[str]) -> list[str]:
 
 
 def write_event(event: Event, subject: Task | Run | File | None, links: Links) -> Json | None:
-    """An event with the whole task or run; None for one that is not told here."""
+    """An event with the whole task or run at that moment; None for one that is not told here."""
     if event.type == TEST:
         at = seconds(event.created_at)
         return {"id": event_id(event.id), "object": "event", "kind": TEST, "data": {}, "created_at": at}
     topic = _TOPIC.get(event.type)
     if topic is None or subject is None or isinstance(subject, File):
         return None
-    new = topic.endswith(".created")
     data: Any
     if isinstance(subject, Task):
         if not worded(subject):
             return None
-        data = current.write_task(subject, links, status="waiting" if new else None)
+        data = current.write_task(moments.task_then(subject, event), links)
     else:
         if not any(part.kind in KINDS for part in subject.parts):
             return None
-        data = current.write_run(subject, links)
+        data = current.write_run(moments.run_then(subject, event), links)
     return {
         "id": event_id(event.id),
         "object": "event",
