@@ -54,16 +54,21 @@ def bare(sounds: Sequence[voices.Samples]) -> list[list[Word]]:
     """What one decoder makes of each sound, given whole."""
     from pocketsphinx import Decoder
 
-    from mediamill.engines._speech_sphinx import hear
+    from mediamill.engines import _speech_sphinx
 
     decoder = Decoder(loglevel="FATAL")
-    return [
-        [
-            Word(text=text, start_s=start_s, end_s=end_s, confidence=sure)
-            for text, start_s, end_s, sure in hear(decoder, (sound * 32767).astype("<i2").tobytes())
-        ]
-        for sound in sounds
-    ]
+    heard_by_sound = []
+    for sound in sounds:
+        decoder.start_utt()
+        decoder.process_raw((sound * 32767).astype("<i2").tobytes(), full_utt=True)
+        decoder.end_utt()
+        heard_by_sound.append(
+            [
+                Word(text=text, start_s=start_s, end_s=end_s, confidence=sure)
+                for text, start_s, end_s, sure in _speech_sphinx.words(decoder)
+            ]
+        )
+    return heard_by_sound
 
 
 def judged(name: str, heard_by_passage: Mapping[str, Sequence[Word]]) -> None:

@@ -53,7 +53,11 @@ def bare_decoder(sound: Path) -> None:
 
     with av.open(str(sound)) as container:
         samples = b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
-    _speech_sphinx.hear(Decoder(loglevel="FATAL"), samples, lambda second: None)
+    decoder = Decoder(loglevel="FATAL")
+    decoder.start_utt()
+    decoder.process_raw(samples, full_utt=True)
+    decoder.end_utt()
+    _speech_sphinx.words(decoder)
 
 
 def captions_of(sound: Path, folder: Path) -> None:

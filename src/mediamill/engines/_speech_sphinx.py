@@ -28,8 +28,8 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 
 def hear(decoder: Any, samples: bytes, tell: Callable[[float], None]) -> list[tuple[str, float, float, float]]:
-    """The words of one utterance. Silence, breath and noise that the decoder marks as such are left out. `tell` gets
-    the second it has come to, half a second at a time."""
+    """The words of one utterance, heard by a decoder that `prepare` has seen. `tell` gets the second it has come to,
+    half a second at a time."""
     mean = _mean(decoder, samples)
     decoder.start_utt()
     for at in range(0, len(samples), _BLOCK_BYTES):
@@ -38,6 +38,11 @@ def hear(decoder: Any, samples: bytes, tell: Callable[[float], None]) -> list[tu
         decoder.process_raw(samples[at : at + _BLOCK_BYTES])
         tell(min(at + _BLOCK_BYTES, len(samples)) / 2 / RATE_HZ)
     decoder.end_utt()
+    return words(decoder)
+
+
+def words(decoder: Any) -> list[tuple[str, float, float, float]]:
+    """Those of the utterance that has ended. Silence, breath and noise that the decoder marks as such are left out."""
     if decoder.hyp() is None:
         return []
     return [
@@ -50,6 +55,11 @@ def hear(decoder: Any, samples: bytes, tell: Callable[[float], None]) -> list[tu
         for part in decoder.seg()
         if part.word[0] not in "<["
     ]
+
+
+def prepare(decoder: Any) -> None:
+    """Give a decoder what `hear` needs beside its model."""
+    decoder.add_jsgf_string(_FEATURES, _GRAMMAR)
 
 
 def _mean(decoder: Any, samples: bytes) -> str:
@@ -72,7 +82,7 @@ def main() -> None:
     from pocketsphinx import Decoder
 
     decoder = Decoder(loglevel="FATAL")
-    decoder.add_jsgf_string(_FEATURES, _GRAMMAR)
+    prepare(decoder)
 
     def say(said: Any) -> None:
         sys.stdout.write(json.dumps(said) + "\n")
