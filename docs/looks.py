@@ -6,7 +6,7 @@ A picture is written anew only when it looks different, so that another version 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from tests.support import looks as scenes  # noqa: E402 - after the path to it
 
 from mediamill.core import looks as names  # noqa: E402
+from mediamill.engines import _compose_preset as _preset  # noqa: E402
 from mediamill.engines import _look  # noqa: E402
 from mediamill.engines._look import Moment  # noqa: E402
 
@@ -269,10 +270,29 @@ def _page() -> Iterator[str]:
         members = tuple(name for name in names.MOTIONS if direction_of(name) == direction)
         starred = {name for name in members if names.MOTIONS[name].character}
         yield from _table(members, MOTIONS, names.SUPPORTED_MOTIONS, starred)
+    yield "## Names for `animation_preset`\n"
+    yield "A text's `animation_preset` is a word for one motion. Case, spaces and hyphens do not count"
+    yield "(`slideUp`, `Slide Up`); every motion above goes by its own name, but for the two that blend, and `_in` or"
+    yield f"`_out` may follow. Coming and going take {_preset.WINDOW_S:g} s, at most {_preset.SHARE:.0%} of the text's time."
+    yield "A motion of the text's own in the same direction wins; a caption has the animation of its words; other names"
+    yield "do nothing.\n"
+    yield "| name | what it does |\n|---|---|"
+    yield (
+        f"| {_words(_preset.TYPING)} | each character appears in turn, {_preset.TYPED_S:g} s apart, all of them within "
+        f"{_preset.TYPED_SHARE:.0%} of the text's time |"
+    )
+    for table, how in ((_preset.NAMES, ""), (_preset.LETTERS, ", one character after the other")):
+        for motion in dict.fromkeys(table.values()):
+            yield f"| {_words(name for name, meant in table.items() if meant == motion)} | `{motion}`{how} |"
+    yield ""
     yield "## Blend modes\n"
     yield "The formulas are those of W3C Compositing and Blending Level 1.\n"
     yield "![The blend modes](looks/blend-modes.webp)\n"
     yield from _table(names.BLEND_MODES, BLENDS, names.SUPPORTED_BLEND_MODES)
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def _table(

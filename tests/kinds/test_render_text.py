@@ -230,3 +230,79 @@ def test_a_caption_whose_words_are_not_in_its_text_shows_the_words(tmp_path: Pat
     element = {**caption("color"), "text": "something else"}
 
     assert marked(shown(tmp_path, element, at_s=0.25), (255, 0, 0)) is not None
+
+
+@pytest.mark.parametrize("preset", ["typewriter", "Typewriter", "type-on"])
+def test_a_typed_text_has_each_character_whole_or_not_at_all(preset: str, tmp_path: Path) -> None:
+    """Ten characters at 0.06 s each, in frames of a thirtieth of a second."""
+    said, whole = "HHHHHHHHHH", shown(tmp_path / "still", text("HHHHHHHHHH", font_size=24))
+    typed = text(said, font_size=24, animation_preset=preset)
+    left, _, right, _ = ink(whole)
+    for count, share in ((2, 0.1), (6, 0.5), (9, 0.9)):
+        edge = left + round((right - left) * count / 10)
+        picture = shown(tmp_path / str(count), typed, at_s=share * 0.6 + 0.02)
+        assert np.array_equal(picture[:, : edge - 2], whole[:, : edge - 2]), share
+        assert not picture[:, edge + 1 :].any(), share
+    assert np.array_equal(shown(tmp_path / "after", typed, at_s=1.0), whole)
+
+
+def test_a_long_text_is_typed_in_time_to_be_read(tmp_path: Path) -> None:
+    long = text("word " * 30, font_size=14, animation_preset="typewriter", background=True, background_color="#202080")
+    done = shown(tmp_path / "still", {**long, "animation_preset": None})
+
+    begun, half, near = (shown(tmp_path / str(at), long, at_s=at) for at in (0.1, 0.7, 1.45))
+    lit = [int((picture[..., 0] > 128).sum()) for picture in (begun, half, near, done)]
+    assert lit[0] < 0.15 * lit[3]
+    assert lit[1] == pytest.approx(0.5 * lit[3], rel=0.12)
+    assert lit[2] == lit[3]
+    assert marked(begun, (32, 32, 128)) == marked(done, (32, 32, 128))  # its plate is there from the start
+
+
+@pytest.mark.parametrize(
+    ("preset", "motion"),
+    [
+        ("fade", "fade"), ("fade_in", "fade"), ("pop", "smooth_pop"), ("Slide Up", "slide_up"), ("slide", "slide_up"),
+        ("bounceIn", "bounce"), ("wiggle", "loop_wiggle"),
+    ],
+)  # fmt: skip
+def test_presets_are_the_motions_of_their_names(preset: str, motion: str, tmp_path: Path) -> None:
+    still = shown(tmp_path / "still", text())
+    springs = motion in ("smooth_pop", "bounce") or motion.startswith("loop")
+    own = [{
+        "type": motion, "time": 0, "duration": 1.5 if motion.startswith("loop") else 0.6,
+        "easing": "linear" if springs else "ease_out",
+    }]  # fmt: skip
+    for at_s in (0.1, 0.3):
+        moved = shown(tmp_path / f"preset{at_s}", text(animation_preset=preset), at_s=at_s)
+        assert np.array_equal(moved, shown(tmp_path / f"own{at_s}", text(motion=own), at_s=at_s))
+        assert not np.array_equal(moved, still)
+
+
+def test_an_exit_preset_ends_with_the_text(tmp_path: Path) -> None:
+    lights = [
+        int(shown(tmp_path / str(at), text(animation_preset="fade_out"), at_s=at).max()) for at in (0.1, 1.3, 1.9)
+    ]
+    assert lights[0] == lights[1] == 255
+    assert lights[2] < 200
+
+
+def test_cascading_letters_come_one_after_another(tmp_path: Path) -> None:
+    coming = text("HHHHHH", animation_preset="cascade")
+    early, late = ink(shown(tmp_path / "a", coming, at_s=0.2)), ink(shown(tmp_path / "b", coming, at_s=1.0))
+
+    assert early[2] < late[2] - 10
+    assert late == ink(shown(tmp_path / "c", text("HHHHHH")))
+
+
+def test_motion_of_its_own_wins_over_a_preset(tmp_path: Path) -> None:
+    own = [{"type": "slide_left", "time": 0, "duration": 0.5}]
+    wanted = shown(tmp_path / "own", text(motion=own), at_s=0.2)
+    for preset in ("typewriter", "fade"):
+        found = shown(tmp_path / preset, text(motion=own, animation_preset=preset), at_s=0.2)
+        assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("preset", ["none", "", "sparkle_storm", "overlay", "🎉", "x" * 5000])
+def test_unknown_presets_do_nothing(preset: str, tmp_path: Path) -> None:
+    still = shown(tmp_path / "still", text())
+    assert np.array_equal(shown(tmp_path / "named", text(animation_preset=preset), at_s=0.1), still)

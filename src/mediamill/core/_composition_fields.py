@@ -238,7 +238,7 @@ TEXT: Fields = {
     "stroke": _flag("Hollow letters: an outline without filling."),
     "shadow": _flag("A shadow below the letters."),
     "word_animation": Field(shape="object", doc="Makes a caption of it.", nullable=True, inner=WORDS),
-    "animation_preset": _text("A name an editor gave; nothing is done with it."),
+    "animation_preset": _text("Moves the letters as its name says, e.g. typewriter; others do nothing."),
     **VISUAL,
     "z_index": replace(VISUAL["z_index"], default=1),
     **STYLE, **_MOTION,

@@ -18,6 +18,7 @@ from mediamill.engines import _compose_type as type_
 from mediamill.engines._compose_actor import Actor, Box, Stage, eased_share, warped
 from mediamill.engines._compose_canvas import Raw
 from mediamill.engines._compose_pixels import lay
+from mediamill.engines._compose_preset import TYPED_S, TYPED_SHARE, animated, is_typed
 from mediamill.engines._compose_type import CLEAR, Colour, Setting, Type
 from mediamill.engines._look import MOTIONS, REST, Picture, apply_blur, apply_pieces, apply_reveal, of_character
 from mediamill.engines._look_base import blurred, four, times
@@ -46,6 +47,8 @@ class Lettered(Actor):
     """A text."""
 
     def __init__(self, element: Mapping[str, Any], span: Span, stage: Stage) -> None:
+        typed = is_typed(element)
+        element = animated(element)
         super().__init__(element, span, stage)
         said = element["word_animation"]
         text = _caption(element["text"], said["words"]) if said is not None else element["text"]
@@ -63,6 +66,8 @@ class Lettered(Actor):
         self._characters = [motion for motion in element["motion"] if motion["scope"] == "character"]
         self._said = said
         self._words = self._place_words(said["words"]) if said is not None else []
+        # Where in the text each character begins that is typed.
+        self._typed = [start for start, _ in type_.clusters(self._setting.text)] if typed else []
         self._plain = self._whole()
         self._content = self._bounds()
         self._frame = style.frame(element, (self._content.width, self._content.height), stage.size)
@@ -223,7 +228,7 @@ class Lettered(Actor):
         if self._moves(at_s):
             return None
         if self._said is None:
-            return "whole"
+            return "whole", self._typed_by(at_s)
         said = self._said["style"]
         if said in ("slide_up", "fly_in"):
             begun = sum(word.from_s <= at_s for word in self._words)
@@ -237,7 +242,10 @@ class Lettered(Actor):
 
     def _worded(self, at_s: float) -> tuple[Picture, tuple[int, int]]:
         if self._said is None:
-            return self._finished(self._plain)
+            until, end = self._typed_by(at_s), len(self._setting.text)
+            if until >= end:
+                return self._finished(self._plain)
+            return self._finished(self._painted([(0, until, self._ink), (until, end, CLEAR)]))
         said, now = self._said["style"], self._saying(at_s)
         if said in ("slide_up", "fly_in"):
             return self._finished(self._arrived(said, at_s))
@@ -252,6 +260,16 @@ class Lettered(Actor):
             case "glow":
                 return self._finished(self._glowing(word))
         return self._finished(self._popped(word, at_s))
+
+    def _typed_by(self, at_s: float) -> int:
+        """How much of the text stands there: all of it, unless it is being typed."""
+        count = len(self._typed)
+        if not count:
+            return len(self._setting.text)
+        step_s = max(1e-4, min(TYPED_S, TYPED_SHARE * self.element["duration"] / count))
+        # The first character is there at once, the next one after a step.
+        come = math.floor((at_s - self.element["time"]) / step_s + 1e-6) + 1
+        return self._typed[max(0, come)] if come < count else len(self._setting.text)
 
     def _dimmed(self) -> Colour:
         return (*self._ink[:3], round(self._ink[3] * _DIM))
