@@ -2,8 +2,9 @@
 
     co = cs (1 - ab) + cb (1 - as) + as ab B(Cb, Cs)        ao = as + ab - as ab
 
-with c premultiplied and C straight colours. Each B is put in saturating arithmetic on bytes without a branch: where a
-formula has two cases, one of the terms saturates to 0 in each.
+with c premultiplied and C straight colours. Skia works these out in one pass, which is the quickest wherever something
+shines through, as no straight colours are needed for it. On an opaque base some modes are as quick in OpenCV's
+saturating arithmetic on bytes, and nearer to the formula by half a level.
 """
 
 from __future__ import annotations
@@ -14,20 +15,12 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from mediamill.engines._look_base import Blend, Picture, alpha4, four, screened, straight, times
+from mediamill.engines._look_base import Blend, Picture, alpha4, clipped, screened, times
 
 
 def over(base: Picture, top: Picture) -> Picture:
     """The top picture laid over the base, as `none` does."""
     return cv2.add(times(base, cv2.bitwise_not(alpha4(top))), top)
-
-
-def _hard_light(b: Picture, s: Picture) -> Picture:
-    return screened(times(b, cv2.add(s, s)), cv2.subtract(s, cv2.bitwise_not(s)))
-
-
-def _overlay(b: Picture, s: Picture) -> Picture:
-    return _hard_light(s, b)
 
 
 def _color_dodge(b: Picture, s: Picture) -> Picture:
@@ -41,37 +34,43 @@ def _color_burn(b: Picture, s: Picture) -> Picture:
 
 _SOME = np.maximum(np.arange(256), 1).astype(np.uint8)
 _AWAY = np.ascontiguousarray(_SOME[::-1])
-_B = np.arange(256) / 255
-_ROOT = np.where(_B <= 0.25, ((16 * _B - 12) * _B + 4) * _B, np.sqrt(_B))
-_DARKER = np.rint(255 * _B * (1 - _B)).astype(np.uint8)
-_LIGHTER = np.rint(255 * (_ROOT - _B)).astype(np.uint8)
 
+IN_SKIA: Mapping[str, str] = {
+    "multiply": "kMultiply",
+    "screen": "kScreen",
+    "overlay": "kOverlay",
+    "darken": "kDarken",
+    "lighten": "kLighten",
+    "color_dodge": "kColorDodge",
+    "color_burn": "kColorBurn",
+    "hard_light": "kHardLight",
+    "soft_light": "kSoftLight",
+    "difference": "kDifference",
+}
 
-def _soft_light(b: Picture, s: Picture) -> Picture:
-    back = cv2.bitwise_not(s)
-    darker = times(cv2.LUT(b, _DARKER), cv2.subtract(back, s))
-    return cv2.add(cv2.subtract(b, darker), times(cv2.LUT(b, _LIGHTER), cv2.subtract(s, back)))
-
-
-STRAIGHT: Mapping[str, Blend] = {
+ON_OPAQUE: Mapping[str, Blend] = {
     "multiply": times,
     "screen": screened,
-    "overlay": _overlay,
     "darken": lambda b, s: cv2.min(b, s),
     "lighten": lambda b, s: cv2.max(b, s),
     "color_dodge": _color_dodge,
     "color_burn": _color_burn,
-    "hard_light": _hard_light,
-    "soft_light": _soft_light,
     "difference": lambda b, s: cv2.absdiff(b, s),
 }
-"""B of each mode, on straight colours; the alpha of the outcome means nothing."""
+"""B of the modes that are quicker so when nothing shines through; the alpha of the outcome means nothing."""
 
-ON_OPAQUE: Mapping[str, Blend] = {
+
+def _difference(b: Picture, s: Picture) -> Picture:
+    shared = cv2.min(s, times(b, alpha4(s)))
+    return cv2.add(cv2.subtract(s, shared), cv2.subtract(b, shared))
+
+
+ON_OPAQUE_BASE: Mapping[str, Blend] = {
     "multiply": lambda b, s: times(b, cv2.add(s, cv2.bitwise_not(alpha4(s)))),
     "screen": screened,
     "darken": lambda b, s: cv2.min(b, over(b, s)),
     "lighten": lambda b, s: cv2.max(b, over(b, s)),
+    "difference": _difference,
 }
 """The whole formula where ab is 1, of those for which it needs no straight colours."""
 
@@ -79,41 +78,45 @@ ON_OPAQUE: Mapping[str, Blend] = {
 def _blending(mode: str) -> Blend:
     def blend(base: Picture, top: Picture) -> Picture:
         """Only where the top picture shows is there anything to do."""
-        left, above, width, height = cv2.boundingRect(cv2.extractChannel(top, 3))
+        shows = cv2.extractChannel(top, 3)
+        left, above, width, height = cv2.boundingRect(shows)
         if width == 0:
             return base.copy()
-        if (height, width) == top.shape[:2]:
-            return _blended(mode, base, top)
+        base_alpha = cv2.extractChannel(base, 3)
+        solid = cv2.minMaxLoc(base_alpha)[0] == 255
+        if solid and cv2.minMaxLoc(shows)[0] == 255 and mode in ON_OPAQUE:
+            out = ON_OPAQUE[mode](base, top)
+            cv2.insertChannel(base_alpha, out, 3)
+            return out
         at = (slice(above, above + height), slice(left, left + width))
+        if (height, width) != shows.shape:
+            top = np.ascontiguousarray(top[at])
         out = base.copy()
-        out[at] = _blended(mode, np.ascontiguousarray(base[at]), np.ascontiguousarray(top[at]))
-        return out
+        if solid and mode in ON_OPAQUE_BASE:
+            out[at] = ON_OPAQUE_BASE[mode](np.ascontiguousarray(base[at]), top)
+            cv2.insertChannel(base_alpha, out, 3)
+            return out
+        _paint(mode, out, top, left, above)
+        # Where Skia rounds colour and alpha each its own way, a colour may come out one level above alpha.
+        return out if solid else clipped(out, out)
 
     return blend
 
 
-def _blended(mode: str, base: Picture, top: Picture) -> Picture:
-    base_alpha, top_alpha = cv2.extractChannel(base, 3), cv2.extractChannel(top, 3)
-    base_solid, top_solid = (cv2.minMaxLoc(alpha)[0] == 255 for alpha in (base_alpha, top_alpha))
-    known = ON_OPAQUE.get(mode) if base_solid and not top_solid else None
-    if known is not None:
-        out = known(base, top)
-    else:
-        out = STRAIGHT[mode](base if base_solid else straight(base), top if top_solid else straight(top))
-    if known is not None or (base_solid and top_solid):
-        cv2.insertChannel(base_alpha, out, 3)
-        return out
-    shares = four(top_alpha if base_solid else cv2.multiply(top_alpha, base_alpha, scale=1 / 255))
-    out = times(out, shares)
-    if not top_solid:
-        out = cv2.add(out, times(base, cv2.bitwise_not(four(top_alpha))))
-    if not base_solid:
-        out = cv2.add(out, times(top, cv2.bitwise_not(four(base_alpha))))
-    alpha = cv2.add(top_alpha, cv2.multiply(base_alpha, cv2.bitwise_not(top_alpha), scale=1 / 255))
-    out = cv2.min(out, four(alpha))
-    cv2.insertChannel(alpha, out, 3)
-    return out
+def _paint(mode: str, out: Picture, top: Picture, left: int, above: int) -> None:
+    """Blends the top picture into `out`, with its upper left corner at (left, above)."""
+    import skia
+
+    def shape(picture: Picture) -> skia.ImageInfo:
+        return skia.ImageInfo.Make(
+            picture.shape[1], picture.shape[0], skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType
+        )
+
+    surface = skia.Surface.MakeRasterDirect(shape(out), out, out.strides[0])
+    image = skia.Image.MakeRasterData(shape(top), skia.Data.MakeWithoutCopy(top), top.strides[0])
+    paint = skia.Paint(BlendMode=getattr(skia.BlendMode, IN_SKIA[mode]))
+    surface.getCanvas().drawImage(image, left, above, skia.SamplingOptions(), paint)
 
 
-BLENDS: Mapping[str, Blend] = MappingProxyType({"none": over, **{mode: _blending(mode) for mode in STRAIGHT}})
+BLENDS: Mapping[str, Blend] = MappingProxyType({"none": over, **{mode: _blending(mode) for mode in IN_SKIA}})
 """The ten of the contract, and `difference` for the motion of that name."""
