@@ -107,6 +107,7 @@ class PlainTools:
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
                 bufsize=0,
+                pipesize=1 << 20,  # as the worker's
             ) as child,
         ):
             timer = threading.Timer(timeout_s or self.timeout_s, child.kill)

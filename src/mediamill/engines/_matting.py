@@ -41,28 +41,50 @@ def windows(mask: Plane, guide: Sequence[Plane], radius: int) -> list[Plane]:
     import cv2
     import numpy as np
 
-    side = (2 * radius + 1, 2 * radius + 1)
+    side = 2 * radius + 1
+    ones = np.full(side, 1 / side, np.float32)
+    times, less = cv2.multiply, cv2.subtract
 
-    def mean(plane: Plane) -> Plane:
-        return np.asarray(cv2.boxFilter(plane, -1, side, borderType=cv2.BORDER_REFLECT), np.float32)
+    def mean(plane: Any) -> Any:
+        # Up to a dozen of samples, adding them anew for each pixel is quicker than OpenCV's running sum.
+        if side <= _FEW:
+            return cv2.sepFilter2D(plane, -1, ones, ones, borderType=cv2.BORDER_REFLECT)
+        return cv2.boxFilter(plane, -1, (side, side), borderType=cv2.BORDER_REFLECT)
+
+    def shared(one: Any, its: Any, other: Any, others: Any) -> Any:
+        """How two planes vary together, from them and their means."""
+        made = mean(times(one, other))
+        return less(made, times(its, others), dst=made)
+
+    def minor(a: Any, b: Any, c: Any, d: Any) -> Any:
+        made = times(a, b)
+        return less(made, times(c, d), dst=made)
+
+    def summed(a: Any, x: Any, b: Any, y: Any, c: Any, z: Any) -> Any:
+        made = times(a, x)
+        cv2.accumulateProduct(b, y, made)
+        cv2.accumulateProduct(c, z, made)
+        return made
 
     level = mean(mask)
     means = [mean(channel) for channel in guide]
-    p, q, s = (mean(channel * mask) - own * level for channel, own in zip(guide, means, strict=True))
-    xx, yy, zz = (mean(guide[n] * guide[n]) - means[n] * means[n] + np.float32(_EPSILON) for n in range(3))
-    xy, xz, yz = (mean(guide[m] * guide[n]) - means[m] * means[n] for m, n in ((0, 1), (0, 2), (1, 2)))
+    p, q, s = (shared(channel, own, mask, level) for channel, own in zip(guide, means, strict=True))
+    xx, yy, zz = (shared(guide[n], means[n], guide[n], means[n]) + np.float32(_EPSILON) for n in range(3))
+    xy, xz, yz = (shared(guide[m], means[m], guide[n], means[n]) for m, n in ((0, 1), (0, 2), (1, 2)))
     # The inverse of a symmetric 3 x 3 matrix, written out: numpy.linalg takes fifty times as long for many small ones.
-    one, two, three = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
-    four, five, six = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
-    whole = 1 / (xx * one + xy * two + xz * three)
+    one, two, three = minor(yy, zz, yz, yz), minor(xz, yz, xy, zz), minor(xy, yz, xz, yy)
+    four, five, six = minor(xx, zz, xz, xz), minor(xy, xz, xx, yz), minor(xx, yy, xy, xy)
+    whole = summed(xx, one, xy, two, xz, three)
     slopes = [
-        (one * p + two * q + three * s) * whole,
-        (two * p + four * q + five * s) * whole,
-        (three * p + five * q + six * s) * whole,
+        cv2.divide(summed(one, p, two, q, three, s), whole),
+        cv2.divide(summed(two, p, four, q, five, s), whole),
+        cv2.divide(summed(three, p, five, q, six, s), whole),
     ]
-    for slope, own in zip(slopes, means, strict=True):
-        level -= slope * own
+    level = less(level, summed(slopes[0], means[0], slopes[1], means[1], slopes[2], means[2]))
     return [mean(plane) for plane in (*slopes, level)]
+
+
+_FEW = 11
 
 
 def to_bytes(matte: Plane) -> Bytes:
