@@ -97,16 +97,16 @@ def masked(first: Picture, second: Picture, mask: Mask) -> Picture:
     """The second where the mask is 255, the first where it is 0, and a mixture on the soft edge."""
     out = cv2.copyTo(second, cv2.inRange(mask, 255, 255), first.copy())
     edge = cv2.inRange(mask, 1, 254)
-    left, top, width, height = cv2.boundingRect(edge)
+    _, top, width, height = cv2.boundingRect(edge)
     if width == 0:
         return out
-    at = (slice(top, top + height), slice(left, left + width))
     if cv2.countNonZero(edge) * 12 > mask.size:
-        weights = four(np.ascontiguousarray(mask[at]))
-        mixture = cv2.add(times(second[at], weights), times(first[at], cv2.bitwise_not(weights)))
-        out[at] = mixture
+        # Whole rows, as parts of rows would have to be copied; the sum is right for 0 and 255, too.
+        rows = slice(top, top + height)
+        weights = four(mask[rows])
+        cv2.add(times(second[rows], weights), times(first[rows], cv2.bitwise_not(weights)), dst=out[rows])
         return out
-    where = np.flatnonzero(edge)
+    where = np.flatnonzero(edge.view(np.bool_))
     weight = mask.reshape(-1)[where].astype(np.uint16)[:, None]
     old, new = (picture.reshape(-1, 4)[where].astype(np.uint16) for picture in (first, second))
     out.reshape(-1, 4)[where] = (old * (255 - weight) + new * weight + 127) // 255
@@ -144,12 +144,13 @@ def premultiplied(picture: Picture, alpha: Mask) -> Picture:
 
 def on_colours(picture: Picture, paint: Callable[[Picture], Picture]) -> Picture:
     """`paint` applied to straight colours; alpha stays. `paint` gets RGBA and may return anything as alpha."""
-    if opaque(picture):
-        out = paint(picture)
-        out = out if out is not picture else picture.copy()
-        cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
-        return out
-    return premultiplied(paint(straight(picture)), np.ascontiguousarray(picture[:, :, 3]))
+    alpha = cv2.extractChannel(picture, 3)
+    if cv2.minMaxLoc(alpha)[0] < 255:
+        return premultiplied(paint(straight(picture)), alpha)
+    out = paint(picture)
+    out = out if out is not picture else picture.copy()
+    cv2.insertChannel(alpha, out, 3)
+    return out
 
 
 def table(*curves: NDArray[Any]) -> NDArray[np.uint8]:
@@ -196,6 +197,19 @@ def moved(picture: Picture, x: Field, y: Field, *, beyond: int = cv2.BORDER_REPL
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=beyond)
 
 
+def shrunk(picture: Picture, width: int, height: int) -> Picture:
+    """A smaller picture, each pixel the mean of what it stands for. Halves are quick to make and other shares are not,
+    so that it is halved first while it is more than four times as large."""
+    while (
+        picture.shape[1] >= 4 * width
+        and picture.shape[0] >= 4 * height
+        and not (picture.shape[0] % 2 or picture.shape[1] % 2)
+    ):
+        half = (picture.shape[1] // 2, picture.shape[0] // 2)
+        picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def blurred(picture: Picture, sigma: float) -> Picture:
     """Gaussian blur; a strong one is worked out on a smaller picture, which looks the same. sigma: in pixels."""
     if sigma < 0.3:
@@ -204,7 +218,7 @@ def blurred(picture: Picture, sigma: float) -> Picture:
     step = int(min(sigma / 1.25, 16))
     if step < 2:
         return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    small = cv2.resize(picture, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    small = shrunk(picture, max(1, width // step), max(1, height // step))
     small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
@@ -255,6 +269,12 @@ def grain(kind: str) -> Picture:
     return tile
 
 
+@lru_cache(CACHED_SIZES)
+def _neutral(height: int, width: int) -> Mask:
+    """What grain has for alpha."""
+    return np.full((height, width), 128, np.uint8)
+
+
 def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 1.0, kind: str = "mono") -> Picture:
     """Film grain over a picture or a grey one. strength: standard deviation, 1 = white. size: of a grain, in pixels."""
     height, width = picture.shape[:2]
@@ -266,9 +286,12 @@ def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 
     top = int(chance.integers(0, tile.shape[0] - need[0] + 1))
     left = int(chance.integers(0, tile.shape[1] - need[1] + 1))
     part = tile[top : top + need[0], left : left + need[1]]
-    part = part[:height, :width] if size <= 1.01 else cv2.resize(part, (width, height))
-    if picture.ndim == 2:
-        part = cv2.extractChannel(part, 0)
+    if picture.ndim == 2 or kind == "mono":
+        grey = cv2.extractChannel(part, 0)
+        grey = grey[:height, :width] if size <= 1.01 else cv2.resize(grey, (width, height))
+        part = grey if picture.ndim == 2 else cv2.merge([grey, grey, grey, _neutral(height, width)])
+    else:
+        part = part[:height, :width] if size <= 1.01 else cv2.resize(part, (width, height))
     gain = strength * 255 / 40
     return cv2.addWeighted(picture, 1, part, gain, -128 * gain)
 

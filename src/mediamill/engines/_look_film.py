@@ -29,6 +29,7 @@ from mediamill.engines._look_base import (
     rounded,
     saturated,
     screened,
+    shrunk,
     small_size,
     table,
     times,
@@ -65,10 +66,9 @@ def polaroid(picture: Picture, moment: Moment, intensity: float, _: Settings) ->
         soft = mixed(colours, blurred(colours, height / 240), 0.6)
         out = grained(vignetted(toned(saturated(soft, 0.85), POLAROID), edge=0.62), moment, 0.012, size=2.0)
         rim, foot = round(height * 0.045), round(height * 0.15)
-        inside = out[rim : height - foot, rim : width - rim].copy()
-        out[:] = (*PAPER, 255)
-        out[rim : height - foot, rim : width - rim] = inside
-        return mixed(colours, out, intensity)
+        inside = out[rim : height - foot, rim : width - rim]
+        framed = cv2.copyMakeBorder(inside, rim, foot, rim, rim, cv2.BORDER_CONSTANT, value=(*PAPER, 255))
+        return mixed(colours, framed, intensity)
 
     return on_colours(picture, paint)
 
@@ -148,17 +148,18 @@ FILMIC = table(
 
 def filmic(picture: Picture, moment: Moment) -> Picture:
     """Cinema print: teal shadows, warm lights that roll off softly and bleed red a little, fine grain."""
-    height = picture.shape[0]
-    glow = blurred(toned(picture, HALATION), height / 70)
+    height, width = picture.shape[:2]
+    rows, columns = small_size(picture, 135)
+    lights = shrunk(cv2.subtract(picture, np.full(4, float(HALO_FROM))), columns, rows)
+    lights = cv2.multiply(lights, np.array((*HALATION, 0.0)), scale=1 / (255 - HALO_FROM))
+    glow = cv2.resize(blurred(lights, rows / 70), (width, height), interpolation=cv2.INTER_LINEAR)
     out = toned(saturated(screened(picture, glow), 0.92), FILMIC)
     return grained(out, moment, 0.012, size=1.4)
 
 
-HALATION = table(
-    np.interp(np.arange(256), [205, 255], [0, 95]),
-    np.interp(np.arange(256), [205, 255], [0, 28]),
-    np.interp(np.arange(256), [205, 255], [0, 12]),
-)
+HALO_FROM = 205
+HALATION = (95.0, 28.0, 12.0)
+"""Red, green and blue that white adds round it; none below that level, in proportion above."""
 
 
 def add_grain(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:

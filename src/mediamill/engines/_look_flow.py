@@ -23,9 +23,11 @@ from mediamill.engines._look_base import (
     coarse,
     enlarged,
     fine,
+    inked,
     masked,
     mixed,
     moved,
+    opaque,
     radius,
     random,
     smooth,
@@ -152,12 +154,11 @@ def burn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     rim, soft = 0.16, 0.006
     level = p * (1 + rim + soft) - rim - soft
     away = to_mask(field, 255 / rim, -255 * level / rim)
-    away4 = cv2.merge([away] * 4)
     scorch, ember = _burn_tables()
-    charred = times(a, cv2.LUT(away4, scorch))
-    glow = cv2.LUT(away4, ember)
     flicker = min(1.0, 6 * p, 6 * (1 - p))
-    burning = cv2.min(cv2.addWeighted(charred, 1, times(glow, alpha4(a)), flicker, 0), alpha4(a))
+    charred = times(a, inked(away, scorch))
+    glow = inked(away, np.rint(ember * flicker).astype(np.uint8))
+    burning = cv2.add(charred, glow) if opaque(a) else cv2.min(cv2.add(charred, times(glow, alpha4(a))), alpha4(a))
     return masked(burning, b, threshold(field, level, soft))
 
 

@@ -59,9 +59,12 @@ def chroma_key(picture: Picture, _: Moment, intensity: float, settings: Settings
 
     def paint(colours: Picture) -> Picture:
         hls = cv2.cvtColor(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2HLS_FULL)
-        by_hue, by_lum, by_sat = cv2.split(cv2.LUT(hls, _tables(**key)))
+        known = _tables(**key)
+        by_hue, by_lum, by_sat = (
+            cv2.LUT(level, np.ascontiguousarray(known[0, :, number])) for number, level in enumerate(cv2.split(hls))
+        )
         matte = cv2.min(cv2.min(by_hue, by_lum), by_sat)
-        channels = list(cv2.split(colours))
+        channels = cv2.split(colours)
         primary = _primary(key)
         first, second = (channels[number] for number in range(3) if number != primary)
         excess = cv2.subtract(channels[primary], cv2.max(first, second))
@@ -70,8 +73,9 @@ def chroma_key(picture: Picture, _: Moment, intensity: float, settings: Settings
         # Near the key its own primary is held down to the mean of the other two: the rest is its shine.
         near = cv2.convertScaleAbs(blurred(soft, max(1.0, colours.shape[0] / 60)), alpha=3)
         spill = cv2.subtract(channels[primary], cv2.addWeighted(first, 0.5, second, 0.5, 0))
-        channels[primary] = cv2.subtract(channels[primary], cv2.multiply(spill, near, scale=1 / 255))
-        return cv2.merge(channels)
+        out = colours.copy()
+        cv2.insertChannel(cv2.subtract(channels[primary], cv2.multiply(spill, near, scale=1 / 255)), out, primary)
+        return out
 
     out = on_colours(picture, paint)
     kept = cv2.bitwise_not(cv2.convertScaleAbs(keyed[0], alpha=intensity))

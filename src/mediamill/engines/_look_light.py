@@ -41,6 +41,9 @@ from mediamill.engines._look_lens import taken_apart
 LENS_RADIUS = 0.022
 """Of the largest disc of light, as a share of the height."""
 CURVE = 3.0
+_LEVELS = np.arange(256, dtype=np.float32) / 255
+_POWERS = np.stack([*[_LEVELS**CURVE] * 3, _LEVELS], axis=1).astype(np.float32).reshape(1, 256, 4)
+"""Light of each level of red, green and blue; alpha is a share already."""
 
 
 @lru_cache(CACHED_SIZES)
@@ -57,13 +60,15 @@ def _out_of_focus(picture: Picture, size: float) -> Picture:
     height, width = picture.shape[:2]
     step = max(1.0, size / 5)
     small = (max(1, round(width / step)), max(1, round(height / step)))
-    part: Field = cv2.resize(picture, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     # Light adds up before the film's curve: a high power of it lets a lamp outshine its neighbours.
-    part[:, :, :3] = cv2.pow(part[:, :, :3], CURVE)
+    # One way after the other is quicker than both at once, and the same to within a level.
+    narrow = cv2.resize(picture, (small[0], height), interpolation=cv2.INTER_AREA)
+    part: Field = cv2.LUT(cv2.resize(narrow, small, interpolation=cv2.INTER_AREA), _POWERS)
     part = cv2.filter2D(part, -1, _disc(round(size / step, 1)), borderType=cv2.BORDER_REPLICATE)
-    np.clip(part, 0, 1, out=part)
-    part[:, :, :3] = cv2.pow(part[:, :, :3], 1 / CURVE)
-    out = cv2.resize(np.rint(part * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
+    solid = cv2.convertScaleAbs(cv2.extractChannel(part, 3), alpha=255)
+    levels = cv2.convertScaleAbs(cv2.pow(np.maximum(part, 0), 1 / CURVE), alpha=255)
+    cv2.insertChannel(solid, levels, 3)
+    out = cv2.resize(levels, (width, height), interpolation=cv2.INTER_CUBIC)
     return clipped(out, picture)
 
 
