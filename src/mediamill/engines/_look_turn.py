@@ -15,12 +15,12 @@ from mediamill.engines._look_base import (
     Picture,
     Transition,
     alpha4,
-    axes,
     coarse,
     enlarged,
     fine,
     four,
     moved,
+    opaque,
     smooth,
     threshold,
     times,
@@ -143,19 +143,31 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     x = x + start
     beyond = x * across + y * down - fold
     arc = roll * np.arcsin(np.clip(beyond / roll, 0, 1))
-    front_move = np.where(beyond <= 0, 0, arc - beyond)
     back_move = np.where(beyond <= 0, math.pi * roll - 2 * beyond, math.pi * roll - arc - beyond)
-    columns, rows = axes(height, full)
-    away = columns[:, start:end] * (full * across) + rows * (height * down)
-    covered = four(threshold(np.asarray(away, np.float32), fold + roll - 1, 1.5))
-    front, back = (
-        times(moved(a, *fine(x + move * across, y + move * down, height, width), beyond=cv2.BORDER_CONSTANT), covered)
-        for move in (front_move, back_move)
-    )
+    # Left of the roll the front lies as it lay; right of it there is no page, only its shadow.
+    left = min(max(start, math.floor((fold - height * down) / across) - 1), end - 1)
+    right = min(max(left + 1, math.ceil((fold + roll) / across) + 1), end)
+    depth = enlarged(beyond, height, width)[:, left - start : right - start]
+    covered = four(threshold(depth, roll - 1 - (across + down) / 2, 1.5))
+
+    def page(move: Field, first: int) -> Picture:
+        """The first picture from the column `first` to `right`, where each of its pixels has gone by `move`."""
+        maps = fine(x + move * across, y + move * down, height, width)
+        bent = moved(a, *(part[:, first - start : right - start] for part in maps), beyond=cv2.BORDER_CONSTANT)
+        bent[:, left - first :] = times(bent[:, left - first :], covered)
+        return bent
+
+    back = page(back_move, start)
     bow = np.clip(beyond / roll, 0, 1)
-    below = over(np.ascontiguousarray(b[:, start:end]), front)
+    below = b[:, start:end].copy()
+    if left > start:
+        flat = a[:, start:left]
+        below[:, : left - start] = flat if opaque(flat) else over(b[:, start:left], flat)
+    front = page(np.where(beyond <= 0, 0, arc - beyond), left)
+    below[:, left - start : right - start] = over(b[:, left:right], front)
     inner = (x.shape[1] - 2, x.shape[0] - 2)
-    under = np.pad(cv2.resize(cv2.extractChannel(back, 3), inner, interpolation=cv2.INTER_AREA), 1, mode="edge")
+    seen = cv2.copyMakeBorder(cv2.extractChannel(back, 3), 0, 0, 0, end - right, cv2.BORDER_CONSTANT)
+    under = np.pad(cv2.resize(seen, inner, interpolation=cv2.INTER_AREA), 1, mode="edge")
     dark = cv2.GaussianBlur(under.astype(np.float32) / 255, (0, 0), max(full * 0.012 / STEP, 0.5))
     light = np.where(beyond < roll, 1 - 0.75 * bow**2, 1 - 0.6 * np.exp(-np.maximum(beyond - roll, 0) / shadow * 2))
     tone = np.where(
@@ -163,17 +175,16 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     )
     paper = cv2.addWeighted(back, 0.22, alpha4(back), 0.74, 0)
     cv2.insertChannel(cv2.extractChannel(back, 3), paper, 3)
-    out = np.concatenate([a[:, :start], np.empty_like(below), b[:, end:]], axis=1)
-    out[:, start:end] = over(_shaded(below, light * (1 - 0.5 * dark)), _shaded(paper, tone))
+    out = np.concatenate([a[:, :start], _shaded(below, light * (1 - 0.5 * dark)), b[:, end:]], axis=1)
+    out[:, start:right] = over(out[:, start:right], _shaded(paper, tone, width))
     return out
 
 
-def _shaded(picture: Picture, light: Field) -> Picture:
-    """Colours times a coarse field of light in 0..1."""
+def _shaded(picture: Picture, light: Field, wide: int = 0) -> Picture:
+    """Colours times a coarse field of light in 0..1, which may be of a wider picture."""
     height, width = picture.shape[:2]
-    mask = four(to_mask(enlarged(light, height, width), 255, 0))
-    mask[:, :, 3] = 255
-    return times(picture, mask)
+    mask = to_mask(enlarged(light, height, wide or width)[:, :width], 255, 0)
+    return times(picture, cv2.merge([mask, mask, mask, np.full_like(mask, 255)]))
 
 
 TRANSITIONS: Mapping[str, Transition] = {"cube": cube, "doorway": doorway, "page_turn": page_turn}
