@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.support import looks
 
-from mediamill.engines import _look
+from mediamill.engines import _look, _look_base, _look_film
 from mediamill.engines._look import Moment
 
 H, W = 180, 320
@@ -521,3 +521,27 @@ def test_every_effect_has_a_test_of_its_name() -> None:
 
     untested = [name for name in _look.EFFECTS if f'"{name}"' not in text and not name.startswith("cc_halftone_")]
     assert untested == []
+
+
+def test_a_picture_halved_before_it_is_shrunk_is_the_same_to_the_eye() -> None:
+    picture = looks.town(360, 640)
+    at_once = cv2.resize(picture, (80, 45), interpolation=cv2.INTER_AREA)
+    by_halves = _look_base.shrunk(picture, 80, 45)
+
+    assert np.abs(by_halves.astype(int) - at_once).mean() < 0.5
+    assert np.abs(by_halves.astype(int) - at_once).max() <= 2
+
+
+def test_the_light_round_lights_is_the_table_s_on_the_whole_picture() -> None:
+    """The quick way of `filmic` beside the plain one: the lights looked up in full size, then made soft."""
+    picture, moment = looks.town(360, 640), Moment(t=1, frame=30)
+    level = np.arange(256)
+    ramps = [np.interp(level, [_look_film.HALO_FROM, 255], [0, most]) for most in _look_film.HALATION]
+    glow = _look_base.blurred(_look_base.toned(picture, _look_base.table(*ramps)), 360 / 70)
+    lit = _look_base.saturated(_look_base.screened(picture, glow), 0.92)
+    plain = _look_base.grained(_look_base.toned(lit, _look_film.FILMIC), moment, 0.012, size=1.4)
+
+    away = np.abs(_look.EFFECTS["filmic"](picture, moment, 1.0, {}).astype(int) - plain)[:, :, :3]
+
+    assert away.mean() < 0.2
+    assert away.max() <= 8

@@ -30,7 +30,11 @@ def test_the_page_is_what_the_code_says(made: ModuleType) -> None:
 
 
 def test_the_page_names_every_look_once_in_its_table(made: ModuleType) -> None:
-    rows = re.findall(r"^\| `(\w+)`", made.page(), flags=re.MULTILINE)
+    # The words for motions that a text's preset may be have a table of their own.
+    looked_up = re.sub(
+        r"^## Names for `animation_preset`\n.*?(?=^## )", "", made.page(), flags=re.MULTILINE | re.DOTALL
+    )
+    rows = re.findall(r"^\| `(\w+)`", looked_up, flags=re.MULTILINE)
 
     assert sorted(rows) == sorted([*looks.EFFECTS, *looks.TRANSITIONS, *looks.MOTIONS, *looks.BLEND_MODES])
 
