@@ -176,6 +176,16 @@ def spent_s() -> float:
 def test_progress_is_the_share_of_the_work_that_is_done(tmp_path: Path, name: str, mime: str) -> None:
     codecs = H264 if name.endswith("mp4") else ("-c:v", "mpeg4", "-b:v", "4M", "-c:a", "libmp3lame")
     film_ = film(tmp_path / name, *codecs, size="480x270", seconds=18, filters="noise=alls=8:allf=t")
+    # What a second of processor time is worth changes while others come and go: one of three must hold.
+    tried = [progress_apart(film_, mime, tmp_path / "made 0")]
+    while tried[-1][0] >= 0.05 and len(tried) < 3:
+        tried.append(progress_apart(film_, mime, tmp_path / f"made {len(tried)}"))
+
+    assert tried[-1][0] < 0.05, tried
+
+
+def progress_apart(film_: Path, mime: str, target: Path) -> tuple[float, list[tuple[float, float]]]:
+    """How far what is said is from the truth at most, and both each time."""
     seen: list[tuple[float, float]] = []
     began_s = spent_s()
 
@@ -183,13 +193,12 @@ def test_progress_is_the_share_of_the_work_that_is_done(tmp_path: Path, name: st
         if fraction is not None and stage == "encode":
             seen.append((spent_s() - began_s, fraction))
 
-    package(film_, mime, tmp_path / "made", reported=looked)
+    package(film_, mime, target, reported=looked)
 
     whole_s = spent_s() - began_s
     assert len(seen) >= 4
-    assert max(abs(at_s / whole_s - fraction) for at_s, fraction in seen) < 0.05, [
-        (round(at_s / whole_s, 3), round(fraction, 3)) for at_s, fraction in seen
-    ]
+    shares = [(round(at_s / whole_s, 3), round(fraction, 3)) for at_s, fraction in seen]
+    return max(abs(share - fraction) for share, fraction in shares), shares
 
 
 def test_sound_and_picture_stay_together(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ class PlainTools:
                 out, err = _talk(child, stdin, on_line)
             finally:
                 timer.cancel()
+                timer.join()
         tail = err[-TAIL_BYTES:].decode(errors="replace")
         if late.is_set():
             raise TimedOut(f"{name} took too long.")
@@ -122,6 +123,7 @@ class PlainTools:
                 raise
             finally:
                 timer.cancel()
+                timer.join()
             for end in (child.stdin, child.stdout):
                 if end is not None:
                     with suppress(BrokenPipeError):

@@ -91,7 +91,7 @@ class Files:
             yield chunk
             start += len(chunk)
 
-    async def receive(self, id: str, source: AsyncIterator[bytes], *, keep_claim: bool = False) -> None:
+    async def receive(self, id: str, source: AsyncIterator[bytes], **_: Any) -> None:
         await self.blobs.write(source, exactly_bytes=self.file.size_bytes)
         self.changed = True
 
