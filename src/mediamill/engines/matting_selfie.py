@@ -49,11 +49,11 @@ class Selfie(Matter):
 class _Network:
     """The model, loaded: 10 ms."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = _THREADS) -> None:
         path = models.find(MODEL)
         if path is None:
             raise ToolFailed("The model for people is not in the models folder any more.")
-        self._run = _interpreter(path)
+        self._run = _interpreter(path, threads)
 
     def __call__(self, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
         import cv2
@@ -64,10 +64,10 @@ class _Network:
         return self._run(rgb)
 
 
-def _interpreter(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def _interpreter(path: Path, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path), num_threads=_THREADS)
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
     [given], [made] = interpreter.get_input_details(), interpreter.get_output_details()
 
