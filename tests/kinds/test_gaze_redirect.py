@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.support import av, voices
 from tests.support import models as kept
+from tests.support.av import ffmpeg
 
 from mediamill import models
 from mediamill.core.errors import NoFace, NoVideo, Unsupported
@@ -216,6 +217,14 @@ def test_a_film_without_a_face_says_so(tmp_path: Path) -> None:
         voices.run("gaze_redirect", gaze_redirect.Options(), source, "video/mp4", tmp_path / "work")
 
     assert refused.value.code == "no_face_detected"
+
+
+def test_a_pattern_that_looks_like_a_face_for_a_moment_is_none(tmp_path: Path) -> None:
+    source = tmp_path / "pattern.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=4", "-c:v", "libx264", "-qp", "0", source)
+
+    with pytest.raises(NoFace):
+        voices.run("gaze_redirect", gaze_redirect.Options(), source, "video/mp4", tmp_path / "work")
 
 
 @pytest.mark.parametrize("mime", ["image/png", "audio/flac"])

@@ -33,6 +33,8 @@ _FARTHEST = 1.2
 """In radii of the iris; beyond, too much of it was behind the lids to be shown."""
 _BEHIND = 0.9
 """How far the ball's middle lies behind the opening, in radii of the iris."""
+_GLIMPSE_S = 0.4
+"""What looks like a face for no longer, and has no eyes to turn, is none: patterns do for a frame or two."""
 _SHUT, _OPEN = 0.16, 0.24
 _AWAY = (math.radians(24), math.radians(36))
 """Of a head turned so far nothing is left to be seen of the far eye; between the two it fades."""
@@ -63,7 +65,8 @@ class Warp(Redirector):
         encoder: tuple[str, ...] = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "17")
         if work.container == "webm":
             encoder = ("-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-deadline", "good", "-cpu-used", "5")
-        film = _Film(work.intensity, float(video.frame_rate or 30))
+        rate = float(video.frame_rate or 30)
+        film = _Film(work.intensity, rate)
         pumped = _frames.pump(
             _frames.Job(
                 source=work.source,
@@ -77,7 +80,7 @@ class Warp(Redirector):
             ),
             [film.find, film.draw],
         )
-        if not film.most:
+        if not film.redirected and film.longest < min(pumped.frames, _GLIMPSE_S * rate):
             raise NoFace("No face was found in the film.")
         told = {"frames": pumped.frames, "redirected": film.redirected, "faces": film.most}
         return {**told, **pumped.details}
@@ -130,7 +133,8 @@ class _Move:
 
 
 class _Film:
-    """The two steps of the pump: what is to move, and the moving."""
+    """The two steps of the pump: what is to move, and the moving. Of the frames so far: the most faces in one, how many
+    had eyes turned, and the longest row of them with a face."""
 
     def __init__(self, intensity: float, rate: float) -> None:
         self._intensity = intensity
@@ -139,6 +143,7 @@ class _Film:
         self._forget_s = max(0.5, 5 / rate)
         self.most = 0
         self.redirected = 0
+        self.longest = self._run = 0
 
     def find(self, frame: Frame) -> None:
         """What is to move in a frame, as its note."""
@@ -151,6 +156,8 @@ class _Film:
         picture = np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420), np.uint8)
         faces = self._reader.read(lambda square, side: _face.patch(picture, square, side), width, height)
         self.most = max(self.most, len(faces))
+        self._run = self._run + 1 if faces else 0
+        self.longest = max(self.longest, self._run)
         moves = [move for face in faces for move in self._moves(face, luma, frame.time_s)]
         self.redirected += bool(moves)
         frame.note = moves
