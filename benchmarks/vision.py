@@ -212,7 +212,7 @@ def matting(folder: Path, height: int, seconds: int) -> list[bool]:
             cut(long)
         size, most = (width, height), min(90, 30 * seconds)
         tried = [alone(short, "yuv420p", "yuva420p", size, size, steps(size, threads), most) for threads in (1, 2, 4)]
-        with _matting_film.one_thread_each():
+        with _frames.one_thread_each():
             tried += [alone(short, "yuv420p", "yuva420p", size, size, steps(size, threads), most) for threads in (1, 2)]
         model = max(tried, key=lambda spent: spent.rate)
         cut(short)

@@ -3,8 +3,7 @@ turned into RGB and back but the small picture that the network sees."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mediamill.core.errors import NoSubject
@@ -55,26 +54,11 @@ def cut(work: FilmCut, network: Network, side: int, *, sure: float = _matting.SU
         tools=work.tools,
         report=work.report,
     )
-    with one_thread_each():
-        pumped = _frames.pump(job, [look, Edges(video.width_px, video.height_px), Lay()])
+    pumped = _frames.pump(job, [look, Edges(video.width_px, video.height_px), Lay()])
     if not look.seen:
         work.target.unlink(missing_ok=True)
         raise NoSubject("No picture of the film has anything in it that could be told from the background.")
     return {"frames": pumped.frames, "frames_with_subject": look.seen, **pumped.details}
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """OpenCV without threads of its own: the steps run beside one another, and to share out a millisecond's work takes
-    a fifth more processor time, which the encoder needs."""
-    import cv2
-
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 class Look:
