@@ -44,7 +44,7 @@ EFFECTS: Mapping[str, str] = {
     "night_vision": "an image intensifier: green, noisy, in a round tube",
     "thermal": "a heat camera: bright counts as hot",
     "camera_lens_blur": "out of focus, lights become discs",
-    "camera_lens_blur_bg": "the same behind the subject, which is taken to stand in the middle",
+    "camera_lens_blur_bg": "the same behind people; without the model for them, or with nobody there, round the middle",
     "box_blur": "the mean of a square",
     "glow": "lights shine beyond their edges",
     "lens_flare": "a low sun with its streak and its reflections",

@@ -27,6 +27,7 @@ from mediamill.core._composition_fields import (
 )
 from mediamill.core._composition_read import colour, degrees, factor, length, read
 from mediamill.core.errors import Invalid, Unsupported
+from mediamill.core.matting import Masks
 from mediamill.core.ports import Engine, Report, Tools
 
 __all__ = [
@@ -335,13 +336,17 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Render:
-    """A scene to draw. Write below `scratch` and nowhere else. `materials`: every file that `sources` names."""
+    """A scene to draw. Write below `scratch` and nowhere else. `materials`: every file that `sources` names.
+
+    people: tells them from what is behind them, for the effect that blurs that; None where nothing here can.
+    """
 
     scene: Composition
     materials: Mapping[str, Material]
     scratch: Path
     tools: Tools
     report: Report
+    people: Masks | None = None
 
 
 class Compositor(Engine):

@@ -43,6 +43,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )  # fmt: skip
 """The effects by what they are of."""
 
+MATTED = frozenset({"camera_lens_blur_bg"})
+"""Effects that treat a person otherwise than what is behind them."""
+
 EFFECTS = tuple(name for family in FAMILIES.values() for name in family)
 
 BLEND_MODES = (

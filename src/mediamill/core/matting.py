@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,6 +15,11 @@ Subject = Literal["person", "any"]
 Care = Literal["full", "best_effort"]
 """best_effort: right for an object before a plain background, often wrong for others; the caller is told."""
 FilmFormat = Literal["webm", "mov"]
+
+
+Masks = Callable[[Any], Any]
+"""From a picture, bytes as (height, width, 3), to what stands in front, bytes as (its own height, its own width) with
+255 for the front; None where nothing does. It remembers nothing: the same picture has the same mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +61,7 @@ class Matter(Engine):
     @abstractmethod
     def film(self, work: FilmCut) -> Mapping[str, Any]:
         """The same for a film; the facts count its `frames`. Raises NoVideo too."""
+
+    def masks(self) -> Masks | None:
+        """Coarse masks, quick enough for every frame of a film; None where it has none. Loaded with the first asked."""
+        return None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mediamill.core import looks
 from mediamill.core._composition_timing import Span
 from mediamill.core.compositions import degrees, factor, length
+from mediamill.core.matting import Masks
 from mediamill.engines._compose_canvas import Raw
 from mediamill.engines._compose_pixels import Patch
 from mediamill.engines._look import (
@@ -50,11 +51,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What all elements share."""
+    """What all elements share. people: see `compositions.Render`."""
 
     width: int
     height: int
     rate: int
+    people: Masks | None = None
 
     @property
     def size(self) -> tuple[int, int]:

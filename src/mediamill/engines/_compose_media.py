@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mediamill.core import looks
 from mediamill.core._composition_timing import Span
 from mediamill.core.compositions import Material
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty
@@ -24,7 +25,7 @@ from mediamill.engines._compose_canvas import Raw
 from mediamill.engines._compose_film import Film, Pools, Shot, as_rgba
 from mediamill.engines._compose_pixels import to_rgba
 from mediamill.engines._look import EFFECTS, Picture
-from mediamill.engines._look_base import Moment, premultiplied
+from mediamill.engines._look_base import Mask, Moment, premultiplied
 
 REMEMBERED_S = 1.0
 """How far back effects such as echo look."""
@@ -60,6 +61,7 @@ class Pictured(Actor):
         self._controls = style.controls(element)
         self._frame = style.frame(element, (self._content.width, self._content.height), stage.size)
         self._effects = [effect for effect in element["effects"] if effect["intensity"] > 0]
+        self._matted = stage.people is not None and any(effect["type"] in looks.MATTED for effect in self._effects)
         self._remembered: deque[tuple[int, Picture]] = deque()
         self._remembers = any(effect["type"] in REMEMBERING for effect in self._effects)
         self._moving = self._controls.moving or any(effect["type"] not in STEADY for effect in self._effects)
@@ -110,15 +112,27 @@ class Pictured(Actor):
 
     def _dressed(self, picture: Picture, frame: int) -> tuple[Picture, int, int]:
         moment = self.moment(frame)
+        # The network knows people as they are filmed, not as earlier effects leave them.
+        matte = self._matte(picture) if self._matted else None
         if not self._controls.none:
             picture = style.controlled(picture, self._controls, moment)
         if self._remembers:
             moment = replace(moment, earlier=lambda seconds: self._earlier(frame, seconds))
         for effect in self._effects:
-            settings = effect["chroma_settings"] or {}
+            settings: Mapping[str, Any] = effect["chroma_settings"] or {}
+            if matte is not None and effect["type"] in looks.MATTED:
+                settings = {"matte": matte}
             picture = EFFECTS[effect["type"]](picture, moment, effect["intensity"] / 100, settings)
         scale = self._drawn_size[1] / max(1.0, self._content.height)
         return style.framed(picture, self._frame, scale)
+
+    def _matte(self, picture: Picture) -> Mask | None:
+        """Where people are; None where nobody is, or nothing here could tell."""
+        rgb = cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB)
+        mask = self.stage.people(rgb) if self.stage.people is not None else None
+        if mask is None:
+            return None
+        return np.asarray(cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
     def _earlier(self, frame: int, seconds: float) -> Picture | None:
         wanted = frame - round(seconds * self.stage.rate)

@@ -104,7 +104,7 @@ def _motion(element: Mapping[str, Any]) -> dict[str, Any] | None:
         "type": type_,
         "time": start + whole - lasts if which == "out" else start,
         "duration": lasts,
-        "easing": "linear" if type_ in _SPRINGS or which == "loop" else "ease_out",
+        "easing": "linear" if type_ in _SPRINGS or which == "loop" else "ease_in" if which == "out" else "ease_out",
         "reversed": reversed,
         "scope": scope,
         "delay": delay,

@@ -40,7 +40,7 @@ class Scene:
         even = scene.format not in ("gif", "png", "jpg")
         width, height = (side - side % 2 if even else side for side in (scene.width_px, scene.height_px))
         self.timeline: Timeline = timeline(scene, [_length_s(one, work.materials) for one in scene.elements])
-        self.stage = Stage(width, height, scene.rate)
+        self.stage = Stage(width, height, scene.rate, work.people)
         ground = None
         if scene.background_url is not None:
             ground = _covering(still(work.materials[scene.background_url], (4 * width, 4 * height)), width, height)

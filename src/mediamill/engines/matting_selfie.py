@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mediamill import models
 from mediamill.core.errors import ToolFailed
-from mediamill.core.matting import FilmCut, Matter, PictureCut, Subject
+from mediamill.core.matting import FilmCut, Masks, Matter, PictureCut, Subject
 from mediamill.core.ports import Missing
-from mediamill.engines import _ffmpeg, _matting_film, _matting_picture
+from mediamill.engines import _ffmpeg, _matting, _matting_film, _matting_picture
 from mediamill.engines._lacking import lacking
 
 if TYPE_CHECKING:
@@ -42,8 +42,30 @@ class Selfie(Matter):
         work.report("work", 0.0)
         return {**_matting_film.cut(work, _Network(), SIDE), **self._facts()}
 
+    def masks(self) -> Masks | None:
+        return _Masks()
+
     def _facts(self) -> dict[str, Any]:
         return {"model": MODEL, "model_licence": models.manifest()[MODEL].licence}
+
+
+class _Masks:
+    """The network's own masks of single pictures, firm and without specks."""
+
+    def __init__(self) -> None:
+        self._network: _Network | None = None
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        import cv2
+        import numpy as np
+
+        if self._network is None:
+            self._network = _Network()
+        small = np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.float32)
+        mask = _matting.without_specks(self._network(small * np.float32(1 / 255)))
+        if not _matting.has_subject(mask):
+            return None
+        return np.asarray(np.rint(_matting.firm(mask) * 255), np.uint8)
 
 
 class _Network:

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 from msgspec import Meta
 
-from mediamill.core import compositions, formats
+from mediamill.core import compositions, formats, looks
 from mediamill.core._composition_fields import MAX_URL
 from mediamill.core.compositions import Composition, Compositor, Field, Fields, Material, Render
 from mediamill.core.errors import BadMedia, Invalid
+from mediamill.core.matting import Masks, Matter
 from mediamill.core.ports import Conversion, Missing
 from mediamill.core.tasks import Source
 from mediamill.kinds import Context, Input, Options
@@ -181,7 +182,23 @@ def work(ctx: Context, found: Composition) -> Render:
         for number, (url, given) in enumerate(zip(needed, ctx.inputs, strict=True))
     }
     _check_families(found, materials)
-    return Render(scene=found, materials=materials, scratch=ctx.scratch, tools=ctx.engines.tools(), report=ctx.report)
+    return Render(
+        scene=found,
+        materials=materials,
+        scratch=ctx.scratch,
+        tools=ctx.engines.tools(),
+        report=ctx.report,
+        people=_people(ctx, found),
+    )
+
+
+def _people(ctx: Context, found: Composition) -> Masks | None:
+    """What tells people from what is behind them, where the scene has a use for it."""
+    used = {effect["type"] for element in found.elements for effect in element.get("effects", ())}
+    if not used & looks.MATTED:
+        return None
+    engines = [engine for engine in ctx.engines.offering(Matter) if engine.subject == "person"]
+    return next((masks for engine in engines if (masks := engine.masks()) is not None), None)
 
 
 def _material(ctx: Context, given: Input, number: int, *, picture: bool) -> Material:
