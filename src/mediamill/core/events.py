@@ -17,6 +17,7 @@ class EventType(StrEnum):
     TASK_CANCELLED = "task.cancelled"
     RUN_CREATED = "run.created"
     RUN_UPDATED = "run.updated"
+    RUN_PROGRESS = "run.progress"  # a tenth further; as of a task
     RUN_SUCCEEDED = "run.succeeded"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"

@@ -87,7 +87,8 @@ class NewEndpoint:
 class Event:
     """What happened to what. `id` counts up; on the wire it is `event_id(id)`.
 
-    progress: how far the task was in [0, 1], on events that tell of it.
+    progress: how far the task was in [0, 1], on events that tell of it. parts: how the tasks of a run stood, by id, as
+    (state, stage, progress), on events that tell of it while it goes on.
     """
 
     id: int
@@ -98,6 +99,7 @@ class Event:
     file_id: str | None
     created_at: datetime
     progress: float | None = None
+    parts: Mapping[str, tuple[str, str | None, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

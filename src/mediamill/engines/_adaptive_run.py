@@ -62,7 +62,7 @@ def run(
     )
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
-        *("-progress", "pipe:1", "-stats_period", "0.5", "-nostats"),
+        *("-progress", "pipe:1", "-stats_period", "0.1", "-nostats"),
         *given,
         *args,
     ]

@@ -123,7 +123,7 @@ def run(
     progress = Progress(work.report, duration_s, span)
     argv: list[str | Path] = [
         *(binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
-        *("-progress", "pipe:1", "-stats_period", "0.5", "-nostats"),
+        *("-progress", "pipe:1", "-stats_period", "0.1", "-nostats"),
         *args,
     ]
     try:

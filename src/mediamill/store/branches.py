@@ -60,7 +60,8 @@ WITH s AS (
     SELECT run_id, count(*) FILTER (WHERE finished_at IS NULL) AS open,
            count(*) FILTER (WHERE state = 'failed') AS failed,
            count(*) FILTER (WHERE state = 'cancelled' AND details -> 'skipped' IS NULL) AS cancelled,
-           (array_agg(error ORDER BY finished_at, place) FILTER (WHERE state = 'failed'))[1] AS error
+           (array_agg(error ORDER BY finished_at, place) FILTER (WHERE state = 'failed'))[1] AS error,
+           jsonb_object_agg(id, jsonb_build_array(state, stage, progress)) AS parts
     FROM tasks WHERE run_id = ANY($1::text[]) GROUP BY run_id
 )
 UPDATE runs r SET
@@ -70,12 +71,14 @@ UPDATE runs r SET
     error = s.error, updated_at = clock_timestamp(),
     finished_at = CASE WHEN s.open = 0 THEN clock_timestamp() END
 FROM s WHERE r.id = s.run_id AND r.finished_at IS NULL
-RETURNING r.id, r.project_id, CASE WHEN s.open > 0 THEN 'updated' ELSE r.state END AS word
+RETURNING r.id, r.project_id, CASE WHEN s.open > 0 THEN 'updated' ELSE r.state END AS word,
+          CASE WHEN s.open > 0 THEN s.parts END AS parts
 """
 _TELL = """
-INSERT INTO events (project_id, task_id, run_id, type)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+INSERT INTO events (project_id, task_id, run_id, type, parts)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[])
 """
+_Told = tuple[str, str | None, str | None, str, str | None]
 _STARVED = dumps(
     asdict(
         Failure(
@@ -102,7 +105,7 @@ async def follow(connection: Any, ended: Sequence[Mapping[str, Any]]) -> None:
     runs = sorted({row["run_id"] for row in ended if row["id"] in {*succeeded, *broken}})
     if not runs:
         return
-    told: list[tuple[str, str | None, str | None, str]] = []
+    told: list[_Told] = []
     changed: list[str] = []
     if succeeded:
         refused = [row["id"] for row in await connection.fetch(_REFUSED, succeeded)]
@@ -111,7 +114,7 @@ async def follow(connection: Any, ended: Sequence[Mapping[str, Any]]) -> None:
         released = await connection.fetch(_RELEASE, [id for id in succeeded if id not in refused], _STARVED)
         changed += [row["id"] for row in released]
         starved = [row for row in released if row["state"] == State.FAILED]
-        told += [(row["project_id"], row["id"], None, "task.failed") for row in starved]
+        told += [(row["project_id"], row["id"], None, "task.failed", None) for row in starved]
         broken += [row["id"] for row in starved]
         await queue.enqueue(
             connection,
@@ -129,16 +132,16 @@ async def follow(connection: Any, ended: Sequence[Mapping[str, Any]]) -> None:
     if broken:
         told += await _cut(connection, broken, {}, changed)
     over = await connection.fetch(_ROLL_UP, runs)
-    told += [(row["project_id"], None, row["id"], f"run.{row['word']}") for row in over]
+    for row in over:
+        parts = dumps(row["parts"]) if row["parts"] is not None else None
+        told.append((row["project_id"], None, row["id"], f"run.{row['word']}", parts))
     if told:
         await connection.execute(_TELL, *[list(column) for column in zip(*told, strict=True)])
     await wake(connection, changed)
 
 
-async def _cut(
-    connection: Any, after: Sequence[str], details: Mapping[str, Any], changed: list[str]
-) -> list[tuple[str, str | None, str | None, str]]:
+async def _cut(connection: Any, after: Sequence[str], details: Mapping[str, Any], changed: list[str]) -> list[_Told]:
     """Cancel all that waits below some tasks; the events to write."""
     cut = await connection.fetch(_CUT, list(after), dumps(dict(details)))
     changed += [row["id"] for row in cut]
-    return [(row["project_id"], row["id"], None, "task.cancelled") for row in cut]
+    return [(row["project_id"], row["id"], None, "task.cancelled", None) for row in cut]

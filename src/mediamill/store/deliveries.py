@@ -57,7 +57,7 @@ WITH RECURSIVE lanes (lane) AS (
 SELECT c.id, c.attempts, c.step, c.lane, c.endpoint_id, c.body, coalesce(c.url, p.url) AS url, p.dialect, p.origin,
        c.endpoint_id IS NULL OR p.state = 'active' AS active, p.secret,
        CASE WHEN p.old_until > {_NOW} THEN p.old_secret END AS old_secret,
-       e.id AS about, e.project_id, e.type, e.task_id, e.run_id, e.file_id, e.created_at, e.progress
+       e.id AS about, e.project_id, e.type, e.task_id, e.run_id, e.file_id, e.created_at, e.progress, e.parts
 FROM claimed c JOIN events e ON e.id = c.event_id LEFT JOIN endpoints p ON p.id = c.endpoint_id
 ORDER BY c.id
 """
@@ -171,6 +171,7 @@ def _event(row: Row, id: int) -> Event:
         file_id=row["file_id"],
         created_at=row["created_at"],
         progress=row["progress"],
+        parts=row["parts"],
     )
 
 

@@ -67,7 +67,7 @@ told AS (
     INSERT INTO events (project_id, task_id, run_id, type, progress)
     SELECT project_id, id, NULL, 'task.started', NULL::real FROM t WHERE attempt = 1
     UNION ALL SELECT project_id, id, NULL, 'task.progress', progress FROM t  -- what was fetched is now worked on
-    WHERE attempt > 1 AND state = 'running' AND extra -> 'webhook_progress' = 'true' AND EXISTS (
+    WHERE attempt > 1 AND state = 'running' AND EXISTS (
         SELECT FROM endpoints e
         WHERE e.project_id = t.project_id AND e.state = 'active' AND 'task.progress' = ANY(e.types))
     UNION ALL SELECT project_id, NULL, id, 'run.updated', NULL FROM begun
@@ -85,21 +85,37 @@ WITH p AS (
 moved AS (
     UPDATE tasks t SET stage = p.stage, progress = greatest(t.progress, p.progress), updated_at = clock_timestamp()
     FROM p WHERE t.id = p.id AND t.fence = p.fence
-    RETURNING t.id, t.project_id, t.attempt, t.progress, t.extra -> 'webhook_progress' AS wanted, p.stage, p.stages
+    RETURNING t.id, t.project_id, t.run_id, t.attempt, t.progress, t.extra, p.stage, p.stages
 ), told AS (
-    -- Of a tenth further, where a task says that it may be wanted, and somebody listens. A statement sees what was
-    -- before it: that is how far the task was.
+    -- Of a tenth further, where somebody listens. A statement sees what was before it: that is how far the task was.
     INSERT INTO events (project_id, task_id, type, progress)
     SELECT m.project_id, m.id, 'task.progress', m.progress FROM moved m JOIN tasks before ON before.id = m.id
-    WHERE m.wanted = 'true' AND floor(m.progress * 10) > floor(before.progress * 10)
-      AND (before.extra ? 'webhook_url' OR EXISTS (
+    WHERE floor(m.progress * 10) > floor(before.progress * 10)
+      AND (m.extra ? 'webhook_url' AND m.extra @> '{"webhook_progress": true}' OR EXISTS (
           SELECT FROM endpoints e
           WHERE e.project_id = m.project_id AND e.state = 'active' AND 'task.progress' = ANY(e.types)))
 ), noted AS (
     UPDATE attempts a SET stage = m.stage, stages = m.stages
     FROM moved m WHERE a.task_id = m.id AND a.number = m.attempt
 )
-SELECT id FROM moved
+SELECT id, run_id FROM moved
+"""
+_RUN_PROGRESS = """
+WITH free AS (  -- a run that somebody else moves just now is told of at its next tick
+    SELECT id, told FROM runs r WHERE id = ANY($1::text[]) AND finished_at IS NULL AND EXISTS (
+        SELECT FROM endpoints e
+        WHERE e.project_id = r.project_id AND e.state = 'active' AND 'run.progress' = ANY(e.types)
+    ) FOR UPDATE SKIP LOCKED
+), s AS (
+    SELECT run_id, avg(progress) FILTER (WHERE details -> 'skipped' IS NULL) AS mean,
+           jsonb_object_agg(id, jsonb_build_array(state, stage, progress)) AS parts
+    FROM tasks WHERE run_id IN (SELECT id FROM free) GROUP BY run_id
+), grown AS (
+    UPDATE runs r SET told = s.mean FROM s JOIN free f ON f.id = s.run_id
+    WHERE r.id = s.run_id AND floor(s.mean * 10) > floor(f.told * 10)
+    RETURNING r.id, r.project_id, s.parts
+)
+INSERT INTO events (project_id, run_id, type, parts) SELECT project_id, id, 'run.progress', parts FROM grown
 """
 _CANCEL = """
 UPDATE tasks SET
@@ -246,6 +262,9 @@ class Tasks:
         async with self._loose.acquire() as connection, connection.transaction():
             moved = await connection.fetch(_PROGRESS, *columns(ordered))
             await wake(connection, [row["id"] for row in moved])
+        runs = sorted({row["run_id"] for row in moved})
+        if runs:  # with the tasks let go: an end locks the run first, and neither may wait for the other
+            await self._loose.execute(_RUN_PROGRESS, runs)
 
     async def publish(self, id: str, fence: uuid.UUID, outputs: Sequence[tuple[str, NewFile]]) -> bool:
         """Show (role, file) while the work goes on. False where the fence no longer fits: nothing was written."""

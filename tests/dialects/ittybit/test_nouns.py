@@ -255,7 +255,7 @@ async def test_an_endpoint_is_told_when_the_work_begins(call: Caller) -> None:
     await call.fetched(ours(own["id"]))
     await call.mill.start(ours(own["id"]))
 
-    assert [len(await told(task["id"])) for task in (silent, heard, own)] == [1, 2, 1]
+    assert [len(await told(task["id"])) for task in (silent, heard, own)] == [1, 2, 2]
     assert (await told(heard["id"]))[-1] == "processing"
 
 

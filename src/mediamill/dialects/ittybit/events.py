@@ -23,7 +23,7 @@ TOPICS = {
     "task.succeeded": ("task.succeeded",),
     "task.failed": ("task.failed",),
     "run.created": ("run.created",),
-    "run.updated": ("run.updated", "run.cancelled"),
+    "run.updated": ("run.updated", "run.progress", "run.cancelled"),
     "run.succeeded": ("run.succeeded",),
     "run.failed": ("run.failed",),
 }

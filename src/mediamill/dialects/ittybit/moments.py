@@ -46,13 +46,25 @@ def run_then(run: Run, event: Event) -> Run:
         started_at=begun,
         finished_at=None,
         updated_at=event.created_at,
-        parts=[_part_then(part, event.created_at, new=begun is None) for part in run.parts],
+        parts=[_part_then(part, event, new=begun is None) for part in run.parts],
     )
 
 
-def _part_then(part: Part, at: datetime, *, new: bool) -> Part:
+def _part_then(part: Part, event: Event, *, new: bool) -> Part:
+    begun = None if new else _by(part.started_at, event.created_at)
+    told = (event.parts or {}).get(part.id)
+    if told is not None:
+        state, stage, progress = State(told[0]), told[1], told[2]
+        return replace(
+            part,
+            state=state,
+            stage=stage,
+            progress=progress,
+            error=part.error if state is State.FAILED else None,
+            skipped=part.skipped and state.final,
+            started_at=begun,
+        )
     # A run is told of when it begins: none of its tasks has ended by then.
-    begun = None if new else _by(part.started_at, at)
     state = State.WAITING if begun is None else State.RUNNING
     return replace(part, state=state, stage=None, progress=0.0, error=None, skipped=False, started_at=begun)
 

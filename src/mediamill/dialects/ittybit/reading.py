@@ -103,8 +103,6 @@ def new_task(item: Item, *, profile: str, origin: str | None = None, idempotency
             **item.extra,
             "profile": profile,
             **({"webhook_origin": origin} if origin else {}),
-            # Endpoints are told how far it is; a webhook of its own is told of the end alone.
-            **({} if "webhook_url" in item.extra else {"webhook_progress": True}),
         },
         metadata=item.metadata,
         idempotency_key=idempotency_key,
