@@ -86,8 +86,8 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """The mean of its tasks in [0, 1]; what was skipped is not counted."""
-        counted = [part.progress for part in self.parts if not part.skipped]
+        """The mean of its tasks in [0, 1]; what was skipped is not counted. Fetching an input is no progress yet."""
+        counted = [part.progress if part.started_at else 0.0 for part in self.parts if not part.skipped]
         return sum(counted) / len(counted) if counted else float(self.final)
 
 

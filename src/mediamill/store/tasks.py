@@ -85,13 +85,15 @@ WITH p AS (
 moved AS (
     UPDATE tasks t SET stage = p.stage, progress = greatest(t.progress, p.progress), updated_at = clock_timestamp()
     FROM p WHERE t.id = p.id AND t.fence = p.fence
-    RETURNING t.id, t.project_id, t.run_id, t.attempt, t.progress, t.extra, p.stage, p.stages
+    RETURNING t.id, t.project_id, t.run_id, t.attempt, t.progress, t.started_at, p.stage, p.stages,
+              coalesce(t.extra @> '{"webhook_progress": true}', false) AS worded, t.extra ? 'webhook_url' AS addressed
 ), told AS (
-    -- Of a tenth further, where somebody listens. A statement sees what was before it: that is how far the task was.
+    -- Of a tenth further, where somebody listens; of how far the fetching is, where the dialect has words for that. A
+    -- statement sees what was before it: that is how far the task was.
     INSERT INTO events (project_id, task_id, type, progress)
     SELECT m.project_id, m.id, 'task.progress', m.progress FROM moved m JOIN tasks before ON before.id = m.id
     WHERE floor(m.progress * 10) > floor(before.progress * 10)
-      AND (m.extra ? 'webhook_url' AND m.extra @> '{"webhook_progress": true}' OR EXISTS (
+      AND (m.worded OR m.started_at IS NOT NULL) AND (m.worded AND m.addressed OR EXISTS (
           SELECT FROM endpoints e
           WHERE e.project_id = m.project_id AND e.state = 'active' AND 'task.progress' = ANY(e.types)))
 ), noted AS (
@@ -107,7 +109,8 @@ WITH free AS (  -- a run that somebody else moves just now is told of at its nex
         WHERE e.project_id = r.project_id AND e.state = 'active' AND 'run.progress' = ANY(e.types)
     ) FOR UPDATE SKIP LOCKED
 ), s AS (
-    SELECT run_id, avg(progress) FILTER (WHERE details -> 'skipped' IS NULL) AS mean,
+    SELECT run_id, avg(CASE WHEN started_at IS NULL THEN 0 ELSE progress END)
+                       FILTER (WHERE details -> 'skipped' IS NULL) AS mean,
            jsonb_object_agg(id, jsonb_build_array(state, stage, progress)) AS parts
     FROM tasks WHERE run_id IN (SELECT id FROM free) GROUP BY run_id
 ), grown AS (

@@ -82,6 +82,9 @@ async def test_a_run_is_told_of_each_tenth_and_how_its_tasks_stood_then(call: Ca
     parts = [ours(part["id"]) for part in run["tasks"]]
     taken = []
     for id in parts:
+        fetching = await bench.take(id)
+        assert fetching is not None
+        await bench.tasks.progress([Tick(task_id=id, fence=fetching.fence, stage="fetch", progress=0.9)])
         await call.fetched(id)
         attempt = await bench.take(id)
         assert attempt is not None

@@ -126,7 +126,7 @@ def write_run(run: Run, links: Links, tasks: Sequence[Task] | None = None) -> Js
             "id": ids.write("task", part.id),
             "kind": part.kind,
             "status": part_status(part),
-            "progress": 100 if part.state is State.SUCCEEDED else int(part.progress * 100) if part.started_at else None,
+            "progress": _part_progress(part),
         }
         for part in run.parts
         if part.kind in KINDS
@@ -163,6 +163,12 @@ def part_status(part: Part) -> str:
     if state is State.INGESTING:
         return "validating" if part.stage else "waiting"
     return "processing" if part.started_at else "queued"
+
+
+def _part_progress(part: Part) -> int | None:
+    if part.state is State.SUCCEEDED:
+        return 100
+    return min(99, int(part.progress * 100)) if part.started_at else None
 
 
 def creator(id: str | None) -> str | None:
