@@ -121,6 +121,21 @@ def test_a_run_goes_its_way_by_what_its_input_is(server: Server, film: Any) -> N
     assert [task["results"]["continue"] for task in over["tasks"] if task["kind"] == "conditions"] == [False, True]
 
 
+def test_a_condition_can_ask_for_all_that_an_input_is_told_with(server: Server, film: Any) -> None:
+    for source in ({"url": film["url"]}, {"file_id": film["id"]}):
+        seen = made(server, "ingest", **source)["input"]
+        video = seen.pop("codecs")["video"]
+        told = {**seen, "kind": "video", **{f"codecs.video.{name}": value for name, value in video.items()}}
+        asked = [{"prop": prop, "value": value} for prop, value in told.items()]
+        asked += [{"prop": "codecs", "operator": "contains", "value": "h264"}]
+        asked += [{"prop": "codecs.audio", "operator": "exists", "value": False}]
+
+        results = made(server, "conditions", **source, conditions=asked)["results"]
+
+        assert results["failed"] == []
+        assert {one["prop"] for one in results["passed"]} >= {"url", "filename", "mimetype", "width", "framerate"}
+
+
 def test_what_cannot_be_read_or_had_fails_by_its_name(server: Server, film: Any, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no film at all")

@@ -36,7 +36,7 @@ def judged(tmp_path: Path, asked: list[dict[str, Any]], given: Input | None, **m
 def picture(tmp_path: Path) -> Input:
     path = tmp_path / "in.png"
     Image.new("RGBA", (320, 200), (9, 9, 9, 9)).save(path)
-    return Input(path=path, mime=PNG, filename="shop-window.png")
+    return Input(path=path, mime=PNG, filename="shop-window.png", url="https://files.example/shop-window.png")
 
 
 def test_the_facts_of_the_very_file_are_judged(tmp_path: Path, picture: Input) -> None:
@@ -48,6 +48,8 @@ def test_the_facts_of_the_very_file_are_judged(tmp_path: Path, picture: Input) -
         {"prop": "mimetype", "operator": "in", "value": [PNG, "image/webp"]},
         {"prop": "filename", "operator": "contains", "value": "window"},
         {"prop": "has_alpha", "value": True},
+        {"prop": "url", "operator": "contains", "value": "files.example"},
+        {"prop": "codecs.video.name", "value": "png"},
         {"prop": "duration", "operator": "exists", "value": False},
         {"prop": "metadata.order", "value": "A-17"},
     ]

@@ -17,8 +17,10 @@ from mediamill import config, engines, models, net
 from mediamill.blobs import Blobs
 from mediamill.config import Settings
 from mediamill.core.errors import ToolFailed
+from mediamill.core.files import File
 from mediamill.core.firings import Runner
 from mediamill.core.ports import ToolRun
+from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
 from mediamill.store.embedded import Embedded
 from mediamill.vault import Vault
@@ -108,6 +110,21 @@ def lifetimes(settings: Settings) -> dict[str, float | None]:
         if name.endswith("_lifetime_s")
     }
     return {**own, "mill": settings.file_lifetime_s}
+
+
+def origin_of(settings: Settings, reached: str | None) -> str:
+    """Scheme and host of the addresses that we tell: as set, else as the caller reached us, else as we listen."""
+    scheme, host = "https" if settings.tls_cert else "http", settings.host
+    here = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    return (settings.public_url or reached or here).rstrip("/")
+
+
+def address_of(settings: Settings, task: Task, file: File) -> str | None:
+    """Where a stored file is read without a key, as the task's dialect says it."""
+    from mediamill import dialects
+
+    address = {dialect.name: dialect.address for dialect in dialects.load()}.get(task.dialect)
+    return address(origin_of(settings, task.extra.get("webhook_origin")), file) if address is not None else None
 
 
 def runner_of(kind: Any) -> Runner:

@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from mediamill import config
-from mediamill.app.common import SUPERVISED, net_of
+from mediamill.app.common import SUPERVISED, net_of, origin_of
 from mediamill.config import Settings
 from mediamill.core.errors import NotFound
 from mediamill.core.files import File
@@ -105,11 +105,9 @@ async def wording(
     given = settings.signing_secret
     secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
     signer = Signer(secret)
-    scheme, host = "https" if settings.tls_cert else "http", settings.host
-    here = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
     def links(origin: str | None, prefix: str) -> Links:
-        base = (settings.public_url or origin or here).rstrip("/")
+        base = origin_of(settings, origin)
         return Links(
             origin=base,
             base=base + prefix,

@@ -10,11 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from mediamill import __version__, config, engines, kinds
 from mediamill.app.common import (
     SUPERVISED,
+    address_of,
     blobs_of,
     configure_logs,
     database,
@@ -176,6 +178,8 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         scratch=scratch,
         rules=Rules(
             light={name for name, kind in kinds.load().items() if kind.light},
+            located={name for name, kind in kinds.load().items() if kind.located},
+            address=partial(address_of, settings),
             limits=Limits(
                 wall_s=settings.task_wall_s,
                 cpu_s=settings.task_cpu_s,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mediamill.core import formats
+from mediamill.core.described import animated, container, described, orientation
 from mediamill.core.errors import Invalid
 
 OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "in", "contains", "exists")
@@ -15,16 +16,8 @@ _ORDERED = frozenset({"gt", "gte", "lt", "lte"})
 METADATA = "metadata."
 _IGNORED = "media."
 _WRITTEN = re.compile(r"[+-]?(?:[0-9]{1,300}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-# What callers know a fact by. Every fact of a probe can also be asked for under its own name.
-_FACTS = {
-    "width": "width_px",
-    "height": "height_px",
-    "duration": "duration_s",
-    "framerate": "frame_rate",
-    "fps": "frame_rate",
-    "bitrate": "bitrate_bps",
-    "sample_rate": "sample_rate_hz",
-}
+_FACTS = {"sample_rate": "sample_rate_hz", "rotation": "rotation_deg", "transparency": "has_alpha"}
+"""What callers know a fact by. Every fact of a probe can also be asked for under its own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,28 +49,39 @@ def check(conditions: Sequence[Condition]) -> None:
 
 
 def properties(
-    *, mime: str, filename: str, size_bytes: int, facts: Mapping[str, Any], metadata: Mapping[str, Any]
+    *,
+    mime: str,
+    filename: str,
+    size_bytes: int,
+    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    url: str | None = None,
 ) -> dict[str, Any]:
-    """What conditions can ask of a file and of the caller's metadata (under "metadata.<key>")."""
-    found: dict[str, Any] = dict(facts)
-    found |= {name: facts.get(fact) for name, fact in _FACTS.items()}
-    found["codec"] = facts.get("video_codec") or facts.get("audio_codec")
+    """What conditions can ask of a file and of the caller's metadata (under "metadata.<key>"). url: where it was read.
+
+    What an object holds is also there by its path: codecs.video.name.
+    """
+    shown = described(mime=mime, size_bytes=size_bytes, facts=facts)
+    codecs = shown["codecs"] or {}
+    stream = codecs.get("video") or codecs.get("audio") or {}
+    found: dict[str, Any] = dict(facts) | {name: facts.get(fact) for name, fact in _FACTS.items()} | shown
     found |= {
         "kind": formats.family(mime),
-        "mimetype": mime,
         "type": mime,
+        "url": url,
         "filename": filename,
-        "filesize": size_bytes,
+        "fps": shown["framerate"],
+        "codec": stream.get("name"),
+        "container": container(mime),
+        "orientation": orientation(shown["width"], shown["height"]),
+        "animated": animated(mime, facts),
     }
-    width, height = facts.get("width_px"), facts.get("height_px")
-    if width and height:
-        found["orientation"] = "landscape" if width > height else "portrait" if width < height else "square"
-    return found | _metadata(metadata)
+    return found | _paths("codecs.", codecs) | none(metadata)
 
 
 def none(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """As `properties`, where there is no file."""
-    return _metadata(metadata)
+    return _paths(METADATA, metadata)
 
 
 def evaluate(conditions: Sequence[Condition], props: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +110,8 @@ def holds(operator: str, found: Any, value: Any) -> bool:
     if operator == "in":
         return any(_same(found, one) for one in value)
     if operator == "contains":
+        if isinstance(found, Mapping):
+            return any(holds("contains" if isinstance(one, Mapping) else "eq", one, value) for one in found.values())
         if isinstance(found, list | tuple):
             return any(_same(one, value) for one in found)
         return isinstance(found, str) and value is not None and _text(value) in found
@@ -120,10 +126,10 @@ def _key(prop: str) -> str:
     return key.removeprefix(_IGNORED) if not key.startswith(METADATA) else key
 
 
-def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every value under its path: {"a": {"b": 1}} can be asked for as metadata.a and as metadata.a.b."""
+def _paths(root: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every value under its path: {"a": {"b": 1}} in metadata can be asked for as metadata.a and as metadata.a.b."""
     found: dict[str, Any] = {}
-    left: list[tuple[str, Any]] = [(METADATA + str(key), value) for key, value in given.items()]
+    left: list[tuple[str, Any]] = [(root + str(key), value) for key, value in given.items()]
     while left:
         path, value = left.pop()
         found.setdefault(path, value)

@@ -111,6 +111,9 @@ class Dialect:
     address_secret: Callable[[Signer, str], bytes] | None = None
     """Of (signer, project): the secret that signs what is told to an address that a task names. With this such an
     address is told events, signed; without it, the task and no more."""
+    address: Callable[[str, File], str] | None = None
+    """Of (origin, stored file): where its bytes are read without a key, as long as they are kept. Without this there is
+    no such address."""
     document: str = "/openapi.json"
     """Where below the prefix its OpenAPI document is read."""
     plan: Plan | None = None

@@ -41,11 +41,13 @@ class Hint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """One input on local disk, read-only. `mime` is the canonical, sniffed type."""
+    """One input on local disk, read-only. `mime` is the canonical, sniffed type. `url` is where it was read, as the
+    caller knows it, for kinds that are told (`Kind.located`)."""
 
     path: Path
     mime: str
     filename: str
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ class Context:
 
 
 class Kind(Protocol[O]):
-    """One thing that can be asked for. These seven are facts of the class, as plain as `name = "trim"`."""
+    """One thing that can be asked for. These eight are facts of the class, as plain as `name = "trim"`."""
 
     @property
     def name(self) -> str:
@@ -129,6 +131,10 @@ class Kind(Protocol[O]):
     @property
     def light(self) -> bool:
         """Whether it takes no input, makes no file and starts no program, so that many can be done at one go."""
+
+    @property
+    def located(self) -> bool:
+        """Whether it is told where its inputs were read: an address may hold a secret, so that most are not."""
 
     @property
     def hosted(self) -> bool:
@@ -163,6 +169,7 @@ class Base(Generic[O]):
     """A shorter name for it on the command line. Written as `command = "…"`: the line is read off the file."""
     ports: ClassVar[tuple[type[Engine], ...]] = ()
     """What it asks engines for; capabilities name those that are there, with their licence and speed."""
+    located: ClassVar[bool] = False
     hosted: ClassVar[bool] = False
 
     def missing(self, engines: Engines) -> Missing | None:

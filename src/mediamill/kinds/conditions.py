@@ -24,8 +24,8 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             min_length=1,
             max_length=200,
-            description="kind, width, height, duration, framerate, bitrate, codec, mimetype, filename, filesize, "
-            "orientation, any other fact of the input, or metadata.<key>.",
+            description="kind, url, filename, filesize, mimetype, width, height, duration, bitrate, framerate, codecs, "
+            "codecs.<video or audio>.<name, profile, …>, orientation, any other fact of the input, or metadata.<key>.",
         ),
     ]
     value: Annotated[Any, Meta(description="What it is compared with: a string or number; a list for in.")] = None
@@ -50,6 +50,7 @@ class Conditions(Base[Options]):
     reusable = False
     queue = "io"
     inputs = (0, 1)
+    located = True
 
     def check(self, options: Options, inputs: Sequence[Hint], engines: Engines) -> Options:
         conditions.check(_asked(options))
@@ -67,6 +68,7 @@ class Conditions(Base[Options]):
                 filename=given.filename,
                 size_bytes=given.path.stat().st_size,
                 facts=facts,
+                url=given.url,
                 metadata=ctx.metadata,
             )
         return Result(outputs=[], details={"results": conditions.evaluate(_asked(options), props)})

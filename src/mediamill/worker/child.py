@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,10 @@ class Child:
             options = msgspec.convert(job.options, kind.options)
         except msgspec.ValidationError as error:
             raise Invalid("options", str(error)) from error
-        inputs = [Input(path=self._in / path, mime=mime, filename=name) for path, mime, name in job.inputs]
+        inputs = [
+            Input(path=self._in / path, mime=mime, filename=name, url=url)
+            for (path, mime, name), url in zip(job.inputs, job.urls or repeat(None), strict=False)
+        ]
         self._given = [given.path for given in inputs]
         input_facts = []
         if job.probe:

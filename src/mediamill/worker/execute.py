@@ -371,6 +371,7 @@ class Executor:
                         inputs=inputs,
                         limits=self._rules.limits,
                         metadata={**taken.run_metadata, **(task.metadata or {})},
+                        urls=self._rules.urls(task),
                         probe=any(not f.facts and formats.family(f.mime) in formats.PROBED for f in files),
                     ),
                     lambda stage, fraction: self._moved(taken, live, stage, fraction or 0.0),

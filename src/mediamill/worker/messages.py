@@ -16,7 +16,10 @@ MESSAGE_LIMIT_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One task for a child. `inputs`: (path below the slot's `in/`, canonical MIME type, file name)."""
+    """One task for a child. `inputs`: (path below the slot's `in/`, canonical MIME type, file name).
+
+    urls: where each input was read, for kinds that are told; else none.
+    """
 
     kind: str
     options: dict[str, Any]
@@ -24,6 +27,7 @@ class Job:
     limits: Limits
     probe: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
+    urls: list[str | None] = field(default_factory=list)
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):

@@ -22,10 +22,14 @@ FILM = properties(
         "frame_rate": 29.97,
         "bitrate_bps": 671_000,
         "video_codec": "h264",
+        "video_profile": "High",
+        "video_level": "4.0",
         "audio_codec": "aac",
+        "audio_bitrate_bps": 128_000,
         "channels": 2,
         "sample_rate_hz": 48_000,
     },
+    url="https://files.example/trips/holiday.mp4?token=a",
     metadata={"order": "A-17", "tags": ["sea", "sun"], "paid": True, "n": "10", "who": {"plan": "pro"}, "nil": None},
 )
 
@@ -52,6 +56,23 @@ def one(prop: str, operator: str = "eq", value: Any = None, props: dict[str, Any
         ("bitrate", "lt", 1e6),
         ("codec", "eq", "h264"),
         ("audio_codec", "in", ["aac", "opus"]),
+        ("url", "eq", "https://files.example/trips/holiday.mp4?token=a"),
+        ("media.url", "contains", "files.example/"),
+        ("url", "exists", True),
+        ("codecs", "exists", True),
+        ("codecs", "contains", "h264"),
+        ("codecs", "contains", "aac"),
+        ("codecs.video", "exists", True),
+        ("codecs.video", "contains", "h264"),
+        ("codecs.video.name", "in", ["h264", "h265"]),
+        ("media.codecs.video.profile", "eq", "High"),
+        ("codecs.video.level", "gte", 4),
+        ("codecs.audio.name", "ne", "opus"),
+        ("codecs.audio.channels", "eq", 2),
+        ("codecs.audio.sample_rate", "gte", 44100),
+        ("codecs.audio.bitrate", "lte", 128000),
+        ("container", "eq", "mp4"),
+        ("transparency", "exists", False),
         ("mimetype", "eq", "video/mp4"),
         ("type", "contains", "video/"),
         ("filename", "contains", ".mp4"),
@@ -100,6 +121,12 @@ def test_what_holds(prop: str, operator: str, value: Any) -> None:
         ("width", "contains", "19"),
         ("width", "exists", False),
         ("width", "in", []),
+        ("url", "contains", "FILES"),
+        ("codecs", "contains", "h26"),
+        ("codecs", "contains", "opus"),
+        ("codecs", "eq", "h264"),
+        ("codecs.video.channels", "exists", True),
+        ("codecs.subtitles", "exists", True),
         ("metadata.paid", "eq", 1),
         ("metadata.paid", "gt", 0),
         ("metadata.tags", "contains", "su"),
@@ -238,3 +265,29 @@ def test_numbers_are_in_one_order(found: float, value: int) -> None:
     assert [less, same, more].count(True) == 1
     assert holds("lte", found, value) is (less or same)
     assert holds("gte", found, value) is (more or same)
+
+
+def test_a_sound_has_no_size_though_its_cover_has() -> None:
+    facts = {"width_px": 500, "height_px": 500, "video_codec": "mjpeg", "audio_codec": "mp3", "duration_s": 2.0}
+    song = properties(mime="audio/mpeg", filename="a.mp3", size_bytes=1000, facts=facts, metadata={})
+
+    assert one("width", "exists", False, song) and one("orientation", "exists", False, song)
+    assert one("codec", "eq", "mp3", song) and one("codecs.video", "exists", False, song)
+    assert one("bitrate", "eq", 4000, song)
+
+
+def test_a_still_picture_lasts_no_time_and_its_codec_is_its_format() -> None:
+    facts = {"width_px": 30, "height_px": 40, "frames": 1, "has_alpha": True, "bitrate_bps": 9}
+    still = properties(mime="image/png", filename="a.png", size_bytes=70, facts=facts, metadata={})
+    moving = properties(mime="image/gif", filename="a.gif", size_bytes=70, facts={**facts, "frames": 5}, metadata={})
+
+    assert one("codecs.video.name", "eq", "png", still) and one("codecs.audio", "exists", False, still)
+    assert one("bitrate", "exists", False, still) and one("transparency", "eq", True, still)
+    assert [one("animated", "eq", True, props) for props in (still, moving)] == [False, True]
+
+
+def test_without_an_address_and_codecs_there_is_neither() -> None:
+    text = properties(mime="text/plain", filename="a.txt", size_bytes=7, facts={}, metadata={})
+
+    assert one("url", "exists", False, text) and one("codecs", "exists", False, text)
+    assert not one("codecs", "contains", "h264", text)

@@ -12,7 +12,7 @@ from mediamill.dialects.ittybit import flat
 from mediamill.dialects.ittybit.current import write_task
 from mediamill.dialects.ittybit.errors import blank_meta, write_error
 from mediamill.dialects.ittybit.events import write_event
-from mediamill.dialects.ittybit.objects import NAME
+from mediamill.dialects.ittybit.objects import NAME, address
 from mediamill.dialects.ittybit.profile import Profile
 from mediamill.dialects.ittybit.routes import build
 from mediamill.dialects.ittybit.words import worded
@@ -48,4 +48,5 @@ DIALECT = Dialect(
     write_error=write_error,
     write_event=write_event,
     plan=plan,
+    address=address,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mediamill.core import described
 from mediamill.core.files import File, FileState
 from mediamill.core.tasks import Input, Task
 from mediamill.dialects import Links
@@ -28,7 +29,7 @@ def write_task(task: Task, links: Links, *, status: str | None = None) -> Json:
     output = write_file(made, links, kind=task.kind) if made else None
     if output is not None and (whole := objects.package(task)):
         output |= {"fps" if name == "framerate" else name: value for name, value in whole.items()}
-        output["orientation"] = _orientation(output["width"], output["height"])
+        output["orientation"] = described.orientation(output["width"], output["height"])
     found: Json = {
         "id": ids.write("task", task.id),
         "object": "task",
@@ -76,13 +77,13 @@ def write_file(file: File, links: Links, *, kind: str | None = None, failed: boo
         "type": file.mime,
         "codec": stream.get("name"),
         "codecs": known["codecs"],
-        "container": objects.container(file),
+        "container": described.container(file.mime),
         "width": width,
         "height": height,
-        "orientation": _orientation(width, height),
+        "orientation": described.orientation(width, height),
         "rotation": None,
         "transparency": facts.get("has_alpha"),
-        "animated": facts["frames"] > 1 if objects.media_kind(file) == "image" and facts.get("frames") else None,
+        "animated": described.animated(file.mime, facts),
         "frames": facts.get("frames"),
         "duration": known["duration"],
         "fps": known["framerate"],
@@ -108,12 +109,6 @@ def write_file(file: File, links: Links, *, kind: str | None = None, failed: boo
 def _creator(id: str | None) -> str | None:
     """The key that sent it, or the run that made it."""
     return ids.write("run", id) if id and id.startswith(ids.PREFIXES["run"][1]) and "_" not in id else id
-
-
-def _orientation(width: int | None, height: int | None) -> str | None:
-    if not width or not height:
-        return None
-    return "landscape" if width > height else "portrait" if width < height else "square"
 
 
 def write_media(media: Any, files: Sequence[Json]) -> Json:

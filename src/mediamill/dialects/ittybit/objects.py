@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from mediamill.core import formats
+from mediamill.core.described import described, unknown
 from mediamill.core.files import File, safe_name
 from mediamill.core.tasks import Failure, Task
 from mediamill.dialects import Links
@@ -41,10 +41,15 @@ def updated_at(task: Task) -> datetime:
 
 
 def file_url(links: Links, file: File) -> str:
+    """As `address`, as the caller reaches us."""
+    return address(links.origin, file)
+
+
+def address(origin: str, file: File) -> str:
     """Where a file's bytes are read without a key."""
     noun, id = ("task", file.task_id) if file.task_id else ("file", file.id)
     name = quote(file.filename, safe="")
-    return f"{links.origin}{CDN}/{ids.project(file.project_id)}/{ids.write(noun, id)}/{name}"
+    return f"{origin}{CDN}/{ids.project(file.project_id)}/{ids.write(noun, id)}/{name}"
 
 
 def url_name(url: str) -> str:
@@ -65,65 +70,12 @@ def source_url_name(url: str | None, file: File | None) -> str | None:
 
 def blank() -> Json:
     """What is not known yet."""
-    names = ("filesize", "mimetype", "width", "height", "duration", "bitrate", "framerate", "codecs")
-    return dict.fromkeys(names)
+    return unknown()
 
 
 def facts_of(file: File) -> Json:
     """What is known of a file's bytes; None where it does not apply."""
-    found = blank()
-    found["filesize"] = file.size_bytes if file.ready else None
-    found["mimetype"] = file.mime
-    family = formats.family(file.mime)
-    facts = file.facts
-    if family not in ("image", "audio", "video"):
-        return found | _timed(facts, file.size_bytes) if "duration_s" in facts else found
-    found["width"], found["height"] = _whole(facts.get("width_px")), _whole(facts.get("height_px"))
-    if family != "image" or (facts.get("frames") or 1) > 1:
-        found |= _timed(facts, file.size_bytes)
-    if family == "audio":
-        found |= {"width": None, "height": None, "framerate": None}
-    if facts:
-        found["codecs"] = codecs(file)
-    return found
-
-
-def _timed(facts: Mapping[str, Any], size: int) -> Json:
-    duration, bitrate = facts.get("duration_s"), facts.get("bitrate_bps")
-    if bitrate is None and duration:
-        bitrate = size * 8 / duration
-    return {"duration": duration, "bitrate": _whole(bitrate), "framerate": facts.get("frame_rate")}
-
-
-def _whole(value: Any) -> int | None:
-    return round(value) if isinstance(value, int | float) else None
-
-
-def codecs(file: File) -> Json | None:
-    """The codecs inside; None for a file that holds none."""
-    facts, family = file.facts, formats.family(file.mime)
-    video = facts.get("video_codec")
-    if family == "image":
-        video = formats.by_mime(file.mime).names[0]
-    sound = facts.get("audio_codec")
-    if video is None and sound is None:
-        return None
-    shown: Json = {"video": None, "audio": None}
-    if video is not None and family != "audio":
-        level = facts.get("video_level")
-        shown["video"] = {
-            "name": video,
-            "profile": facts.get("video_profile"),
-            "level": str(level) if level is not None else None,
-        }
-    if sound is not None:
-        shown["audio"] = {
-            "name": sound,
-            "sample_rate": _whole(facts.get("sample_rate_hz")),
-            "channels": _whole(facts.get("channels")),
-            "bitrate": _whole(facts.get("audio_bitrate_bps")),
-        }
-    return shown
+    return described(mime=file.mime, size_bytes=file.size_bytes if file.ready else None, facts=file.facts)
 
 
 def media_kind(file: File) -> str | None:
@@ -169,8 +121,3 @@ def package(task: Task) -> Json:
     size = task.details.get("package_bytes") or sum(o.file.size_bytes for o in task.outputs if o.file is not None)
     bitrate = round(size * 8 / found["duration"]) if found.get("duration") else None
     return {**found, "filesize": size, "bitrate": bitrate}
-
-
-def container(file: File) -> str | None:
-    """The short name of a file's format."""
-    return formats.by_mime(file.mime).names[0] if formats.family(file.mime) else None
