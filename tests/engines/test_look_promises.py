@@ -59,8 +59,11 @@ def test_the_counts_are_those_of_the_contract() -> None:
         ("evaporate", False, "element", "out"),
         ("zoom_out", False, "character", None),
         ("whip_down", False, "character", "out"),
-        ("ken_burns_in", True, "element", "whole"),
-        ("loop_breathe", True, "character", "loop"),
+        ("evaporate", True, "element", "out"),
+        ("ken_burns_in", False, "element", "whole"),
+        ("ken_burns_in", True, "element", None),
+        ("loop_breathe", False, "character", "loop"),
+        ("loop_breathe", True, "character", None),
         ("loop_orbit", False, "character", None),
     ],
 )

@@ -232,6 +232,60 @@ def test_a_caption_whose_words_are_not_in_its_text_shows_the_words(tmp_path: Pat
     assert marked(shown(tmp_path, element, at_s=0.25), (255, 0, 0)) is not None
 
 
+LETTERS = [{"type": "fade", "time": 0, "duration": 0.3, "delay": 0.2, "scope": "character"}]
+
+
+def test_a_plate_stands_behind_characters_that_come(tmp_path: Path) -> None:
+    plate = {"background": True, "background_color": "#0000ff", "x_padding": 8, "y_padding": 6, "border_radius": 4}
+    element = text("abcde", motion=LETTERS, **plate)
+
+    first, midway, whole = (shown(tmp_path / str(at_s), element, at_s) for at_s in (0.0, 0.6, 1.9))
+
+    assert ink(first) == ink(midway) == ink(whole)
+    assert marked(first, (0, 0, 255)) == marked(whole, (0, 0, 255))
+    assert marked(first, (255, 255, 255)) is None
+    assert marked(midway, (255, 255, 255))[1] < marked(whole, (255, 255, 255))[1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("style", "of"), [("box", (0, 0, 255)), ("color", (0, 0, 255)), ("glow", (255, 255, 255))]
+)  # fmt: skip
+def test_a_captions_word_stands_out_while_its_characters_come(
+    style: str, of: tuple[int, int, int], tmp_path: Path
+) -> None:
+    said = {"style": style, "words": SAID}
+    element = text(" ".join(WORDS), font_size=30, background_color="#0000ff" if style != "glow" else "#ffffff")
+    quick = [{**LETTERS[0], "duration": 0.2, "delay": 0.02}]
+
+    captioned = {**element, "word_animation": said}
+    moving = marked(shown(tmp_path / "moving", {**captioned, "motion": quick}, 0.15, format="png"), of)
+    still = marked(shown(tmp_path / "still", captioned, 0.25, format="png"), of)
+
+    assert moving is not None
+    assert still is not None
+    assert moving[0] == pytest.approx(still[0], abs=2)
+    assert moving[1] <= still[1] + 1
+
+
+def test_a_text_is_flipped_within_its_bounds(tmp_path: Path) -> None:
+    plain = shown(tmp_path / "plain", text("Lf", background=True, background_color="#0000ff"), format="png")
+    cases: list[tuple[str, dict[str, Any], int]] = [
+        ("across", {"flip_horizontal": True}, 1),
+        ("down", {"flip_vertical": True}, 0),
+        ("letters", {"flip_horizontal": True, "motion": [{**LETTERS[0], "time": -0.0, "delay": 0, "loop": True}]}, 1),
+    ]
+    for name, more, axis in cases:
+        left, top, right, bottom = ink(plain)
+        at_s = 0.29 if name == "letters" else 0.0
+        flipped = shown(
+            tmp_path / name, text("Lf", background=True, background_color="#0000ff", **more), at_s, format="png"
+        )
+        mirrored = np.flip(plain[top:bottom, left:right], axis)
+
+        assert ink(flipped) == (left, top, right, bottom)
+        assert np.abs(flipped[top:bottom, left:right].astype(int) - mirrored).mean() < 3
+
+
 @pytest.mark.parametrize("preset", ["typewriter", "Typewriter", "type-on"])
 def test_a_typed_text_has_each_character_whole_or_not_at_all(preset: str, tmp_path: Path) -> None:
     """Ten characters at 0.06 s each, in frames of a thirtieth of a second."""

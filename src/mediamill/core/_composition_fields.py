@@ -110,10 +110,10 @@ MOTION: Fields = {
     "type": _needed(_choice("Which.", tuple(looks.MOTIONS), "")),
     "time": _needed(_number("Second of the timeline at which it begins.", 0, low=0)),
     "duration": _needed(_number("Seconds it takes.", 1, above=0)),
-    "easing": _choice("How it gathers speed.", EASINGS, "ease_in_out"),
-    "reversed": _flag("Out rather than in."),
+    "easing": _choice("How it gathers speed; loops do not.", EASINGS, "ease_in_out"),
+    "reversed": _flag("Out rather than in; not for loops and whole windows, which have no way out."),
     "scope": _choice("The whole element, or glyph after glyph (text).", ("element", "character"), "element"),
-    "delay": _number("Seconds from glyph to glyph.", 0, low=0),
+    "delay": _number("Seconds from glyph to glyph, where each moves by itself.", 0, low=0),
     "loop": _flag("Again and again."),
 }
 TRANSITION: Fields = {
@@ -158,7 +158,7 @@ VISUAL: Fields = {
     "opacity": _number("0 is not there, 100 hides what is behind.", 100, **_PERCENT),
     "z_index": _integer("Higher is in front; of equal ones, the earlier.", 0, low=-1_000_000, high=1_000_000),
     "blend_mode": _choice("How it mixes with what is behind.", looks.BLEND_MODES, "none"),
-    "clip": _flag("Taken and left: nothing says what it means."),
+    "clip": _flag("False alone: what true does is nowhere published, and it is refused."),
     "color_overlay": _colour("A colour laid over it."),
 }
 STYLE: Fields = {

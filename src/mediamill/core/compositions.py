@@ -25,15 +25,16 @@ from mediamill.core._composition_fields import (
     Field,
     Fields,
 )
+from mediamill.core._composition_idle import idle
 from mediamill.core._composition_read import colour, degrees, factor, length, read
 from mediamill.core.errors import Invalid, Unsupported
 from mediamill.core.matting import Masks
 from mediamill.core.ports import Engine, Report, Tools
 
 __all__ = [
-    "ELEMENTS", "ELEMENT_TYPES", "FORMATS", "MAX_DURATION_S", "MAX_ELEMENTS", "REQUEST", "Composition", "Compositor",
-    "Field", "Fields", "Format", "Material", "Render", "Violation", "colour", "degrees", "factor", "filled", "lasts",
-    "length", "options", "parse", "sources", "violations",
+    "ELEMENTS", "ELEMENT_TYPES", "FORMATS", "MAX_DURATION_S", "MAX_ELEMENTS", "REQUEST", "UNSUPPORTED_FIELDS",
+    "Composition", "Compositor", "Field", "Fields", "Format", "Material", "Render", "Violation", "colour", "degrees",
+    "factor", "filled", "lasts", "length", "options", "parse", "sources", "violations",
 ]  # fmt: skip
 
 Format = Literal["mp4", "webm", "mov", "gif", "png", "jpg"]
@@ -46,9 +47,11 @@ MAX_DURATION_S = 6 * 3600.0
 VIDEOS = ("mp4", "mov", "webm")
 VIOLATIONS = (
     "DUPLICATE_ELEMENT_ID", "DANGLING_TRANSITION", "TRANSITION_SELF", "EMPTY_TIMELINE", "ELEMENT_AFTER_END",
-    "CAPTION_WORD_OUTSIDE",
+    "CAPTION_WORD_OUTSIDE", "NO_EFFECT",
 )  # fmt: skip
-"""The codes of violations."""
+"""The codes of violations; all but the last are those of the contract."""
+UNSUPPORTED_FIELDS = ("clip",)
+"""Fields of elements that may be given as what they are without being given, and no otherwise."""
 _FEW_LETTERS = 500
 """Of a text whose characters move one by one: each is drawn by itself."""
 
@@ -146,6 +149,9 @@ def _element(raw: Any, at: str) -> dict[str, Any]:
             raise Unsupported(f"{at}.effects.{number}.type", f"{effect['type']} is not drawn by this version.")
     for number, motion in enumerate(found.get("motion", ())):
         _check_motion(found, motion, f"{at}.motion.{number}")
+    for name in UNSUPPORTED_FIELDS:
+        if found.get(name):
+            raise Unsupported(f"{at}.{name}", "what it does is nowhere published, so this version does not do it.")
     mode = found.get("blend_mode", "none")
     if mode not in looks.SUPPORTED_BLEND_MODES:
         raise Unsupported(f"{at}.blend_mode", f"{mode} is not drawn by this version.")
@@ -256,7 +262,7 @@ def sources(scene: Composition) -> list[str]:
 
 def violations(scene: Composition) -> list[Violation]:
     """What is doubtful in it."""
-    return [*_identities(scene), *_ends_met(scene), *_shown(scene), *_words_placed(scene)]
+    return [*_identities(scene), *_ends_met(scene), *_shown(scene), *_words_placed(scene), *_idle(scene)]
 
 
 def _identities(scene: Composition) -> Iterator[Violation]:
@@ -324,6 +330,11 @@ def _words_placed(scene: Composition) -> Iterator[Violation]:
                     severity="warning",
                     path=f"elements.{number}.word_animation.words.{which}",
                 )
+
+
+def _idle(scene: Composition) -> Iterator[Violation]:
+    for path, why in idle(scene.elements, scene.transitions, scene.format):
+        yield Violation(code="NO_EFFECT", message=f"It does nothing here. {why}", severity="warning", path=path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,11 +81,12 @@ class Motion:
         return ("element", "character") if self.character else ("element",)
 
     def direction(self, *, reversed: bool, scope: Scope = "element") -> Direction | None:
-        """The direction that a request gets, None when there is no such. Loops, windows and exit-only types have but
-        one, whatever `reversed` says."""
+        """The direction that a request gets, None when there is no such. Exit-only types go out, whatever `reversed`
+        says; loops and windows have no way out."""
         known = self.character if scope == "character" else self.element
         if "in" not in self.element:
-            return next(iter(self.element & known), None)
+            only = next(iter(self.element & known), None)
+            return None if reversed and only != "out" else only
         wanted: Direction = "out" if reversed else "in"
         return wanted if wanted in known else None
 

@@ -65,11 +65,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """An element as it is at one frame, ready to be laid on the canvas."""
+    """An element as it is at one frame, ready to be laid on the canvas. turning: the mode that takes the place of
+    `blend`, and how far it has."""
 
     what: Patch | Raw
     opacity: float
     blend: str
+    turning: tuple[str, float] | None = None
 
 
 def box_of(element: Mapping[str, Any], stage: Stage) -> Box:

@@ -24,7 +24,7 @@ from mediamill.engines._compose_pixels import (
     to_rgba,
 )
 from mediamill.engines._look import BLENDS
-from mediamill.engines._look_base import Picture
+from mediamill.engines._look_base import Picture, mixed
 
 
 @dataclass(slots=True)
@@ -59,8 +59,10 @@ class Canvas(ABC):
         """A new frame: the background alone."""
 
     @abstractmethod
-    def draw(self, patch: Patch, opacity: float = 1.0, blend: str = "none") -> None:
-        """Lay a picture on it."""
+    def draw(
+        self, patch: Patch, opacity: float = 1.0, blend: str = "none", turning: tuple[str, float] | None = None
+    ) -> None:
+        """Lay a picture on it. turning: another mode, and the share of it."""
 
     @abstractmethod
     def place(self, raw: Raw, opacity: float = 1.0) -> bool:
@@ -94,7 +96,9 @@ class Planes(Canvas):
     def begin(self) -> None:
         self._buffer = None
 
-    def draw(self, patch: Patch, opacity: float = 1.0, blend: str = "none") -> None:
+    def draw(
+        self, patch: Patch, opacity: float = 1.0, blend: str = "none", turning: tuple[str, float] | None = None
+    ) -> None:
         seen = patch.clipped(self.width, self.height)
         if seen is None or opacity <= 0:
             return
@@ -195,15 +199,21 @@ class Pixels(Canvas):
     def begin(self) -> None:
         np.copyto(self._pixels, self._ground)
 
-    def draw(self, patch: Patch, opacity: float = 1.0, blend: str = "none") -> None:
+    def draw(
+        self, patch: Patch, opacity: float = 1.0, blend: str = "none", turning: tuple[str, float] | None = None
+    ) -> None:
         seen = patch.clipped(self.width, self.height)
         if seen is None or opacity <= 0:
             return
         rows, columns = seen.pixels.shape[:2]
         below = self._pixels[seen.top : seen.top + rows, seen.left : seen.left + columns]
-        if blend != "none":
+        if blend != "none" or turning is not None:
             top = seen.pixels if opacity >= 1 else cv2.convertScaleAbs(seen.pixels, alpha=opacity)
-            below[:] = BLENDS[blend](np.ascontiguousarray(below), top)
+            behind = np.ascontiguousarray(below)
+            made = BLENDS[blend](behind, top)
+            if turning is not None:
+                made = mixed(made, BLENDS[turning[0]](behind, top), turning[1])
+            below[:] = made
         elif opacity >= 1 and seen.opaque:
             below[:] = seen.pixels
         else:

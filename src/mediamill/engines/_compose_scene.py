@@ -110,7 +110,7 @@ class Scene:
                 assert isinstance(self.canvas, Planes)
                 self.canvas.mix(*what)
             elif isinstance(what.what, Patch):
-                self.canvas.draw(what.what, what.opacity, what.blend)
+                self.canvas.draw(what.what, what.opacity, what.blend, what.turning)
             elif self.canvas.place(what.what, what.opacity):
                 assert isinstance(actor, Clip)
                 actor.taken()
@@ -159,7 +159,9 @@ class Scene:
             seed=cut.going,
         )
         made = TRANSITIONS[cut.type](one, other, share, moment)
-        return Layer(Patch(made, 0, 0), 1.0, "none"), None
+        blends = [layer.blend for layer in layers if layer is not None] or ["none"]
+        turning = None if blends[0] == blends[-1] else (blends[-1], share)
+        return Layer(Patch(made, 0, 0), 1.0, blends[0], turning), None
 
     def _fills(self, layer: Layer | None) -> bool:
         """Whether it is a bare frame of the canvas' size."""
@@ -172,7 +174,8 @@ class Scene:
         if isinstance(what, tuple) or self._fills(what):
             return True
         patch = what.what
-        if not isinstance(patch, Patch) or what.opacity < 1 or what.blend != "none":
+        mixes = what.blend != "none" or what.turning is not None
+        if not isinstance(patch, Patch) or what.opacity < 1 or mixes:
             return False
         high, wide = patch.pixels.shape[:2]
         covers = patch.left <= 0 and patch.top <= 0

@@ -9,18 +9,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from mediamill.core import looks
 from mediamill.core._composition_timing import Span
 from mediamill.core.compositions import colour, length
 from mediamill.engines import _compose_style as style
 from mediamill.engines import _compose_type as type_
-from mediamill.engines._compose_actor import Actor, Box, Stage, eased_share, warped
+from mediamill.engines._compose_actor import Actor, Box, Stage
 from mediamill.engines._compose_canvas import Raw
+from mediamill.engines._compose_letters import Glyph, away, put, under
 from mediamill.engines._compose_pixels import lay
 from mediamill.engines._compose_preset import TYPED_S, TYPED_SHARE, animated, is_typed
 from mediamill.engines._compose_type import CLEAR, Colour, Setting, Type
-from mediamill.engines._look import MOTIONS, REST, Picture, apply_blur, apply_pieces, apply_reveal, of_character
+from mediamill.engines._look import Picture
 from mediamill.engines._look_base import blurred, four, times
 
 _WORD_S = 0.28
@@ -71,7 +72,8 @@ class Lettered(Actor):
         self._plain = self._whole()
         self._content = self._bounds()
         self._frame = style.frame(element, (self._content.width, self._content.height), stage.size)
-        self._letters: list[tuple[Picture, Box]] | None = None
+        self._letters: list[Glyph] | None = None
+        self._coloured: dict[tuple[int, Colour], Picture] = {}
         self._made: tuple[Hashable, tuple[Picture, tuple[int, int]]] | None = None
 
     @property
@@ -82,8 +84,8 @@ class Lettered(Actor):
         at_s = frame / self.stage.rate
         key = self._key(at_s, frame)
         if self._made is None or key is None or self._made[0] != key:
-            picture, pad = self._letter_by_letter(frame, at_s) if self._moves(at_s) else self._worded(at_s)
-            self._made = key, (picture, pad)
+            made = self._letter_by_letter(frame, at_s) if self._moves(at_s) else self._finished(self._worded(at_s))
+            self._made = key, made
         picture, pad = self._made[1]
         return picture, pad, key
 
@@ -167,18 +169,21 @@ class Lettered(Actor):
         rows, columns = self._plain.shape[:2]
         return x, y, min(columns - x, round(wide)), min(rows - y, round(high))
 
-    def _finished(self, letters: Picture) -> tuple[Picture, tuple[int, int]]:
-        """Letters with shadow, overlay, plate and border; and where the content begins in that picture."""
+    def _finished(self, letters: Picture, x: int = 0, y: int = 0) -> tuple[Picture, tuple[int, int]]:
+        """Letters with shadow, overlay, plate and border; and where the content begins in that picture. x, y: where in
+        it the picture of the text lies."""
         if self._frame.overlay is not None:
             letters = style.overlaid(letters, self._frame.overlay)
         shadow = self._shadow()
         if shadow is not None:
             letters = style.shadowed(letters, *shadow)
         if self.element["background"] or self._frame.border is not None:
-            letters = self._on_plate(letters)
-        return _cut(letters, self._inset)
+            left, top, plate = self._drawn_plate()
+            letters = under(letters, plate, x + left, y + top)
+        return _cut(letters, (self._inset[0] + x, self._inset[1] + y))
 
-    def _on_plate(self, letters: Picture) -> Picture:
+    def _drawn_plate(self) -> tuple[int, int, Picture]:
+        """What lies behind the text, and where in its picture."""
         x, y, wide, high = self._plate()
         plate = np.zeros((high, wide, 4), np.uint8)
         if self.element["background"]:
@@ -189,10 +194,20 @@ class Lettered(Actor):
         if self._frame.border is not None:
             edge = style.ring(wide, high, corner, self._frame.border_width)
             plate = style.painted(plate, edge, self._frame.border)
-        below = np.zeros_like(letters)
-        below[y : y + high, x : x + wide] = plate
-        lay(below, letters, four(cv2.bitwise_not(cv2.extractChannel(letters, 3))), 1.0)
-        return below
+        return x, y, plate
+
+    def _mirrored(self, box: Box) -> Box:
+        """Where a rectangle of the text lies once the text is flipped within its bounds."""
+        (x, y), content = self._inset, self._content
+        left = 2 * x + content.width - box.left - box.width if self.element["flip_horizontal"] else box.left
+        top = 2 * y + content.height - box.top - box.height if self.element["flip_vertical"] else box.top
+        return Box(left, top, box.width, box.height)
+
+    def _flipped(self, picture: Picture) -> Picture:
+        """The picture as it is seen, left and right or top and bottom changed."""
+        flips = self.element["flip_horizontal"], self.element["flip_vertical"]
+        code = {(True, False): 1, (False, True): 0, (True, True): -1}.get(flips)
+        return picture if code is None else np.asarray(cv2.flip(picture, code), np.uint8)
 
     def _background(self, default: Colour) -> Colour:
         named = self.element["background_color"]
@@ -240,26 +255,38 @@ class Lettered(Actor):
     def _coming(self, at_s: float) -> bool:
         return any(0 <= at_s - word.from_s < _WORD_S for word in self._words)
 
-    def _worded(self, at_s: float) -> tuple[Picture, tuple[int, int]]:
+    def _worded(self, at_s: float) -> Picture:
+        """The letters as they stand at that second, none of them by itself."""
+        letters = self._lettered(at_s)
+        left, top, wide, high = cv2.boundingRect(cv2.extractChannel(letters, 3))
+        there = self._mirrored(Box(left, top, wide, high))
+        if not wide or not (self.element["flip_horizontal"] or self.element["flip_vertical"]):
+            return letters
+        part = np.ascontiguousarray(letters[top : top + high, left : left + wide])
+        return under(np.zeros_like(letters), self._flipped(part), round(there.left), round(there.top))
+
+    def _lettered(self, at_s: float) -> Picture:
         if self._said is None:
             until, end = self._typed_by(at_s), len(self._setting.text)
-            if until >= end:
-                return self._finished(self._plain)
-            return self._finished(self._painted([(0, until, self._ink), (until, end, CLEAR)]))
+            return self._plain if until >= end else self._painted([(0, until, self._ink), (until, end, CLEAR)])
         said, now = self._said["style"], self._saying(at_s)
         if said in ("slide_up", "fly_in"):
-            return self._finished(self._arrived(said, at_s))
+            return self._arrived(at_s)
         if now is None:
-            return self._finished(self._plain if said != "glow" else self._colours(None, self._ink))
+            return self._plain if said != "glow" else self._colours(None, self._ink)
         word = self._words[now]
         match said:
             case "box":
-                return self._finished(self._boxed(word))
+                left, top, box = self._word_box(word)
+                return under(self._plain, box, left, top)
             case "color":
-                return self._finished(self._colours(word, self._background(_HIGHLIGHT["color"]), rest=self._ink))
+                return self._colours(word, self._background(_HIGHLIGHT["color"]), rest=self._ink)
             case "glow":
-                return self._finished(self._glowing(word))
-        return self._finished(self._popped(word, at_s))
+                end = len(self._setting.text)
+                of = self._background(self._ink)
+                light = self._setting.draw(type_.only(word.start, word.end, end, of), margin=self._margin)
+                return self._shining(self._colours(word, self._ink), light)
+        return self._with_word(self._colours(word, CLEAR, rest=self._ink), word, at_s)
 
     def _typed_by(self, at_s: float) -> int:
         """How much of the text stands there: all of it, unless it is being typed."""
@@ -281,7 +308,8 @@ class Lettered(Actor):
             return self._painted([(0, end, rest)])
         return self._painted([(0, word.start, rest), (word.start, word.end, of), (word.end, end, rest)])
 
-    def _boxed(self, word: Word) -> Picture:
+    def _word_box(self, word: Word) -> tuple[int, int, Picture]:
+        """What lies behind a word that is said, and where in the picture of the text."""
         setting = self._setting
         left, top, right, bottom = word.ink
         line = math.floor(((top + bottom) / 2 - self._margin) / setting.line_px)
@@ -290,49 +318,43 @@ class Lettered(Actor):
         side = self._padding[0] or setting.type.size_px * 0.16
         x0, x1 = max(0, round(left - side)), min(self._plain.shape[1], round(right + side))
         y0, y1 = max(0, round(middle - half)), min(self._plain.shape[0], round(middle + half))
-        out = np.zeros_like(self._plain)
         corner = self._frame.radius or setting.type.size_px * 0.12
         mask = style.rounded(x1 - x0, y1 - y0, 0, min(corner, (y1 - y0) / 2, (x1 - x0) / 2))
-        out[y0:y1, x0:x1] = style.painted(
-            np.zeros((y1 - y0, x1 - x0, 4), np.uint8), mask, self._background(_HIGHLIGHT["box"])
-        )
-        lay(out, self._plain, four(cv2.bitwise_not(cv2.extractChannel(self._plain, 3))), 1.0)
-        return out
+        box = np.zeros((y1 - y0, x1 - x0, 4), np.uint8)
+        return x0, y0, style.painted(box, mask, self._background(_HIGHLIGHT["box"]))
 
-    def _glowing(self, word: Word) -> Picture:
-        of = self._background(self._ink)
-        letters = self._colours(word, self._ink)
-        light = self._setting.draw(type_.only(word.start, word.end, len(self._setting.text), of), margin=self._margin)
-        halo = cv2.add(
-            blurred(light, self._setting.type.size_px * 0.12), blurred(light, self._setting.type.size_px * 0.3)
-        )
-        lay(halo, letters, four(cv2.bitwise_not(cv2.extractChannel(letters, 3))), 1.0)
-        return halo
+    def _shining(self, letters: Picture, light: Picture) -> Picture:
+        """Letters over the halo of what is light."""
+        size = self._setting.type.size_px
+        return under(letters, cv2.add(blurred(light, size * 0.12), blurred(light, size * 0.3)), 0, 0)
 
-    def _popped(self, word: Word, at_s: float) -> Picture:
-        share = min(max((at_s - word.from_s) / _WORD_S, 0.0), 1.0)
-        scale = 1 + 0.22 * (math.sin(math.pi * share) * 0.6 + min(1.0, share * 2.5) * 0.4)
-        rest = self._colours(word, CLEAR, rest=self._ink)
-        return self._with_word(rest, word, scale, 0.0, 0.0, 1.0)
+    def _carried(self, word: Word, at_s: float) -> tuple[float, float, float, float]:
+        """How much larger a word stands than in the text, how far to the right and down, and its opacity."""
+        share = min((at_s - word.from_s) / _WORD_S, 1.0)
+        match self._said and self._said["style"]:
+            case "scale_pop":
+                share = max(share, 0.0)
+                return 1 + 0.22 * (math.sin(math.pi * share) * 0.6 + min(1.0, share * 2.5) * 0.4), 0.0, 0.0, 1.0
+            case "slide_up" | "fly_in" as said:
+                if at_s < word.from_s:
+                    return 1.0, 0.0, 0.0, 0.0
+                away, size = (1 - share) ** 3, self._setting.type.size_px
+                if said == "slide_up":
+                    return 1.0, 0.0, size * 0.9 * away, 1 - away
+                return 1 + 0.6 * away, size * 3.0 * away, 0.0, 1 - away
+        return 1.0, 0.0, 0.0, 1.0
 
-    def _arrived(self, said: str, at_s: float) -> Picture:
+    def _arrived(self, at_s: float) -> Picture:
         out = np.zeros_like(self._plain)
         for word in self._words:
-            if at_s < word.from_s:
-                continue
-            away = (1 - min((at_s - word.from_s) / _WORD_S, 1.0)) ** 3
-            down = self._setting.type.size_px * (0.9 if said == "slide_up" else 0.0) * away
-            across = self._setting.type.size_px * (3.0 if said == "fly_in" else 0.0) * away
-            scale = 1 + (0.6 * away if said == "fly_in" else 0.0)
-            out = self._with_word(out, word, scale, across, down, 1 - away)
+            if at_s >= word.from_s:
+                out = self._with_word(out, word, at_s)
         return out
 
-    def _with_word(
-        self, below: Picture, word: Word, scale: float, across: float, down: float, opacity: float
-    ) -> Picture:
+    def _with_word(self, below: Picture, word: Word, at_s: float) -> Picture:
         """One word laid on a picture, larger and moved."""
-        end = len(self._setting.text)
-        letters = self._painted(type_.only(word.start, word.end, end, self._ink))
+        scale, across, down, opacity = self._carried(word, at_s)
+        letters = self._painted(type_.only(word.start, word.end, len(self._setting.text), self._ink))
         if scale != 1 or across or down:
             x, y = (word.ink[0] + word.ink[2]) / 2, (word.ink[1] + word.ink[3]) / 2
             there = np.array([[scale, 0, x - scale * x + across], [0, scale, y - scale * y + down]])
@@ -344,20 +366,10 @@ class Lettered(Actor):
 
     def _moves(self, at_s: float) -> bool:
         """Whether any character is away from its place."""
-        if not self._characters:
-            return False
-        last = len(self._glyphs()) - 1
-        for motion in self._characters:
-            which = looks.MOTIONS[motion["type"]].direction(reversed=motion["reversed"], scope="character")
-            end_s = motion["time"] + motion["duration"] + max(0, last) * motion["delay"]
-            if (which == "in" and at_s < end_s) or (which == "out" and at_s >= motion["time"]):
-                return True
-            if (which not in ("in", "out") or motion["loop"]) and at_s >= motion["time"]:
-                return True
-        return False
+        return bool(self._characters) and away(self._characters, at_s, len(self._glyphs()))
 
-    def _glyphs(self) -> list[tuple[Picture, Box]]:
-        """Every character by itself, with where its ink lies in the picture of the text."""
+    def _glyphs(self) -> list[Glyph]:
+        """Every character by itself, in the colour of the text."""
         if self._letters is None:
             self._letters = []
             end = len(self._setting.text)
@@ -366,43 +378,67 @@ class Lettered(Actor):
                 left, top, wide, high = cv2.boundingRect(cv2.extractChannel(drawn, 3))
                 if wide:
                     part = np.ascontiguousarray(drawn[top : top + high, left : left + wide])
-                    self._letters.append((part, Box(left, top, wide, high)))
+                    self._letters.append(Glyph(start, after, part, Box(left, top, wide, high)))
         return self._letters
 
-    def _letter_by_letter(self, frame: int, at_s: float) -> tuple[Picture, tuple[int, int]]:
-        canvas = self.stage.size
-        out = np.zeros((canvas[1], canvas[0], 4), np.uint8)
-        x, y = round(self._left) - self._margin, round(self._top) - self._margin
-        for number, (letter, box) in enumerate(self._glyphs()):
-            self._lay_letter(out, letter, Box(box.left + x, box.top + y, box.width, box.height), number, frame, at_s)
-        shadow = self._shadow()
-        if self._frame.overlay is not None:
-            out = style.overlaid(out, self._frame.overlay)
-        if shadow is not None:
-            out = style.shadowed(out, *shadow)
-        return _cut(out, (int(self._content.left), int(self._content.top)))
+    def _in_colour(self, glyph: Glyph, of: Colour) -> Picture:
+        """A character in another colour."""
+        if of == self._ink:
+            return glyph.picture
+        if (glyph.start, of) not in self._coloured:
+            drawn = self._painted(type_.only(glyph.start, glyph.end, len(self._setting.text), of))
+            left, top, wide, high = (round(side) for side in glyph.box.tuple)
+            self._coloured[glyph.start, of] = np.ascontiguousarray(drawn[top : top + high, left : left + wide])
+        return self._coloured[glyph.start, of]
 
-    def _lay_letter(self, out: Picture, letter: Picture, box: Box, number: int, frame: int, at_s: float) -> None:
-        moment, pose = self.moment(frame), REST
-        for motion in self._characters:
-            later = {**motion, "time": motion["time"] + number * motion["delay"]}
-            share, then = eased_share(later, at_s, moment)
-            if share is not None:
-                pose = pose * of_character(MOTIONS[motion["type"]](share, then), share)
-        if pose.hidden:
-            return
-        room = math.ceil(pose.room * max(box.width, box.height) + 3 * pose.blur * self.stage.height)
-        letter = apply_reveal(letter, pose)
-        if room:
-            letter = cv2.copyMakeBorder(letter, room, room, room, room, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-        letter = apply_blur(apply_pieces(letter, pose, moment), pose, self.stage.height)
-        there = np.array([[1.0, 0, box.left - room], [0, 1, box.top - room], [0, 0, 1]])
-        patch = warped(letter, pose.matrix(box.tuple, self.stage.size) @ there, self.stage.size)
-        if patch is None:
-            return
-        high, wide = patch.pixels.shape[:2]
-        into = out[patch.top : patch.top + high, patch.left : patch.left + wide]
-        lay(into, patch.pixels, patch.keep, min(max(pose.opacity, 0.0), 1.0))
+    def _colour_now(self, said: str | None, saying: bool) -> Colour:
+        """The colour of a character; saying: its word is the one that is said."""
+        if said == "color" and saying:
+            return self._background(_HIGHLIGHT["color"])
+        return self._dimmed() if said == "glow" and not saying else self._ink
+
+    def _word_moved(
+        self, word: Word | None, saying: bool, at_s: float, at: tuple[int, int]
+    ) -> tuple[NDArray[np.float64] | None, float]:
+        """What a caption's style does to all characters of a word on the canvas, where the text's picture lies at `at`:
+        a matrix, and its opacity."""
+        if word is None or (self._said is not None and self._said["style"] == "scale_pop" and not saying):
+            return None, 1.0
+        scale, across, down, opacity = self._carried(word, at_s)
+        left, top, right, bottom = word.ink
+        there = self._mirrored(Box(left, top, right - left, bottom - top))
+        x, y = at[0] + there.left + there.width / 2, at[1] + there.top + there.height / 2
+        moved = np.array([[scale, 0, x - scale * x + across], [0, scale, y - scale * y + down], [0, 0, 1]])
+        return (None if (scale, across, down) == (1, 0, 0) else moved), opacity
+
+    def _letter_by_letter(self, frame: int, at_s: float) -> tuple[Picture, tuple[int, int]]:
+        said = None if self._said is None else self._said["style"]
+        now = self._saying(at_s) if said is not None else None
+        saying = None if now is None else self._words[now]
+        x, y = round(self._left) - self._margin, round(self._top) - self._margin
+        out = np.zeros((self.stage.height, self.stage.width, 4), np.uint8)
+        light = np.zeros_like(out) if said == "glow" and saying is not None else None
+        moment = self.moment(frame)
+        for number, glyph in enumerate(self._glyphs()):
+            word = next((one for one in self._words if one.start <= glyph.start < one.end), None)
+            if word is None and said in ("slide_up", "fly_in"):
+                continue
+            onto = [(out, self._colour_now(said, word is not None and word is saying))]
+            if light is not None and word is saying:
+                onto.append((light, self._background(self._ink)))
+            box = self._mirrored(glyph.box)
+            box = Box(box.left + x, box.top + y, box.width, box.height)
+            carried, opacity = self._word_moved(word, word is saying, at_s, (x, y))
+            for canvas, of in onto:
+                letter = self._flipped(self._in_colour(glyph, of))
+                put(canvas, letter, box, self._characters, number, at_s, moment, self.stage, carried, opacity)
+        if light is not None:
+            out = self._shining(out, light)
+        if said == "box" and saying is not None:
+            left, top, picture = self._word_box(saying)
+            there = self._mirrored(Box(left, top, picture.shape[1], picture.shape[0]))
+            out = under(out, picture, x + round(there.left), y + round(there.top))
+        return self._finished(out, x, y)
 
 
 def _type(element: Mapping[str, Any]) -> Type:

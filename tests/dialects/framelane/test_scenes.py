@@ -78,6 +78,7 @@ async def test_capabilities_name_every_word_and_need_no_key(call: Caller) -> Non
     assert words("easings") == {"linear", "ease_in", "ease_out", "ease_in_out"}
     assert {one["type"]: one["supported"] for one in found["element_types"]}["composition"] is False
     assert {"video", "audio", "image", "text", "composition"} == words("element_types")
+    assert found["element_fields"] == [{"type": "clip", "supported": False}]
     motions = {one["type"]: one for one in found["motions"]}
     for name, one in motions.items():
         ways = (one["entrance"], one["exit"], one["loop"], one["window"])
@@ -94,6 +95,7 @@ async def test_capabilities_name_every_word_and_need_no_key(call: Caller) -> Non
     assert words("violations") == set(
         _words("""
         DUPLICATE_ELEMENT_ID DANGLING_TRANSITION TRANSITION_SELF EMPTY_TIMELINE ELEMENT_AFTER_END CAPTION_WORD_OUTSIDE
+        NO_EFFECT
     """)
     )
     assert words("project_ops") == set(
@@ -164,12 +166,63 @@ async def test_every_word_that_is_on_is_taken_and_others_are_none(call: Caller) 
         ({"type": "zoom_in", "reversed": True}, "element"),
         ({"type": "elastic_rise", "scope": "character"}, "text"),
         ({"type": "bounce_motion", "scope": "character", "reversed": True}, "text"),
+        ({"type": "loop_orbit", "reversed": True}, "element"),
+        ({"type": "ken_burns_in", "reversed": True}, "element"),
     ],
 )
 async def test_a_motion_without_that_direction_is_not_supported(call: Caller, motion: Any, on: str) -> None:
     whole = {**motion, "time": 0, "duration": 1}
 
     assert "motion.0" in await refused(call, {**TEXT, "motion": [whole]}, code="unsupported_feature")
+
+
+async def test_a_field_that_nobody_knows_the_meaning_of_is_not_supported(call: Caller) -> None:
+    assert (await judged(call, {**TEXT, "clip": False}))["violations"] == []
+    for path in ("/renders", "/preview"):
+        error = await call.error(422, "unsupported_feature", "POST", path, {"elements": [{**TEXT, "clip": True}]})
+        assert error["details"]["fields"][0]["path"] == "elements.0.clip"
+
+
+PICTURE = {"type": "image", "id": "p", "source_url": "https://media.example.net/a.png", "duration": 2}
+TURN = {"type": "loop_rotate", "time": 0, "duration": 1}
+
+
+@pytest.mark.parametrize(
+    ("element", "path"),
+    [
+        ({**PICTURE, "border_width": 3}, "border_width"),
+        ({**PICTURE, "border_color": "#000000"}, "border_color"),
+        ({**PICTURE, "shadow_blur": "2%"}, "shadow_blur"),
+        ({**PICTURE, "shadow_color": "#000000"}, "shadow_color"),
+        ({**PICTURE, "lut_intensity": 50}, "lut_intensity"),
+        ({**PICTURE, "effects": [{"type": "sepia", "chroma_settings": {}}]}, "effects.0.chroma_settings"),
+        ({**PICTURE, "motion": [{**TURN, "delay": 1}]}, "motion.0.delay"),
+        ({**PICTURE, "motion": [{**TURN, "easing": "ease_in"}]}, "motion.0.easing"),
+        ({**PICTURE, "motion": [{**TURN, "time": 2}]}, "motion.0.time"),
+        ({**PICTURE, "time": 3, "motion": [{**TURN, "type": "fade"}]}, "motion.0.time"),
+        ({**TEXT, "x_padding": 4}, "x_padding"),
+        ({**TEXT, "background_color": "#000000"}, "background_color"),
+        ({**TEXT, "stroke_width": 2}, "stroke_width"),
+        ({**TEXT, "stroke_color": "#000000"}, "stroke_color"),
+        ({"type": "video", "source_url": CLIP, "volume": 0, "fade_in_duration": 1}, "fade_in_duration"),
+    ],
+)
+async def test_a_value_that_comes_to_nothing_is_told_by_its_path(call: Caller, element: Any, path: str) -> None:
+    found = await judged(call, element)
+
+    assert found["ok"]
+    told = [(one["code"], one["severity"], one["path"]) for one in found["violations"]]
+    assert told == [("NO_EFFECT", "warning", f"elements.0.{path}")]
+
+
+async def test_a_transition_or_a_sound_that_comes_to_nothing_is_told(call: Caller) -> None:
+    sound = {"type": "audio", "id": "s", "source_url": CLIP, "out_point": 1}
+    cut = {"type": "iris", "duration": 1, "from_id": "p"}
+    found = await judged(call, PICTURE, sound, transitions=[cut, {**cut, "to_id": "s"}], output_format="gif")
+
+    assert found["ok"]
+    told = [(one["code"], one["path"]) for one in found["violations"]]
+    assert told == [("NO_EFFECT", path) for path in ("elements.1", "transitions.0.to_id", "transitions.1.to_id")]
 
 
 @pytest.mark.parametrize(

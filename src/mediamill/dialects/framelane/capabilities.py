@@ -50,6 +50,7 @@ def describe(site: Site) -> Json:
             *_words(ELEMENT_TYPES, ELEMENTS, draws),
             *({"type": "composition", "supported": False} for _ in range("composition" not in ELEMENT_TYPES)),
         ],
+        "element_fields": _words(compositions.UNSUPPORTED_FIELDS, (), draws),
         "tasks": [_task(kind, path, engines) for kind, path in jobs.TYPES.items()],
         "project_ops": _words(composition_ops.OPS, composition_ops.OPS, True),
         "preview_modes": _words(PREVIEWS, PREVIEWS, _on(engines, "preview")),
