@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mediamill.engines._adaptive_renditions import Rendition, Renditions, Text, peak_bps, rendition_peak_bps
+from mediamill.engines._adaptive_renditions import (
+    STATED_DIGITS,
+    Rendition,
+    Renditions,
+    Text,
+    peak_bps,
+    rendition_peak_bps,
+)
 
 VERSION = 7  # EXT-X-MAP in playlists that are not of key frames alone asks for 6, fragmented MP4 as such for 7
 _STARTING_BPS = 3_500_000
@@ -22,7 +29,11 @@ def media(rendition: Rendition, target_s: int) -> str:
     lines = _head(target_s)
     lines.append(_map(rendition))
     for segment, duration_s in zip(rendition.segments, rendition.durations_s, strict=True):
-        lines += [f"#EXTINF:{duration_s:.5f},", f"#EXT-X-BYTERANGE:{segment.size}@{segment.offset}", rendition.file]
+        lines += [
+            f"#EXTINF:{duration_s:.{STATED_DIGITS}f},",
+            f"#EXT-X-BYTERANGE:{segment.size}@{segment.offset}",
+            rendition.file,
+        ]
     return _written([*lines, "#EXT-X-ENDLIST"])
 
 
@@ -32,7 +43,7 @@ def keys(rendition: Rendition) -> str:
     lines += ["#EXT-X-I-FRAMES-ONLY", _map(rendition)]
     for fragment, lasts_s in rendition.keys:
         lines += [
-            f"#EXTINF:{lasts_s:.5f},",
+            f"#EXTINF:{lasts_s:.{STATED_DIGITS}f},",
             f"#EXT-X-BYTERANGE:{fragment.first_bytes}@{fragment.offset}",
             rendition.file,
         ]
@@ -42,7 +53,7 @@ def keys(rendition: Rendition) -> str:
 def text(track: Text, duration_s: float) -> str:
     """The playlist of a subtitle file, which is one segment."""
     lines = [*_head(max(1, int(duration_s + 0.5)))]
-    return _written([*lines, f"#EXTINF:{duration_s:.5f},", track.file, "#EXT-X-ENDLIST"])
+    return _written([*lines, f"#EXTINF:{duration_s:.{STATED_DIGITS}f},", track.file, "#EXT-X-ENDLIST"])
 
 
 def master(renditions: Renditions) -> str:

@@ -79,6 +79,10 @@ class Renditions:
         return max(1, max(int(second + 0.5) for second in every))
 
 
+STATED_DIGITS = 5
+"""How exactly playlists state a duration in seconds."""
+
+
 def peak_bps(sizes: Sequence[int], durations_s: Sequence[float], target_s: float) -> int:
     """The largest rate of any run of segments that lasts between half and one and a half target durations.
 
@@ -100,8 +104,9 @@ def peak_bps(sizes: Sequence[int], durations_s: Sequence[float], target_s: float
 
 
 def rendition_peak_bps(rendition: Rendition, target_s: float) -> int:
-    """The rate a player needs for this rendition alone."""
-    return peak_bps([segment.size for segment in rendition.segments], rendition.durations_s, target_s)
+    """The rate a player needs for this rendition alone, by the durations that its playlist states."""
+    stated_s = [round(lasts_s, STATED_DIGITS) for lasts_s in rendition.durations_s]
+    return peak_bps([segment.size for segment in rendition.segments], stated_s, target_s)
 
 
 def cut(path: Path, at_s: Sequence[float] | None = None) -> tuple[boxes.Track, tuple[boxes.Segment, ...]]:

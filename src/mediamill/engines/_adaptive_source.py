@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from mediamill.engines import _av, _ffmpeg_args
+from mediamill.engines import _av, _ffmpeg_args, _languages
 
 COPIED_FROM = frozenset({"video/mp4", "video/quicktime", "video/x-matroska", "video/3gpp"})
 """Containers whose key frames are marked truly and whose times are whole; recovery points are none."""
@@ -20,19 +20,6 @@ SYNC_S = 0.1
 _UNTOLD = 2  # matrix coefficients, ITU-T H.273 table 4
 _PROFILES = ("baseline", "main", "high")
 _TEXTS = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"})
-# ISO 639-2 to the shorter code that RFC 5646 asks for; a code not here is handed on as it is.
-# fmt: off
-_SHORT = {
-    "ara": "ar", "bul": "bg", "cat": "ca", "ces": "cs", "cze": "cs", "chi": "zh", "zho": "zh", "dan": "da",
-    "deu": "de", "ger": "de", "ell": "el", "gre": "el", "eng": "en", "est": "et", "eus": "eu", "baq": "eu",
-    "fas": "fa", "per": "fa", "fin": "fi", "fra": "fr", "fre": "fr", "gle": "ga", "glg": "gl", "heb": "he",
-    "hin": "hi", "hrv": "hr", "hun": "hu", "ind": "id", "isl": "is", "ice": "is", "ita": "it", "jpn": "ja",
-    "kor": "ko", "lav": "lv", "lit": "lt", "msa": "ms", "may": "ms", "nld": "nl", "dut": "nl", "nor": "no",
-    "pol": "pl", "por": "pt", "ron": "ro", "rum": "ro", "rus": "ru", "slk": "sk", "slo": "sk", "slv": "sl",
-    "spa": "es", "srp": "sr", "swe": "sv", "tam": "ta", "tel": "te", "tha": "th", "tur": "tr", "ukr": "uk",
-    "urd": "ur", "vie": "vi",
-}
-# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +77,8 @@ def read(path: Path, mime: str) -> Source:
     profile, told = "", True
     with _av.opened(path, mime) as container:
         for stream in container.streams:
-            language = (stream.metadata.get("language") or "").lower()
             words[stream.index] = Words(
-                language=None if language in ("", "und", "mis", "zxx") else _SHORT.get(language, language),
+                language=_languages.short(stream.metadata.get("language")),
                 title=stream.metadata.get("title") or _named(stream.metadata.get("handler_name")),
             )
             if stream.start_time is not None and stream.time_base is not None:

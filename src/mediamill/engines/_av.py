@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -84,6 +84,7 @@ class Video:
     """Whether frames come at unequal distances, as from a phone in the dark or a screen recorder."""
     matrix: str | None = None
     """How colours are coded, as ffmpeg names it, where the film says so."""
+    language: str | None = None
 
     @property
     def rgb(self) -> bool:
@@ -102,6 +103,8 @@ class Sound:
     bitrate_bps: int | None = None
     bits: Literal[16, 24, 32] = 16
     default: bool = False
+    language: str | None = None
+    """As the file says it: "deu", "ger", "de", "de-AT"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,7 @@ class Text:
 
     index: int
     codec: str
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +186,12 @@ def _read(path: Path, mime: str, size_bytes: int, changed_ns: int) -> Source:
             elif video is None:
                 video = _video(container, stream)
         sounds = tuple(_sound(stream) for stream in container.streams.audio if _decodable(stream))
+        if len(sounds) == 1 and video is None and sounds[0].language is None:  # a song says it of itself
+            sounds = (replace(sounds[0], language=container.metadata.get("language")),)
         texts = tuple(
-            Text(index=s.index, codec=s.codec_context.name) for s in container.streams.subtitles if s.codec_context
+            Text(index=s.index, codec=s.codec_context.name, language=s.metadata.get("language"))
+            for s in container.streams.subtitles
+            if s.codec_context
         )
         if video is None and not sounds:
             raise BadMedia("The file holds neither pictures nor sound that can be read.")
@@ -255,6 +263,7 @@ def _video(container: InputContainer, stream: VideoStream) -> Video | None:
         level=_level(stream.codec_context.codec.canonical_name, stream.codec_context.level),
         matrix=_MATRICES.get(stream.codec_context.colorspace),
         varying=bool(stream.average_rate and stream.base_rate and _differ(stream.average_rate, stream.base_rate)),
+        language=tags.get("language"),
     )
 
 
@@ -312,6 +321,7 @@ def _sound(stream: AudioStream) -> Sound:
         bitrate_bps=stream.bit_rate or None,
         bits=bits,
         default=bool(stream.disposition & Disposition.default),
+        language=stream.metadata.get("language"),
     )
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from mediamill.engines import _ffmpeg_sound as sound
-from mediamill.engines._av import Sound, Source, Video
+from mediamill.engines._av import Sound, Source, Text, Video
 
 GIF_FPS = Fraction(12)
 GIF_MEMORY_BYTES = 256_000_000
@@ -201,6 +201,8 @@ class Plan:
     args: list[str]
     picture_kept: bool
     sounds_kept: bool
+    languages: list[str | None]
+    """Of the tracks, in their order."""
 
     @property
     def remuxed(self) -> bool:
@@ -238,15 +240,19 @@ def film(
         if clear:
             args += ["-auto-alt-ref", "0"]  # libvpx writes no transparency otherwise
     sounds_kept = True
-    if settings.get("audio", True):
-        for place, track in enumerate(source.sounds[: container.sound_limit]):
-            args += ["-map", f"0:{track.index}"]
-            if copy and keeps_sound(mime, source_mime, track, settings):
-                args += [f"-c:a:{place}", "copy"]
-            else:
-                sounds_kept = False
-                args += sound.encode(container.sound, track, settings, f":{place}")
-    args += _texts(container, source)
+    sounds = source.sounds[: container.sound_limit] if settings.get("audio", True) else ()
+    for place, track in enumerate(sounds):
+        args += ["-map", f"0:{track.index}"]
+        if copy and keeps_sound(mime, source_mime, track, settings):
+            args += [f"-c:a:{place}", "copy"]
+        else:
+            sounds_kept = False
+            args += sound.encode(container.sound, track, settings, f":{place}")
+    texts = _texts(container, source)
+    for place, (text, codec) in enumerate(texts):
+        args += ["-map", f"0:{text.index}", f"-c:s:{place}", codec]
+    if mime == _AVI:
+        args += sound.told_of_file(sounds[0] if sounds else None)
     return Plan(
         args=[
             *args,
@@ -260,21 +266,18 @@ def film(
         ],
         picture_kept=kept,
         sounds_kept=sounds_kept,
+        languages=[video.language, *(track.language for track in sounds), *(text.language for text, _ in texts)],
     )
 
 
-def _texts(container: Container, source: Source) -> list[str]:
+def _texts(container: Container, source: Source) -> list[tuple[Text, str]]:
     """Subtitle tracks the container can carry, recoded to its own text form; Matroska keeps pictures of text too."""
-    args, place = [], 0
-    for track in source.texts if container.text else ():
-        if track.codec in _TEXTS:
-            args += ["-map", f"0:{track.index}", f"-c:s:{place}", container.text or ""]
-        elif track.codec in _PICTURES and container.muxer == "matroska":
-            args += ["-map", f"0:{track.index}", f"-c:s:{place}", "copy"]
-        else:
-            continue
-        place += 1
-    return args
+    if container.text is None:
+        return []
+    found = [(track, container.text) for track in source.texts if track.codec in _TEXTS]
+    if container.muxer == "matroska":
+        found += [(track, "copy") for track in source.texts if track.codec in _PICTURES]
+    return sorted(found, key=lambda pair: pair[0].index)
 
 
 def gif_rate(video: Video, settings: Mapping[str, Any]) -> Fraction:

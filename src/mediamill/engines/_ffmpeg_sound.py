@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from mediamill.engines import _languages
 from mediamill.engines._av import Sound
 
 _MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -44,17 +45,19 @@ class Target:
     codec: Codec
     flags: tuple[str, ...] = ()
     cover: bool = False
+    language: bool = False
+    """Whether its language is a tag of the whole file, where the others have one of each track or none."""
 
 
 TARGETS: dict[str, Target] = {
-    "audio/wav": Target(muxer="wav", codec=WAV, flags=("-rf64", "auto")),
-    "audio/mpeg": Target(muxer="mp3", codec=MP3, flags=("-id3v2_version", "3"), cover=True),
-    "audio/flac": Target(muxer="flac", codec=FLAC, cover=True),
+    "audio/wav": Target(muxer="wav", codec=WAV, flags=("-rf64", "auto"), language=True),
+    "audio/mpeg": Target(muxer="mp3", codec=MP3, flags=("-id3v2_version", "3"), cover=True, language=True),
+    "audio/flac": Target(muxer="flac", codec=FLAC, cover=True, language=True),
     "audio/ogg": Target(muxer="ogg", codec=VORBIS),
     "audio/opus": Target(muxer="opus", codec=OPUS),
     "audio/aac": Target(muxer="adts", codec=ADTS),
     "audio/mp4": Target(muxer="ipod", codec=AAC, flags=("-movflags", "+faststart"), cover=True),
-    "audio/aiff": Target(muxer="aiff", codec=AIFF, flags=("-write_id3v2", "1")),
+    "audio/aiff": Target(muxer="aiff", codec=AIFF, flags=("-write_id3v2", "1"), language=True),
 }
 
 _FORGOTTEN_KEYS = (
@@ -63,6 +66,13 @@ _FORGOTTEN_KEYS = (
 )
 FORGOTTEN = tuple(word for key in _FORGOTTEN_KEYS for word in ("-metadata", f"{key}="))
 """Tags that do not travel: where a phone was, as with pictures, and what only described the old container."""
+
+
+def told_of_file(sound: Sound | None) -> list[str]:
+    """The language of the one sound track as a tag of the file."""
+    code = _languages.long(sound.language) if sound is not None else None
+    return ["-metadata", f"language={code}"] if code else []
+
 
 SETTINGS = frozenset({"bitrate", "sample_rate", "channels"})
 
@@ -134,6 +144,8 @@ def extract(
     args += ["-c:a", "copy"] if copy else encode(target.codec, source, settings)
     if ogg:
         args += ["-map_metadata", f"0:s:{source.index}"]
+    if target.language:
+        args += told_of_file(source)
     return [*args, "-sn", "-dn", *FORGOTTEN, *target.flags, "-f", target.muxer]
 
 

@@ -30,7 +30,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from mediamill.core.encode import Container
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, ToolFailed
 from mediamill.core.ports import Report, Tools
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _video_codec
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _languages, _video_codec
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ def pump(job: Job, steps: Sequence[Step]) -> Pumped:
                     number = line.run(chain([first], frames), _Writer(writer.stdin, job, video, made_size))
     except ToolFailed as error:
         raise _ffmpeg.named(error, job.mime, "film") from error
+    if job.container != "webm":
+        _languages.write(job.target, [video.language, *(track.language for track in source.sounds)])
     job.report("encode", job.span[1])
     return Pumped(
         frames=number, slots=slots, slot_bytes=in_bytes + out_bytes, details=_shortfall(source, video, number)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Pair
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _ffmpeg_sound
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _ffmpeg_sound, _languages
 
 _GIF = "image/gif"
 _RANK = 10
@@ -123,7 +123,12 @@ def _sound(work: Conversion, source: _av.Source) -> Mapping[str, Any]:
         args = _ffmpeg_sound.extract(
             work.target_mime, track, work.settings, copy=copy, cover=index, ogg=source.demuxer == "ogg"
         )
-        return _ffmpeg.run(work, [*_input(work), *args, _output(work)], duration_s=_span(work, source), what="sound")
+        written_s = _ffmpeg.run(
+            work, [*_input(work), *args, _output(work)], duration_s=_span(work, source), what="sound"
+        )
+        if work.target_mime == "audio/mp4":
+            _languages.write(work.target, [track.language])
+        return written_s
 
     copied, written_s = _first_that_works(run, copy)
     whole = _shortfall(source, work, written_s) if source.video is None else {}  # a film's sound may well be shorter
@@ -137,9 +142,13 @@ def _film(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str
         return _ffmpeg_args.film(work.target_mime, work.source_mime, source, video, work.settings, hdr=hdr, copy=copy)
 
     def run(copy: bool) -> float:
-        return _ffmpeg.run(
-            work, [*_input(work, video), *plan(copy).args, _output(work)], duration_s=_span(work, source)
+        planned = plan(copy)
+        written_s = _ffmpeg.run(
+            work, [*_input(work, video), *planned.args, _output(work)], duration_s=_span(work, source)
         )
+        if work.target_mime in ("video/mp4", "video/quicktime"):
+            _languages.write(work.target, planned.languages)
+        return written_s
 
     copied, written_s = _first_that_works(run, plan(True).picture_kept)
     whole = _shortfall(source, work, written_s) if work.settings.get("audio", True) else {}

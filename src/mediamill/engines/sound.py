@@ -10,7 +10,7 @@ from typing import Any
 from mediamill.core.errors import BadMedia, NoSound, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing, Report
 from mediamill.core.sound import SoundEdit, SoundEditor
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_sound, _loudness, _ogg_cover
+from mediamill.engines import _av, _ffmpeg, _ffmpeg_sound, _languages, _loudness, _ogg_cover
 
 _ALAC = _ffmpeg_sound.Codec(encoder="alac", channels=8, names=frozenset({"alac"}))
 
@@ -240,6 +240,7 @@ class _Job:
                 *codec,
                 *(*tags, "-sn", "-dn"),
                 *_ffmpeg_sound.FORGOTTEN,
+                *(_ffmpeg_sound.told_of_file(self.track) if target.language else ()),
                 *(("-ss", _ffmpeg.seconds(lead_s)) if lead_s else ()),
                 *target.flags,
                 *("-f", target.muxer, _ffmpeg.url(self.work.target)),
@@ -251,6 +252,8 @@ class _Job:
             if self._cut:
                 raise RangeEmpty("There is no sound in the part that was asked for.")
             raise BadMedia("There is no sound in the file.")
+        if target.muxer == "ipod":
+            _languages.write(self.work.target, [self.track.language])
 
     @property
     def _cut(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Missing
 from mediamill.core.upscaling import LargerFilm, LargerPicture, Upscaler, Way
-from mediamill.engines import _ffmpeg, _ffmpeg_args, _frames, _matting_picture, _upscale_work, _video_codec
+from mediamill.engines import _ffmpeg, _ffmpeg_args, _frames, _languages, _matting_picture, _upscale_work, _video_codec
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
 from mediamill.engines._lacking import lacking
 
@@ -69,6 +69,8 @@ class Stretch(Upscaler):
             raise _ffmpeg.named(error, work.source_mime, "film") from error
         if not progress.frames:
             raise BadMedia("The film holds no picture that can be read.")
+        if work.container != "webm":
+            _languages.write(work.target, [video.language, *(track.language for track in source.sounds)])
         work.report("encode", 1.0)
         return {"frames": progress.frames}
 

@@ -10,7 +10,7 @@ from typing import Any
 from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
-from mediamill.engines import _av, _ffmpeg, _video_codec, _video_graph, _video_sprites, _video_text
+from mediamill.engines import _av, _ffmpeg, _languages, _video_codec, _video_graph, _video_sprites, _video_text
 from mediamill.engines._ffmpeg_args import cues_within, decoder, frame_rate
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
 from mediamill.engines.subtitles import Cue
@@ -114,6 +114,7 @@ def _move(film: Film, source: _av.Source, video: _av.Video, cues: list[Cue], len
         ]
         try:
             written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0))
+            track.name(film, source, video)
             break
         except ToolFailed:
             if not last:
@@ -165,6 +166,7 @@ def _encode(
     ]
     expected = _expected(film, video, length_s)
     written_s = _run(film, args, length_s, span=(FIRST_LOOK, 1.0), expected=expected, env=env)
+    track.name(film, source, video)
     toned = {"tone_mapped": True} if tone_mapped else {}
     return {"encoder": encoder, **toned, **_shortfall(source, length_s, written_s)}
 
@@ -223,7 +225,7 @@ class _Track:
         """The last of the output options: subtitles, tags, the container (with `flags` of its own), the file."""
         muxer = _video_codec.MUXERS[film.container]
         maps = [f"{self._number}:s:0"] if self._given else []
-        maps += [f"0:{text.index}" for text in source.texts if text.codec in TEXTS]
+        maps += [f"0:{text.index}" for text in _words_of(source)]
         args = [word for one in maps for word in ("-map", one)]
         args += ["-c:s", muxer.text] if maps else ["-sn"]
         if maps and film.spanned:
@@ -237,6 +239,19 @@ class _Track:
             *(muxer.flags if flags is None else flags),
             *("-f", muxer.name, _ffmpeg.url(film.target)),
         ]
+
+    def name(self, film: Film, source: _av.Source, video: _av.Video) -> None:
+        """Write the languages of the tracks where ffmpeg may have dropped them."""
+        if film.container == "webm":
+            return
+        sounds = [sound.language for sound in source.sounds if film.sound]
+        given = [None] if self._given else []
+        _languages.write(film.target, [video.language, *sounds, *given, *(t.language for t in _words_of(source))])
+
+
+def _words_of(source: _av.Source) -> list[_av.Text]:
+    """The subtitle tracks that hold words, not pictures of them."""
+    return [text for text in source.texts if text.codec in TEXTS]
 
 
 def _track(film: Film, cues: list[Cue], *, number: int) -> _Track:
