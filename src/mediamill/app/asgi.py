@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from mediamill import kinds
+from mediamill import kinds, tracing
 from mediamill.app._lean import without_optional
 from mediamill.app.common import blobs_of, installed, lifetimes, net_of, runner_of, vault_of
 from mediamill.blobs.sniff import sniff
@@ -235,7 +235,7 @@ async def api(
     }
     front = Front({name: (d, d.build(site)) for name, d in dialects.items()}, apps, "/ui/")
     try:
-        yield metrics.counted(front, time.perf_counter), key_table
+        yield tracing.served(metrics.counted(front, time.perf_counter)), key_table
     finally:
         kept = [task for task in (listener, starter, goodbye) if task is not None]
         for task in kept:

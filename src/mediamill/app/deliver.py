@@ -36,6 +36,7 @@ from mediamill.store.listen import listen
 from mediamill.store.runs import Runs
 from mediamill.store.tasks import Tasks
 from mediamill.store.upkeep import Upkeep
+from mediamill.tracing import TRACE
 
 if TYPE_CHECKING:
     from mediamill.dialects import Dialect
@@ -143,6 +144,10 @@ async def wording(
             return None
         return Message(body=msgspec.json.encode(said), sign=dialect.sign_event, patience_s=dialect.patience_s)
 
+    def traced(said: Message | None, subject: Task | Run | File | None) -> Message | None:
+        trace = subject.extra.get(TRACE) if isinstance(subject, Task) else None
+        return replace(said, trace=trace) if said is not None and trace else said
+
     async def words(batch: Sequence[Due]) -> list[Message | None]:
         wanted = sorted({due.event.task_id for due in batch if due.event.task_id is not None})
         found: dict[str, Task | Run | File | None] = {}
@@ -154,9 +159,8 @@ async def wording(
                     found[run_id] = await runs.get(project_id, run_id)
         for file_id in {due.event.file_id for due in batch if due.event.file_id and not due.event.task_id}:
             found[file_id] = (await files([file_id]))[0]
-        return [
-            message(due, found.get(due.event.task_id or due.event.run_id or due.event.file_id or "")) for due in batch
-        ]
+        subjects = [found.get(due.event.task_id or due.event.run_id or due.event.file_id or "") for due in batch]
+        return [traced(message(due, subject), subject) for due, subject in zip(batch, subjects, strict=True)]
 
     return words
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from mediamill import __version__, config, kinds
+from mediamill import __version__, config, kinds, tracing
 from mediamill.app.asgi import api
 from mediamill.app.common import SUPERVISED, configure_logs, database, export_tools, installed, migrated, run
 from mediamill.config import Settings
@@ -175,4 +175,8 @@ def serve(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with database(settings) as dsn:
         migrated(dsn)
-        return int(run(_serve(settings, dsn, worker)))
+        tracing.begin("api", __version__)
+        try:
+            return int(run(_serve(settings, dsn, worker)))
+        finally:
+            tracing.end()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from mediamill import __version__, config, engines, kinds
+from mediamill import __version__, config, engines, kinds, tracing
 from mediamill.app.common import (
     SUPERVISED,
     address_of,
@@ -67,7 +67,11 @@ def work(*, queues: Sequence[str] | None = None, slots: int | None = None, data:
     with database(settings) as dsn:
         migrated(dsn)
         tasks = [queue for queue in queues or ("cpu", "io", "agent") if queue != WEBHOOKS]
-        run(_work(settings, dsn, tasks) if tasks else deliver(settings, dsn))
+        tracing.begin("worker" if tasks else "webhooks", __version__)
+        try:
+            run(_work(settings, dsn, tasks) if tasks else deliver(settings, dsn))
+        finally:
+            tracing.end()
     return 0
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from mediamill import tracing
 from mediamill.core.access import Caller
 from mediamill.core.connections import is_bucket_url
 from mediamill.core.dispatch import RESERVED, Accept
@@ -120,6 +121,8 @@ class Tasks:
         meter = meter_of(new.kind, options, awaited[len(files) :], self._render_s)
         if meter is not None:
             extra = {**extra, RESERVED: meter.reserved_s}
+        if (trace := tracing.carried()) is not None:
+            extra = {**extra, tracing.TRACE: trace}
         name = next((f.filename for f in files if f), None) or next((s.url for s in new.inputs if s.url), "") or ""
         return Accept(
             new=replace(new, options=options, inputs=[*sources, *attached], extra=extra),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from mediamill import tracing
 from mediamill.core.webhooks import DeliveryState, Done, Due, Outcome
 from mediamill.webhooks.post import MOST_PATIENCE_S, Message, Postman
 
@@ -179,6 +180,10 @@ class Dispatcher:
             error = "There are no words for this event in the endpoint's dialect."
             return Done(id=due.id, number=due.number, outcome=Outcome(state=DeliveryState.FAILED), error=error)
         done = await self._postman.post(due, message)
+        if (sent := done.attempt) is not None:
+            tracing.posted(
+                due.event.type, trace=message.trace, took_s=sent.took_s, status=sent.status, error=sent.error
+            )
         if max(len(self._failing), len(self._widths)) >= _MOST_REMEMBERED:
             self._failing.clear()
             self._widths.clear()
@@ -189,7 +194,6 @@ class Dispatcher:
             self._widths.pop(due.lane, None)
             if due.lane not in self._failing:
                 # Once for all that wait behind it; each attempt is in its delivery's own log.
-                sent = done.attempt
                 log.info(
                     "webhook not answered well",
                     lane=due.lane,

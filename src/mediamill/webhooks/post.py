@@ -37,6 +37,8 @@ class Message:
     sign: Sign | None = None
     patience_s: float = 0.0
     """How long the receiver has at least to answer; MOST_PATIENCE_S at most."""
+    trace: str | None = None
+    """The trace of the task that it tells of."""
 
 
 def sign(secrets: Sequence[bytes], id: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 
 import structlog
 
+from mediamill import tracing
 from mediamill.core import formats
 from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
 from mediamill.core.errors import BadMedia, Cancelled, Failed, Interrupted, NotFound, SystemFailure
@@ -140,6 +141,8 @@ class Executor:
                 finish, stages=live.stages, lone=taken.task.place is None and taken.task.origin.schedule_id is None
             )
             await self._record(finish, taken)
+            code = finish.error.code if finish.error is not None else None
+            tracing.attempted(taken.task, live.began_s, live.stages, state=finish.state, error=code)
         finally:
             if self._live.get(task_id) is live:
                 del self._live[task_id]

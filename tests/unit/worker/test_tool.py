@@ -142,8 +142,8 @@ def test_late_programs_are_asked_to_end_first(runner: Make, tmp_path: Path) -> N
         "signal.signal(signal.SIGTERM, lambda *_: (open('ended', 'w').close(), sys.exit(0)))\n"
         "signal.pause()"
     )
-    with pytest.raises(TimedOut, match=r"^it ran longer than 0\.5 s\.$"):
-        runner().run(python(code), name="it", timeout_s=0.5)
+    with pytest.raises(TimedOut, match=r"^it ran longer than 3 s\.$"):
+        runner().run(python(code), name="it", timeout_s=3.0)
 
     assert (tmp_path / "ended").exists()
 
