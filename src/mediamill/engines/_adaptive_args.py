@@ -28,6 +28,32 @@ _FRAGMENTED = "cmaf+delay_moov+skip_trailer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Which part of a source is made: `before_s` of what is read come before it, and are there so that the picture on
+    the screen and the sound in the air at its beginning are known; it ends after `lasts_s`, or with the source."""
+
+    before_s: float = 0.0
+    lasts_s: float | None = None
+
+    def picture(self, rate: Fraction) -> list[str]:
+        """Filters that give a picture its constant rate. FFmpeg's own limits on an input count from the first picture
+        that comes, and one that begins between two would last a picture too long."""
+        moved = [f"setpts=PTS-{_ffmpeg.seconds(self.before_s)}/TB"] if self.before_s else []
+        ended = [] if self.lasts_s is None else [f"trim=end_frame={max(1, round(self.lasts_s * rate))}"]
+        return [*moved, f"fps={rate}:start_time=0", *ended]
+
+    def sound(self, hz: int) -> list[str]:
+        """Filters that give a sound its rate, and let it begin with the picture."""
+        moved = [f"asetpts=PTS-{_ffmpeg.seconds(self.before_s)}/TB", "atrim=start=0"] if self.before_s else []
+        ended = [] if self.lasts_s is None else [f"atrim=end_sample={max(1, round(self.lasts_s * hz))}"]
+        # Each rate of its own: the trim counts samples as they are written.
+        return [*moved, f"aresample={hz}:async=1:first_pts=0", *ended]
+
+
+WHOLE = Cut()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SoundPlan:
     """A sound track to make: from which, into which file, at which bit rate; copied if it is as wanted."""
 
@@ -43,14 +69,21 @@ def key_every(rate: Fraction) -> int:
 
 
 def graph(
-    video: Video, frame: Frame, rungs: Sequence[Rung], *, rate: Fraction, hdr: bool, colours: str | None = None
+    video: Video,
+    frame: Frame,
+    rungs: Sequence[Rung],
+    *,
+    rate: Fraction,
+    hdr: bool,
+    colours: str | None = None,
+    part: Cut = WHOLE,
 ) -> str:
     """One picture made upright, placed and toned once, then handed down the ladder, each rung from the one above.
 
     colours: what to say of a picture that says nothing of its colours; padding is coloured accordingly, too.
     """
     chain = ["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []
-    chain.append(f"fps={rate}:start_time=0")
+    chain += part.picture(rate)
     chain.append(_ffmpeg_args.scale(video, (frame.scaled_width_px, frame.scaled_height_px)))
     if hdr and video.transfer:
         chain.append(_ffmpeg_args.tone_map(video.transfer))
@@ -91,7 +124,7 @@ def pictures(rungs: Sequence[Rung], targets: Sequence[Path], *, rate: Fraction, 
     return args
 
 
-def sounds(plans: Sequence[SoundPlan], *, padding: str) -> list[str]:
+def sounds(plans: Sequence[SoundPlan], *, padding: str, part: Cut = WHOLE) -> list[str]:
     """Sound tracks, each in a file of its own, beginning with the picture even where the source's begins later."""
     args: list[str] = []
     for plan in plans:
@@ -102,7 +135,7 @@ def sounds(plans: Sequence[SoundPlan], *, padding: str) -> list[str]:
             channels = min(2, plan.track.channels)
             hz = 48000 if plan.track.sample_rate_hz > 44100 else 44100
             args += ["-c:a", "aac", "-b:a", str(plan.bitrate_bps * channels // 2), "-ac", str(channels)]
-            args += ["-ar", str(hz), "-af", "aresample=async=1:first_pts=0"]
+            args += ["-ar", str(hz), "-af", ",".join(part.sound(hz))]
         args += file_of_one(plan.target, padding, picture=False)
     return args
 

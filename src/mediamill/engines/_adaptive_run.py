@@ -42,9 +42,11 @@ def run(
     video: Video | None = None,
     rate: Fraction | None = None,
     until_s: float | None = None,
+    before_s: float | None = None,
     what: str = "video",
 ) -> None:
     """Run ffmpeg on an order's source. `rate`: of the pictures that are encoded; `until_s`: read no more than that.
+    `before_s`: begin to read so much before the order's start at the latest, and leave it to the filters to cut.
 
     Raises BadMedia, LimitExceeded or ToolFailed, worded for callers. An output without a single packet is no error
     here: a sound track may well end before the part that was asked for.
@@ -56,13 +58,14 @@ def run(
     given = _ffmpeg.input_args(
         order.source,
         order.mime,
-        start_s=order.start_s,
+        start_s=order.start_s - (before_s or 0.0),
         duration_s=until_s,
         decoder=decoder(video) if video else None,
     )
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
         *("-progress", "pipe:1", "-stats_period", "0.1", "-nostats"),
+        *(("-noaccurate_seek",) if before_s is not None else ()),
         *given,
         *args,
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mediamill.core.adaptive import MIMES, SUFFIXES, Caption, File, Manifest, Order, Package, Packager, Rung, Seen
-from mediamill.core.errors import BadMedia, Failed, NoSound, ToolFailed
+from mediamill.core.errors import BadMedia, Failed, NoSound, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing
 from mediamill.engines import _adaptive_args as told
 from mediamill.engines import _adaptive_boxes as boxes
@@ -36,6 +36,8 @@ _FIRST_HEIGHT = 360
 _FIRST_BYTES = 1 << 30
 """How much of a source is copied for its first package: more takes longer than anybody wants to wait for a start."""
 _STEM = 80
+_BEFORE_S, _BEFORE_UNLISTED_S = 0.5, 12.0
+"""A decoder may say nothing of the first packet after a jump. Transport streams hold a key frame every few seconds."""
 
 
 class FfmpegPackager(Packager):
@@ -101,6 +103,11 @@ class _Work:
         order.report("package", 0.99)
         return self._package(made, early)
 
+    def _nothing(self, what: str) -> BadMedia:
+        if self._order.start_s or self._order.end_s is not None:
+            return RangeEmpty(f"There is no {what} in the part that was asked for.")
+        return BadMedia(f"There is no {what} in the input that can be read.")
+
     # -- the ladder
 
     def _ladder(self, span: tuple[float, float]) -> _Kept:
@@ -115,7 +122,8 @@ class _Work:
                 told.SoundPlan(track=track, target=self._path(f"audio_{bps // 1000}k.mp4"), bitrate_bps=bps)
                 for bps in told.SOUNDS_ALONE_BPS
             ]
-            self._run(told.sounds(plans, padding=boxes.padding(self._lasts_s)), self._lasts_s, span, what="sound")
+            args = told.sounds(plans, padding=boxes.padding(self._lasts_s), part=self._part(self._lasts_s))
+            self._run(args, self._lasts_s, span, what="sound", cut=True)
         return self._written("", dict(zip(names, pictures, strict=True)), plans)
 
     def _encode(
@@ -134,13 +142,30 @@ class _Work:
         hdr = video.transfer is not None and {"zscale", "tonemap"} <= _ffmpeg.filters(order.tools)
         frame = order.frame
         padding = boxes.padding(lasts_s)
-        graph = told.graph(video, frame, rungs, rate=rate, hdr=hdr, colours=self._source.colours)
+        part = self._part(lasts_s)
+        graph = told.graph(video, frame, rungs, rate=rate, hdr=hdr, colours=self._source.colours, part=part)
         shown = ["-filter_complex", graph, *told.pictures(rungs, targets, rate=rate, padding=padding)]
-        self._run([*shown, *told.sounds(plans, padding=padding)], lasts_s, span, video=video, rate=rate)
+        sounds = told.sounds(plans, padding=padding, part=part)
+        self._run([*shown, *sounds], lasts_s, span, video=video, rate=rate, cut=True)
 
-    def _run(self, args: Sequence[str], lasts_s: float | None, span: tuple[float, float], **more: Any) -> None:
-        whole = self._order.end_s is None and lasts_s == self._lasts_s
-        run(self._order, args, lasts_s=lasts_s, span=span, until_s=None if whole else lasts_s, **more)
+    def _run(
+        self, args: Sequence[str], lasts_s: float | None, span: tuple[float, float], *, cut: bool = False, **more: Any
+    ) -> None:
+        """`cut`: the filters among the arguments leave out what is not in the part."""
+        limits: dict[str, Any] = {"before_s": self._before_s} if cut else {"until_s": self._until_s(lasts_s)}
+        run(self._order, args, lasts_s=lasts_s, span=span, **limits, **more)
+
+    def _part(self, lasts_s: float | None) -> told.Cut:
+        return told.Cut(before_s=self._before_s, lasts_s=self._until_s(lasts_s))
+
+    def _until_s(self, lasts_s: float | None) -> float | None:
+        """Where to stop; None at the source's end."""
+        return None if self._order.end_s is None and lasts_s == self._lasts_s else lasts_s
+
+    @property
+    def _before_s(self) -> float:
+        """How much is read before the start. Where key frames are not listed, FFmpeg may land after one."""
+        return min(self._order.start_s, _BEFORE_S if self._source.tracks.indexed else _BEFORE_UNLISTED_S)
 
     # -- something to play at once
 
@@ -274,7 +299,7 @@ class _Work:
             try:
                 track, parts = cut(path, cuts_s)
             except ToolFailed:
-                raise BadMedia("There is no picture in the part that was asked for.") from None
+                raise self._nothing("picture") from None
             cuts_s = cuts_s or starts_s(track, parts)
             shown.append(self._rendition(name, path, parts))
         heard: list[Rendition] = []
@@ -284,7 +309,7 @@ class _Work:
                 _, parts = cut(plan.target, cuts_s)
             except ToolFailed:
                 if not shown:
-                    raise BadMedia("There is no sound in the part that was asked for.") from None
+                    raise self._nothing("sound") from None
                 self._notes["audio_missing"] = "A sound track holds nothing in the part that was asked for."
                 continue
             said = self._source.words.get(plan.track.index, sources.Words())
