@@ -389,6 +389,18 @@ def test_a_source_that_is_no_media_fails_the_job(http: httpx.Client, media: Path
     assert found["error"]["code"] in ("codec_unsupported", "invalid_source")
 
 
+def test_a_picture_cut_out_as_a_film_is_an_unsupported_feature(
+    http: httpx.Client, media: Path, elsewhere: Listening
+) -> None:
+    path, asked = f"{V1}/tasks/remove-background", {"output_format": "webm"}
+
+    for url in (put(http, media / "logo.png"), elsewhere.receiver.url("/logo.png")):
+        found = ended(http, good(http.post(path, json={"source_url": url, **asked}), 202))
+
+        assert (found["status"], found["error"]["code"]) == ("failed", "unsupported_feature")
+        assert "a picture becomes png; webm is for films" in found["error"]["message"]
+
+
 def test_sources_elsewhere_are_fetched_and_an_import_becomes_an_asset(
     http: httpx.Client, elsewhere: Listening, tmp_path: Path
 ) -> None:

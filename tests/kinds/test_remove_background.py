@@ -13,11 +13,13 @@ from PIL import Image
 from tests.support import models as kept
 from tests.support import vision
 from tests.support.av import ffmpeg
+from tests.support.tools import PlainTools
 from tests.support.vision import Bytes, film, photo, red_network, run
 
-from mediamill import models
+from mediamill import engines, models
 from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
 from mediamill.engines import _matting
+from mediamill.kinds import Context, Input, remove_background
 
 PERSON = vision.PICTURES / "astronaut.jpg"
 CUP = vision.PICTURES / "cup.jpg"
@@ -254,6 +256,14 @@ def test_what_has_no_picture_is_refused(tmp_path: Path) -> None:
 def test_a_picture_does_not_become_a_film(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="format"):
         run("remove_background", PERSON, tmp_path / "scratch", format="webm")
+
+
+def test_nor_does_one_of_which_only_the_bytes_tell_that_it_is_a_picture(tmp_path: Path) -> None:
+    given = Input(path=PERSON, mime="image/jpeg", filename="download")
+    context = Context(inputs=[given], scratch=tmp_path, engines=engines.open(PlainTools()), report=lambda *_: None)
+
+    with pytest.raises(Unsupported, match="a picture becomes png; mov is for films"):
+        remove_background.KIND.run(context, remove_background.Options(format="mov"))
 
 
 @pytest.mark.parametrize("name", ["in.mp4", "in.png"])

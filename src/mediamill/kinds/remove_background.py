@@ -53,7 +53,7 @@ class RemoveBackground(Base[Options]):
             if hint.mime is not None and family not in ("image", "video"):
                 raise Unsupported("input", f"{hint.mime} is neither a picture nor a film.")
             if family == "image" and hint.mime != "image/gif" and options.format in _FILMS:
-                raise Unsupported("format", f"a picture becomes png; {options.format} is for films.")
+                raise _no_film(options.format)
             if family == "video" and options.format != "png" and not any(e.films for e in engines.offering(Matter)):
                 raise Unavailable("input", "Nothing here cuts anything out of films.", _REMEDY)
         return options
@@ -74,7 +74,7 @@ class RemoveBackground(Base[Options]):
             picture = PictureCut(source=still, target=target, report=report)
             details = _asked(ctx, films=False, work=lambda engine: engine.picture(picture))
         elif not moving:
-            raise BadMedia(f"A picture becomes png; {word} is for films.")
+            raise _no_film(word)
         else:
             mime, target = _FILMS[word], ctx.scratch / f"cut.{word}"
             film = FilmCut(
@@ -88,6 +88,10 @@ class RemoveBackground(Base[Options]):
             details = _asked(ctx, films=True, work=lambda engine: engine.film(film))
         name = formats.renamed(source.filename, mime)
         return Result(outputs=[Output(path=target, mime=mime, filename=name)], details=details)
+
+
+def _no_film(word: str | None) -> Unsupported:
+    return Unsupported("format", f"a picture becomes png; {word} is for films.")
 
 
 def _asked(ctx: Context, *, films: bool, work: Callable[[Matter], Mapping[str, Any]]) -> dict[str, Any]:
