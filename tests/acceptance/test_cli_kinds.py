@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -82,6 +83,51 @@ def test_a_film_is_made_smaller(cli: Cli, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     with av.open(str(tmp_path / "small.mp4")) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (160, 90)
+
+
+@pytest.mark.parametrize("named", ["stream", "stream/", "deep/stream/play.m3u8", "play.mpd"])
+def test_a_package_is_saved_whole(cli: Cli, tmp_path: Path, named: str) -> None:
+    done = cli("adaptive_video", "film.mp4", "-o", named)
+
+    assert done.returncode == 0, done.stderr
+    given = tmp_path / named
+    manifest = given if given.suffix else given / "film.m3u8"
+    if given.suffix == ".mpd":
+        named_in_it = re.findall("<BaseURL>([^<]+)</BaseURL>", manifest.read_text())
+        assert named_in_it
+        assert all((manifest.parent / name).is_file() for name in named_in_it)
+        return
+    with av.open(str(manifest)) as container:  # which reads the files that it names
+        assert sum(1 for _ in container.decode(video=0)) == 50
+    assert (manifest.parent / "film.mpd").is_file()
+
+
+@pytest.mark.parametrize("named", ["-", "stream.mp4", "flat.png", "taken"])
+def test_a_package_that_would_not_be_whole_is_refused_before_the_work(
+    cli: Cli, mill: Client, tmp_path: Path, named: str
+) -> None:
+    (tmp_path / "taken").write_text("something else")
+    before = [task["id"] for task in mill.tasks()["data"]]
+
+    refused = cli("adaptive_video", "film.mp4", "-o", named)
+
+    assert refused.returncode == 2
+    assert "Give -o a folder" in refused.stderr
+    assert [task["id"] for task in mill.tasks()["data"]] == before
+
+
+def test_a_package_is_whole_when_it_is_fetched_later(cli: Cli, mill: Client, tmp_path: Path) -> None:
+    made = json.loads(cli("adaptive_video", "film.mp4", "-o", "first", "--json").stdout)
+
+    again = cli("get", made["id"], "-o", "later")
+    streamed = cli("get", made["id"], "-o", "-")
+
+    assert again.returncode == 0, again.stderr
+    assert sorted(p.name for p in (tmp_path / "later").iterdir()) == sorted(
+        p.name for p in (tmp_path / "first").iterdir()
+    )
+    assert (streamed.returncode, streamed.stdout) == (2, "")
+    assert "of use together only" in streamed.stderr
 
 
 def test_a_scene_in_a_file_is_rendered_with_the_files_beside_it(cli: Cli, tmp_path: Path) -> None:

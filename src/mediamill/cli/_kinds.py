@@ -27,6 +27,11 @@ class Offer:
     inputs: tuple[int, int]
     schema: Mapping[str, Any]
     options: Any = None
+    package: bool = False
+
+
+_MANIFESTS = {"m3u8": "hls", "mpd": "dash"}
+"""What the name of a manifest ends in, and the format that makes it."""
 
 
 def names() -> list[str]:
@@ -69,7 +74,16 @@ def local(name: str) -> click.Command | None:
 
     kind = kinds.load()[name]
     schema = msgspec.json.schema(kind.options)
-    return command(Offer(name=name, summary=kind.summary, inputs=kind.inputs, schema=schema, options=kind.options))
+    return command(
+        Offer(
+            name=name,
+            summary=kind.summary,
+            inputs=kind.inputs,
+            schema=schema,
+            options=kind.options,
+            package=kind.package,
+        )
+    )
 
 
 def remote(name: str, arguments: Sequence[str]) -> click.Command | None:
@@ -157,6 +171,8 @@ def command(kind: Offer) -> click.Command:
         if kind.inputs == (0, 0) and len(inputs) == 1:  # its options, then: flags say more than the file
             folder, options = Path(inputs[0]).parent, {**_options_file.read(inputs[0]), **options}
             inputs = ()
+        if kind.package:
+            _check_folder(output)
         _format(flags, options, output)
         _check(kind, options, inputs)
         if at.json and output == "-":
@@ -169,7 +185,12 @@ def command(kind: Offer) -> click.Command:
             task = _work.follow(mill, task["id"], timeout_s=timeout_s, meter=meter)
             _work.end(task, as_json=at.json)
             files = _work.results(task)
-            saved = [] if not files and output is None else _work.save(mill, files, output, force=force, meter=meter)
+            package = kind.package or _work.is_package(task)
+            saved = (
+                []
+                if not files and output is None
+                else _work.save(mill, files, output, force=force, meter=meter, package=package)
+            )
         if at.json:
             _show.document({**task, "saved": [str(path) for path in saved]})
             return
@@ -193,10 +214,26 @@ def _format(flags: Sequence[_schema.Flag], options: dict[str, Any], output: str 
     if said is None or "format" in options:
         return
     word = Path(output or "").suffix[1:].lower()
+    if (made := _MANIFESTS.get(word)) in said.schema.get("enum", []):
+        options["format"] = made
+        return
     if word and (said.required or word in said.schema.get("enum", [word]) or formats.find(word)):
         options["format"] = word
     elif said.required:
         raise click.UsageError("Give --format, or -o with a name that ends in the format.")
+
+
+def _check_folder(output: str | None) -> None:
+    """Refuse, before any work, a place that cannot hold a package: it is a folder, or a manifest in one."""
+    from mediamill.core import formats
+
+    if output is None:
+        return
+    path, word = Path(output), Path(output).suffix[1:].lower()
+    another = not output.endswith("/") and not path.is_dir() and formats.find(word) is not None
+    if output == "-" or another or (path.is_file() and word not in _MANIFESTS):
+        known = ", ".join(f".{word}" for word in _MANIFESTS)
+        raise click.UsageError(f"{_work.WHOLE} Give -o a folder, or a name that ends in one of {known}.")
 
 
 def _check(kind: Offer, options: Mapping[str, Any], inputs: Sequence[str]) -> None:

@@ -17,6 +17,9 @@ from mediamill.cli._exit import Exit, Stop
 if TYPE_CHECKING:
     from mediamill.client import Client, File, Task
 
+PART = "part"
+"""The role of a file that a manifest names."""
+WHOLE = "This makes a manifest and the files that it names, which are of use together only."
 _ENDS = {"failed": Exit.FAILED, "cancelled": Exit.CANCELLED}
 
 
@@ -76,27 +79,56 @@ def end(task: Task, *, as_json: bool) -> None:
     raise Stop(status)
 
 
+def own_name(file: File) -> str:
+    """What a file is saved as. A server's word for a name is not a path: only its last part counts, and nothing hidden
+    is written."""
+    return Path(file["filename"]).name.lstrip(".") or file["id"]
+
+
 def results(task: Task) -> list[File]:
     """The files that a task made, the asked-for one first."""
     made = sorted(task["outputs"], key=lambda output: output["role"] != "result")
     return [output["file"] for output in made if output["file"] is not None]
 
 
-def save(mill: Client, files: Sequence[File], target: str | None, *, force: bool, meter: _show.Meter) -> list[Path]:
-    """Download results: into a folder under their own names, or the first as the file named; "-" is stdout."""
+def is_package(task: Task) -> bool:
+    """Whether its result is a manifest, worth nothing without the files that it names."""
+    return any(output["role"] == PART for output in task["outputs"])
+
+
+def save(
+    mill: Client,
+    files: Sequence[File],
+    target: str | None,
+    *,
+    force: bool,
+    meter: _show.Meter,
+    package: bool = False,
+) -> list[Path]:
+    """Download results: into a folder under their own names, or the first as the file named; "-" is stdout.
+
+    package: the files are saved together, whatever is named: a folder, or the manifest with the others beside it.
+    """
     if not files:
         raise Stop(Exit.FAILED, "The task made no file.", code="no_output")
+    if package and target == "-":
+        raise Stop(Exit.USAGE, WHOLE, code="package", remedy="Name a folder with -o.")
     if target == "-":
         for chunk in mill.read(files[0]):
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
         return []
     folder = Path(target or ".")
-    if target is None or target.endswith("/") or folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        # A server's word for a name is not a path: only its last part counts, and nothing hidden is written.
-        wanted = [(file, folder / (Path(file["filename"]).name.lstrip(".") or file["id"])) for file in files]
-        for _, path in wanted:
+    manifest = package and not folder.is_dir() and folder.suffix == Path(files[0]["filename"]).suffix
+    if package or target is None or target.endswith("/") or folder.is_dir():
+        wanted = [(file, (folder.parent if manifest else folder) / own_name(file)) for file in files]
+        if manifest:
+            wanted[0] = files[0], folder
+        paths = [path for _, path in wanted]
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        if len(set(paths)) < len(paths):
+            raise Stop(Exit.USAGE, f"{folder} is the name of another of its files.", code="exists")
+        for path in paths[1:] if manifest else paths:
             if path.exists() and not force:
                 raise Stop(
                     Exit.USAGE, f"{path} is there already.", code="exists", remedy="Name it with -o, or --force."

@@ -20,7 +20,8 @@ def get(at: _connection.At, task_id: str, output: str | None, force: bool) -> No
         task = mill.task(task_id)
         if output is not None:
             _work.end(task, as_json=at.json)
-            _work.save(mill, _work.results(task), output, force=force, meter=meter)
+            package = _work.is_package(task)
+            _work.save(mill, _work.results(task), output, force=force, meter=meter, package=package)
     if at.json:
         _show.document(task)
     elif output != "-":

@@ -102,7 +102,7 @@ class Context:
 
 
 class Kind(Protocol[O]):
-    """One thing that can be asked for. These eight are facts of the class, as plain as `name = "trim"`."""
+    """One thing that can be asked for. These nine are facts of the class, as plain as `name = "trim"`."""
 
     @property
     def name(self) -> str:
@@ -135,6 +135,10 @@ class Kind(Protocol[O]):
     @property
     def located(self) -> bool:
         """Whether it is told where its inputs were read: an address may hold a secret, so that most are not."""
+
+    @property
+    def package(self) -> bool:
+        """Whether its result is a manifest of further files, and worth nothing without them."""
 
     @property
     def hosted(self) -> bool:
@@ -170,6 +174,7 @@ class Base(Generic[O]):
     ports: ClassVar[tuple[type[Engine], ...]] = ()
     """What it asks engines for; capabilities name those that are there, with their licence and speed."""
     located: ClassVar[bool] = False
+    package: ClassVar[bool] = False
     hosted: ClassVar[bool] = False
 
     def missing(self, engines: Engines) -> Missing | None:

@@ -82,6 +82,7 @@ class AdaptiveVideo(Base[Options]):
     name = "adaptive_video"
     summary = "Make a film or a sound ready for adaptive streaming: HLS and DASH from one set of files."
     options = Options
+    package = True
 
     def missing(self, engines: Engines) -> Missing | None:
         return engines.lacking(Packager)
