@@ -19,11 +19,12 @@ from mediamill.core.compositions import Material
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty
 from mediamill.core.ports import Tools
 from mediamill.engines import _av
+from mediamill.engines import _compose_people as people
 from mediamill.engines import _compose_style as style
 from mediamill.engines._compose_actor import Actor, Box, Stage, fitted, zoom
 from mediamill.engines._compose_canvas import Raw
 from mediamill.engines._compose_film import Film, Pools, Shot, as_rgba
-from mediamill.engines._compose_pixels import to_rgba
+from mediamill.engines._compose_pixels import Buffer, small_rgb, to_rgba
 from mediamill.engines._look import EFFECTS, Picture
 from mediamill.engines._look_base import Mask, Moment, premultiplied
 
@@ -113,7 +114,7 @@ class Pictured(Actor):
     def _dressed(self, picture: Picture, frame: int) -> tuple[Picture, int, int]:
         moment = self.moment(frame)
         # The network knows people as they are filmed, not as earlier effects leave them.
-        matte = self._matte(picture) if self._matted else None
+        matte = self._matte(picture, frame) if self._matted else None
         if not self._controls.none:
             picture = style.controlled(picture, self._controls, moment)
         if self._remembers:
@@ -121,18 +122,22 @@ class Pictured(Actor):
         for effect in self._effects:
             settings: Mapping[str, Any] = effect["chroma_settings"] or {}
             if matte is not None and effect["type"] in looks.MATTED:
-                settings = {"matte": matte}
+                settings = {"matte": matte[0], "matte_share": matte[1]}
             picture = EFFECTS[effect["type"]](picture, moment, effect["intensity"] / 100, settings)
         scale = self._drawn_size[1] / max(1.0, self._content.height)
         return style.framed(picture, self._frame, scale)
 
-    def _matte(self, picture: Picture) -> Mask | None:
-        """Where people are; None where nobody is, or nothing here could tell."""
-        rgb = cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB)
-        mask = self.stage.people(rgb) if self.stage.people is not None else None
-        if mask is None:
+    @abstractmethod
+    def _people(self, picture: Picture, frame: int) -> tuple[Mask, float] | None:
+        """Where people are in it, in a size of its own, and how far that counts; None where nobody is."""
+
+    def _matte(self, picture: Picture, frame: int) -> tuple[Mask, float] | None:
+        found = self._people(picture, frame)
+        if found is None:
             return None
-        return np.asarray(cv2.resize(mask, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        return np.asarray(cv2.resize(found[0], picture.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8), found[
+            1
+        ]
 
     def _earlier(self, frame: int, seconds: float) -> Picture | None:
         wanted = frame - round(seconds * self.stage.rate)
@@ -174,9 +179,14 @@ class Clip(Pictured):
             flip=(element["flip_horizontal"], element["flip_vertical"]),
             cube=cube,
         )
-        self._film = Film(self._shot, tools, pools.of(self._shot.size_bytes))
+        self._pool = pools.of(self._shot.size_bytes)
+        self._film = Film(self._shot, tools, self._pool)
         self._first = math.floor(span.start_s * stage.rate + 0.5)
         self._picture: tuple[int, Picture] | None = None
+        self._reach = people.reach(stage.rate, self._shot.size_bytes) if self._matted else 0
+        self._crowd = people.Crowd(stage.people, self._reach) if self._matted and stage.people else None
+        self._ahead: deque[tuple[int, Buffer, bool]] = deque()
+        self._read: int | None = None
 
     @property
     def opened(self) -> bool:
@@ -186,12 +196,14 @@ class Clip(Pictured):
     def open(self, frame: int, until: int, threads: int) -> None:
         """Begin to decode: frames from this one on will be asked for soon, those from `until` on never."""
         if not self.opened:
-            first = max(self.span.first, frame - self.lead) - self._first
-            after = min(self.span.after, until) - self._first
+            first = max(self.span.first, frame - max(self.lead, self._reach)) - self._first
+            after = min(self.span.after, until + self._reach) - self._first
             whole = self.span.first - self._first
             self._film.open(first, after, whole=whole, threads=threads)
 
     def close(self) -> None:
+        while self._ahead:
+            self._drop()
         self._film.close()
 
     def drawn(self, frame: int) -> tuple[Raw | Picture, tuple[int, int], Hashable]:
@@ -212,10 +224,44 @@ class Clip(Pictured):
     def own(self, frame: int) -> Picture:
         step = max(self._shot.least, frame - self._first)
         if self._picture is None or self._picture[0] != step:
-            buffer, _ = self._film.at(step)
+            buffer = self._film.at(step)[0] if self._crowd is None else self._among_others(step, self._crowd)
             size = self._drawn_size
             self._picture = step, as_rgba(buffer, size) if self._shot.alpha else to_rgba(buffer, *size)
         return self._picture[1]
+
+    def _among_others(self, step: int, crowd: people.Crowd) -> Buffer:
+        """The frame of that step, once those around it have been looked at for people."""
+        until = min(self.span.after - 1 - self._first, step + self._reach)
+        following = max(self._shot.least, step - self._reach)
+        if self._read is not None:
+            following = max(following, self._read + 1)
+        for other in range(following, until + 1):
+            buffer, free = self._film.at(other)
+            if free:
+                self._film.taken()
+            crowd.see(other, self._small(buffer))
+            self._read = other
+            self._ahead.append((other, buffer, free))
+            while self._ahead[0][0] < step and len(self._ahead) > 1:
+                self._drop()
+        while self._ahead[0][0] < step and len(self._ahead) > 1:
+            self._drop()
+        return self._ahead[0][1]
+
+    def _drop(self) -> None:
+        """The oldest of the frames read ahead is not needed any more."""
+        _, buffer, mine = self._ahead.popleft()
+        if mine:
+            self._pool.give(buffer)
+
+    def _small(self, buffer: Buffer) -> Picture:
+        size = self._drawn_size
+        if self._shot.alpha:
+            return people.small(cv2.cvtColor(as_rgba(buffer, size), cv2.COLOR_RGBA2RGB))
+        return small_rgb(buffer, *size, people.SMALL)
+
+    def _people(self, picture: Picture, frame: int) -> tuple[Mask, float] | None:
+        return None if self._crowd is None else self._crowd.matte(max(self._shot.least, frame - self._first))
 
 
 class Picked(Pictured):
@@ -249,6 +295,11 @@ class Picked(Pictured):
 
     def own(self, frame: int) -> Picture:
         return self._picture
+
+    def _people(self, picture: Picture, frame: int) -> tuple[Mask, float] | None:
+        assert self.stage.people is not None
+        mask = self.stage.people(people.small(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB)))
+        return None if mask is None else (mask, 1.0)
 
 
 def crop_of(element: Mapping[str, Any]) -> tuple[float, float, float, float]:

@@ -85,6 +85,17 @@ def to_rgba(buffer: Buffer, width: int, height: int) -> Picture:
     return cv2.cvtColor(cv2.transform(cv2.merge([y, *full]), _TO_RGB), cv2.COLOR_RGB2RGBA)
 
 
+def small_rgb(buffer: Buffer, width: int, height: int, longest: int) -> Picture:
+    """A 4:2:0 frame as red, green and blue, with no side above `longest`."""
+    scale = min(1.0, longest / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    parts = [
+        cv2.resize(plane, size, interpolation=cv2.INTER_AREA if plane.shape[1] > size[0] else cv2.INTER_LINEAR)
+        for plane in planes(buffer, width, height)
+    ]
+    return np.asarray(cv2.transform(cv2.merge(parts), _TO_RGB), np.uint8)
+
+
 def into_planes(picture: Picture, buffer: Buffer) -> None:
     """A picture of even sides as a 4:2:0 frame; what is transparent becomes black."""
     height, width = picture.shape[:2]

@@ -89,9 +89,13 @@ def _subject(height: int, width: int) -> Mask:
 
 def camera_lens_blur_bg(picture: Picture, _: Moment, intensity: float, settings: Settings) -> Picture:
     """What is behind the subject out of focus. settings["matte"]: the subject's mask (height, width), 255 sharp;
-    without it the subject is taken to stand in the middle."""
+    without it the subject is taken to stand in the middle, and with a settings["matte_share"] below 1 partly so."""
     matte = settings.get("matte")
-    behind = _subject(*picture.shape[:2]) if matte is None else cv2.bitwise_not(np.asarray(matte, np.uint8))
+    if matte is None:
+        behind = _subject(*picture.shape[:2])
+    else:
+        behind = cv2.bitwise_not(np.asarray(matte, np.uint8))
+        behind = mixed(_subject(*picture.shape[:2]), behind, settings.get("matte_share", 1.0))
     size = max(1.0, LENS_RADIUS * picture.shape[0] * intensity)
     return masked(picture, _out_of_focus(picture, size), cv2.convertScaleAbs(behind, alpha=min(1.0, intensity * 8)))
 
