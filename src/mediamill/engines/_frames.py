@@ -25,7 +25,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from mediamill.core.encode import Container
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, ToolFailed
@@ -84,6 +84,20 @@ class Frame:
 Step = Callable[[Frame], None]
 
 
+class Coder(Protocol):
+    """Codes pictures by itself, beside the steps, where ffmpeg would do them one after another; ffmpeg puts what it
+    makes into the target, with the sound. For one film."""
+
+    demuxer: ClassVar[str]
+    """How ffmpeg reads what `packed` makes."""
+
+    def steps(self, size: tuple[int, int], rate: Fraction | None, colours: Mapping[str, str]) -> Sequence[Step]:
+        """What is done to a frame after the film's own steps. `colours` are libav's options for what samples mean."""
+
+    def packed(self, frame: Frame) -> bytes:
+        """What is written for a frame, after all steps; for the first, what stands before it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A film to be changed. Options of `encoder` begin with "-c:v" and speak of the picture track alone.
@@ -97,6 +111,8 @@ class Job:
     target: Path
     container: Container
     encoder: Sequence[str]
+    coder: Coder | None = None
+    """In place of `encoder`."""
     given: str = "yuv420p"
     made: str = "yuv420p"
     size: tuple[int, int] | None = None
@@ -166,12 +182,19 @@ def pump(job: Job, steps: Sequence[Step]) -> Pumped:
             first = next(frames, None)
             if first is None:
                 raise BadMedia("The film holds no picture that can be read.")
-            encoder = _encoder(job, source, video, made_size, first[1])
+            encoder = _encoder(job, source, video, first[1])
+            after = job.coder.steps(made_size, _rate(video), _colours(job, video)) if job.coder is not None else ()
+            slots += len(after)
             with job.tools.spawn(encoder, name="ffmpeg", stdin=True) as writer:
                 assert writer.stdin is not None
-                line = _Line(job, steps, size, made_size, slots, count(source, video))
+                line = _Line(job, [*steps, *after], size, made_size, slots, count(source, video))
+                end: _Writer | _Packer = (
+                    _Packer(writer.stdin, job.coder)
+                    if job.coder is not None
+                    else _Writer(writer.stdin, job, video, made_size)
+                )
                 with one_thread_each():
-                    number = line.run(chain([first], frames), _Writer(writer.stdin, job, video, made_size))
+                    number = line.run(chain([first], frames), end)
     except ToolFailed as error:
         raise _ffmpeg.named(error, job.mime, "film") from error
     if job.container != "webm":
@@ -230,25 +253,28 @@ def _rate(video: _av.Video) -> Fraction | None:
     return None if video.varying or not video.frame_rate else video.frame_rate
 
 
-def _encoder(
-    job: Job, source: _av.Source, video: _av.Video, size: tuple[int, int], starts_s: float
-) -> list[str | Path]:
+def _encoder(job: Job, source: _av.Source, video: _av.Video, starts_s: float) -> list[str | Path]:
     """The source is input 0, for its sound and its title; the pictures are input 1."""
     rate = _rate(video)
     sounds, _ = _video_codec.sound_args(job.container, source.sounds, copy=True)
     muxer = _video_codec.MUXERS[job.container]
     ticks = f"{rate.denominator}:{rate.numerator}" if rate is not None else f"1:{TICKS}"
-    filters = [*job.filters, *_colours(job, video)]
+    # Red, green and blue are written as BT.709; planes go on as the source coded them.
+    mixed = ["scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"] if job.made.startswith("rgb") else []
+    filters = [*job.filters, *mixed]
+    coding: list[str] = ["-c:v", "copy"]
+    if job.coder is None:
+        coding = [*(("-vf", ",".join(filters)) if filters else ()), *job.encoder]
+        coding += [word for name, value in _colours(job, video).items() for word in (f"-{name}", value)]
+        coding += ["-fps_mode", "passthrough", "-enc_time_base", ticks]
     return [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "error"),
         *_ffmpeg.input_args(job.source, job.mime),
         # Each input is counted from its own beginning: what the pictures begin late is given back to them.
         *(("-itsoffset", _ffmpeg.seconds(starts_s)) if starts_s > 0 else ()),
-        *("-protocol_whitelist", "pipe", "-f", "nut", "-i", "pipe:0"),
-        *("-map", "1:v:0", *(("-vf", ",".join(filters)) if filters else ())),
-        *job.encoder,
-        *_tags(job, video),
-        *("-fps_mode", "passthrough", "-enc_time_base", ticks),
+        *("-protocol_whitelist", "pipe", "-f", job.coder.demuxer if job.coder is not None else "nut", "-i", "pipe:0"),
+        *("-map", "1:v:0"),
+        *coding,
         *sounds,
         *("-sn", "-dn", "-map_metadata", "0", "-map_chapters", "0", "-max_muxing_queue_size", "4096"),
         *FORGOTTEN,
@@ -257,19 +283,13 @@ def _encoder(
     ]
 
 
-def _colours(job: Job, video: _av.Video) -> list[str]:
-    """Red, green and blue are written as BT.709; planes go on as the source coded them."""
-    if job.made.startswith("rgb"):
-        return ["scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd"]
-    return []
-
-
-def _tags(job: Job, video: _av.Video) -> list[str]:
+def _colours(job: Job, video: _av.Video) -> dict[str, str]:
+    """What samples mean, as options of libav's encoders."""
     matrix = "bt709" if video.rgb or video.transfer or job.made.startswith("rgb") else video.matrix
     if matrix is None or matrix == "bt2020nc":
-        return ["-color_range", "tv"]
-    same = ("-color_primaries", "bt709", "-color_trc", "bt709") if matrix == "bt709" else ()
-    return ["-colorspace", matrix, *same, "-color_range", "tv"]
+        return {"color_range": "tv"}
+    same = {"color_primaries": "bt709", "color_trc": "bt709"} if matrix == "bt709" else {}
+    return {"colorspace": matrix, **same, "color_range": "tv"}
 
 
 class _Pipe:
@@ -360,6 +380,24 @@ class _Writer:
         self._raw.close()
 
 
+class _Packer:
+    """The end of a pipe for pictures that are coded already."""
+
+    def __init__(self, pipe: IO[bytes], coder: Coder) -> None:
+        self._raw, self._pipe, self._coder = pipe, _Pipe(pipe), coder
+
+    def __enter__(self) -> _Packer:
+        return self
+
+    def write(self, frame: Frame) -> None:
+        self._pipe.write(self._coder.packed(frame))
+        if self._pipe.broken is not None:
+            raise self._pipe.broken
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+
 class _Line:
     """The threads: one reads, one for each step; the caller's own writes and reports. Slots go round; None in a queue
     means that all is over."""
@@ -385,7 +423,7 @@ class _Line:
         self._over = threading.Event()
         self._written = 0
 
-    def run(self, frames: Iterator[Raw], writer: _Writer) -> int:
+    def run(self, frames: Iterator[Raw], writer: _Writer | _Packer) -> int:
         """All frames through all steps; how many there were."""
         work: list[Callable[[], None]] = [partial(self._fill, frames)]
         work += [partial(self._step, at, step) for at, step in enumerate(self._steps)]
@@ -432,7 +470,7 @@ class _Line:
             self._queues[at + 1].put(frame)
         self._queues[at + 1].put(None)
 
-    def _drain(self, writer: _Writer) -> None:
+    def _drain(self, writer: _Writer | _Packer) -> None:
         low, high = self._job.span
         with writer:
             while (frame := self._queues[-1].get()) is not None:

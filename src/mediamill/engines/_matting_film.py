@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediamill.core.errors import NoSubject
 from mediamill.core.matting import FilmCut, FilmFormat
-from mediamill.engines import _frames, _matting
+from mediamill.engines import _frames, _matting, _vp9_alpha
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,7 @@ def cut(work: FilmCut, network: Network, side: int, *, sure: float = _matting.SU
         target=work.target,
         container=work.format,
         encoder=ENCODERS[work.format],
+        coder=_vp9_alpha.Coder() if work.format == "webm" else None,
         given=given,
         made="yuva420p",
         tools=work.tools,
