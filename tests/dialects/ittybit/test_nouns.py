@@ -217,6 +217,7 @@ async def test_keys_are_made_used_and_ended(admin: Caller) -> None:
     assert made["id"] in {key["id"] for key in listed}
     assert not any("secret" in key for key in listed)
     await admin.good("DELETE", f"/keys/{made['id']}", status=200)
+    await admin.error(404, "key_not_found", "DELETE", f"/keys/{made['id']}")
     await theirs.error(401, "token_invalid", "GET", "/tasks")
     await admin.error(404, "key_not_found", "DELETE", "/keys/key_nosuchkey12")
 

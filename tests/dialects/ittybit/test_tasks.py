@@ -260,9 +260,11 @@ async def test_a_repeat_with_the_same_key_makes_no_second_task(call: Caller) -> 
 
     first = await call("POST", "/tasks", body, headers=key)
     again = await call("POST", "/tasks", body, headers=key)
+    reworded = b'{ "url": "https://a.example/b.png",\n "kind": "ingest" }'
+    other_way = await call("POST", "/tasks", raw=reworded, headers=key)
 
-    assert (first.status_code, again.status_code) == (201, 200)
-    assert first.json() == again.json()
+    assert (first.status_code, again.status_code, other_way.status_code) == (201, 200, 200)
+    assert first.json() == again.json() == other_way.json()
     await call.error(409, "idempotency_conflict", "POST", "/tasks", {**body, "metadata": {}}, headers=key)
     for wrong in ("short", "x" * 33):
         message = await call.error(400, "request_invalid", "POST", "/tasks", body, headers={"idempotency-key": wrong})

@@ -98,7 +98,7 @@ class Edge:
             raise errors.invalid("Idempotency-Key must be 16 to 32 characters.")
         replies, project = self._site.service.media.replies, call.caller.project_id
         scope = f"{route.method} {call.path}"
-        said = await _claimed(replies.claim(project, scope, key, hashlib.sha256(call.raw).digest()))
+        said = await _claimed(replies.claim(project, scope, key, hashlib.sha256(_plain(call.raw)).digest()))
         if said is not None:
             return Reply(body=msgspec.json.decode(said))
         try:
@@ -126,6 +126,14 @@ class Edge:
             raise
         except NotFound:
             raise Fault(404, "not_found", "There is nothing at this path.") from None
+
+
+def _plain(body: bytes) -> bytes:
+    """The body without what JSON leaves to its writer: the order of keys, and space."""
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body), order="sorted")
+    except (msgspec.DecodeError, RecursionError):
+        return body
 
 
 async def _claimed(claim: Awaitable[bytes | None]) -> bytes | None:

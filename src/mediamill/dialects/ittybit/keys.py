@@ -41,11 +41,12 @@ async def create_key(call: Call) -> Reply:
 
 
 async def delete_key(call: Call) -> Reply:
-    """End a key now."""
-    try:
-        await call.site.service.keys.revoke(call.caller, ids.read("key", call.ids[0]))
-    except NotFound:
-        raise NotFound("key", call.ids[0]) from None
+    """End a key now. One that was ended is no longer there."""
+    keys = call.site.service.keys
+    id = ids.read("key", call.ids[0])
+    if not any(key.id == id and key.revoked_at is None for key in await keys.list(call.caller)):
+        raise NotFound("key", call.ids[0])
+    await keys.revoke(call.caller, id)
     return Reply(body={"message": f"Key {call.ids[0]} was deleted."})
 
 
