@@ -1,49 +1,198 @@
-"""What recognisers say of how far they are, and what is made of it."""
+"""What recognisers say of how far they are, what is made of it, and how they share the work."""
 
 from __future__ import annotations
 
-import io
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.tools import PlainTools
 
 from mediamill.core.errors import ToolFailed
-from mediamill.engines._speech_farm import Farm, _Recogniser
+from mediamill.core.speech import Listening
+from mediamill.engines import _speech_course, _speech_farm
+from mediamill.engines._speech_course import Course
+from mediamill.engines._speech_farm import Crew, Farm
 from mediamill.engines._speech_voice import Span
 
+PID = _speech_farm.MOST_PID
+"""No process has that number: what it used is only what it says."""
+
+
+def no_service(service: str, path: str, **request: Any) -> Any:
+    raise AssertionError(f"nothing is asked of {service}")
+
+
 FARM = Farm(
-    name="any", program="", arguments=(), processes=1, load_s=0.5, speed=0.2, piece_s=0.25, block_s=0.5, later=0.25
+    name="any", program="", arguments=(), processes=2, load_s=0.0, speed=0.2, piece_s=0.25, block_s=0.5, later=0.25
 )
+PROGRAM = """
+import json, os, sys
+path, processes, *rest = sys.argv[1:]
+say = lambda what: os.write(1, json.dumps([os.getpid(), what]).encode() + b"\\n")
+say("begun")
+say("loaded")
+"""
+
+
+def work(folder: Path, said: list[float] | None = None) -> Listening:
+    def report(stage: str, fraction: float | None = None) -> None:
+        if said is not None and fraction is not None:
+            said.append(fraction)
+
+    return Listening(
+        source=folder, source_mime="audio/flac", scratch=folder, tools=PlainTools(), remote=no_service, report=report
+    )
+
+
+@pytest.fixture(autouse=True)
+def usual_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_speech_course, "slowness", lambda: 1.0)
 
 
 @pytest.fixture
-def one() -> _Recogniser:
-    made = _Recogniser(FARM, io.BytesIO(), io.BytesIO())
-    made.give(0, [Span(0.0, 4.0)])
+def crew(tmp_path: Path) -> Crew:
+    made = Crew(FARM, [4.0, 2.0], Course(work(tmp_path)))
+    made.hear(PID, "begun")
+    made.hear(PID, {"loading": 0.5})
+    made.hear(PID, "loaded")
     return made
 
 
-def test_the_first_block_counts_as_loading_and_those_after_it_as_speech(one: _Recogniser) -> None:
-    assert one.told({"at": 0.5, "used": 0.7})
-    assert one.told({"at": 2.5, "used": 1.1})
+def at(piece: int, at_s: float, used_s: float) -> dict[str, Any]:
+    return {"piece": piece, "at": at_s, "used": used_s}
 
-    assert one.load_s == 0.7
-    assert one.first == pytest.approx((2.0, 0.4))
-    assert one.ahead_s == pytest.approx(1.5)
+
+def test_the_nearer_the_end_of_a_piece_the_less_is_to_come(crew: Crew) -> None:
+    left_s = [crew.to_come_s]
+    for second in (0.0, 0.5, 2.5, 4.0):
+        crew.hear(PID, at(0, second, 1000.0 + 0.2 * second))
+        left_s.append(crew.to_come_s)
+    crew.hear(PID, {"piece": 0, "heard": []})
+    left_s.append(crew.to_come_s)
+
+    assert left_s[0] == left_s[1]
+    assert left_s[1:] == sorted(set(left_s[1:]), reverse=True)
+
+
+def test_pieces_that_turn_out_slow_make_what_is_to_come_more(crew: Crew, tmp_path: Path) -> None:
+    other = Crew(FARM, [4.0, 2.0], Course(work(tmp_path)))
+    for one, speed in ((crew, 0.2), (other, 2.0)):
+        if one is other:
+            one.hear(PID, "begun")
+            one.hear(PID, "loaded")
+        for second in (0.0, 0.5, 2.5):
+            one.hear(PID, at(0, second, 1000.0 + speed * second))
+
+    assert other.to_come_s > 3 * crew.to_come_s
 
 
 @pytest.mark.parametrize(
     "said",
-    [{"at": 0.2, "used": 0.9}, {"at": 1.0, "used": 0.1}, {"at": float("nan"), "used": 1.0}, {"at": 1.0}, {"at": "x"}],
+    [
+        at(0, 0.2, 1000.9),
+        at(0, 1.0, 1000.1),
+        at(0, float("nan"), 1001.0),
+        at(1, 1.0, 1001.0),
+        at(2, 0.0, 1001.0),
+        {"piece": 1, "heard": []},
+        {"piece": 0, "at": 1.0},
+        {"piece": 0, "at": "x", "used": 1001.0},
+        {"piece": True, "at": 1.0, "used": 1001.0},
+        {"loading": 0.5},
+        "begun",
+        "loaded",
+        None,
+        7,
+    ],
     ids=str,
 )
-def test_a_recogniser_that_goes_back_or_babbles_has_failed(one: _Recogniser, said: dict[str, Any]) -> None:
-    one.told({"at": 0.5, "used": 0.7})
+def test_a_recogniser_that_goes_back_or_babbles_has_failed(crew: Crew, said: Any) -> None:
+    crew.hear(PID, at(0, 0.0, 1000.0))
+    crew.hear(PID, at(0, 0.5, 1000.7))
 
     with pytest.raises(ToolFailed):
-        one.told(said)
+        crew.hear(PID, said)
 
 
-def test_an_answer_is_no_place(one: _Recogniser) -> None:
-    assert not one.told([["word", 0.1, 0.4, 0.9]])
-    assert not one.told({"language": "en", "turns": []})
+def test_an_answer_is_taken_once(crew: Crew) -> None:
+    crew.hear(PID, at(0, 0.0, 1000.0))
+    crew.hear(PID, {"piece": 0, "heard": ["word"]})
+
+    with pytest.raises(ToolFailed):
+        crew.hear(PID, {"piece": 0, "heard": ["other"]})
+    assert crew.found == {0: ["word"]}
+
+
+def hear(folder: Path, program: str, pieces: int, said: list[float] | None = None) -> list[Any]:
+    path = folder / "program.py"
+    path.write_text(PROGRAM + program)
+    asked = work(folder, said)
+    farm = Farm(name="any", program=str(path), arguments=("x",), processes=2, load_s=0.01, speed=0.01, piece_s=0.1)
+    return _speech_farm.hear(asked, farm, [Span(n, n + 0.5 + n / 10) for n in range(pieces)], Course(asked))
+
+
+def test_the_longest_pieces_are_given_first_and_answers_come_in_order(tmp_path: Path) -> None:
+    said: list[float] = []
+    answers = hear(
+        tmp_path,
+        "for nth, line in enumerate(open(path)):\n"
+        "    number, first, last = map(int, line.split())\n"
+        '    say({"piece": number, "heard": [nth, first, last, processes, rest]})\n',
+        3,
+        said,
+    )
+
+    assert answers == [[2, 0, 8000, "2", ["x"]], [1, 16000, 25600, "2", ["x"]], [0, 32000, 43200, "2", ["x"]]]
+    assert said == sorted(said)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "os._exit(3)",
+        "os.kill(os.getpid(), 11)",
+        "os.write(1, b'nonsense\\n')",
+        "os.write(1, b'[-1, 2]\\n')",
+        "os.write(1, b'[9999999, 2]\\n')",
+    ],
+)
+def test_a_program_that_dies_or_babbles_has_failed(tmp_path: Path, program: str) -> None:
+    with pytest.raises(ToolFailed):
+        hear(tmp_path, program, 2)
+
+
+def test_processes_share_the_pieces_and_each_is_heard_once(tmp_path: Path) -> None:
+    """Those of the default recogniser, with something simpler in place of its decoder."""
+    answers = hear(tmp_path, FORKED.format(hear="say_pid(samples)"), 40)
+
+    assert [bytes_ for _, bytes_ in answers] == [2 * round((0.5 + n / 10) * 16000) for n in range(40)]
+
+
+def test_one_process_that_dies_ends_the_others_and_the_task(tmp_path: Path) -> None:
+    dies = "os.kill(os.getpid(), 11) if len(samples) < 20000 else signal.pause()"
+    with pytest.raises(ToolFailed):
+        hear(tmp_path, FORKED.format(hear=dies), 2)
+
+    heard_by = (tmp_path / "pids").read_text().split()
+    assert heard_by
+    assert not [pid for pid in heard_by if Path(f"/proc/{pid}").exists()]
+
+
+FORKED = f"""
+sys.path[:0] = {sys.path!r}
+import signal
+from mediamill.engines import _speech_sphinx
+def say_pid(samples):
+    return [os.getpid(), len(samples)]
+def hear(decoder, samples, tell):
+    with open("pids", "a") as file:
+        file.write(f"{{{{os.getpid()}}}}\\n")
+    return {{hear}}
+_speech_sphinx.hear = hear
+open("sound", "wb").write(bytes(32000 * 60))
+pieces = os.open(path, os.O_RDWR)
+mouth = _speech_sphinx._Mouth(pieces)
+_speech_sphinx._fork(2, lambda: _speech_sphinx._serve(None, pieces, "sound", mouth))
+"""

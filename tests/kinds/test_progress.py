@@ -8,51 +8,18 @@ tests run at once, seconds differ by a third and 5 % cannot be told; a gross err
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
-from tests.support import voices
+from tests.support import progress, voices
 from tests.support.images import ffmpeg
-from tests.support.tools import PlainTools
 
-from mediamill import engines
-from mediamill.core import formats
-from mediamill.engines import _speech_farm
-from mediamill.kinds import Context, Hint, Input, named
-
-_TICKS = os.sysconf("SC_CLK_TCK")
-_EVERY_S = 0.02
-"""Looking is work too: what is said sooner after the last is not looked at, as the worker does not pass it on."""
 _TRIES = 3
 _APART, _APART_BESIDE_OTHERS = 0.05, 0.2
 FILM = ("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=30:d=12,noise=alls=12:allf=t", "-f", "lavfi", "-i", "sine=d=12")
-
-
-def used_s() -> float:
-    """Processor seconds of this process and of all programs that ran or run below it."""
-    ended = os.times()
-    total = (ended.user + ended.system + ended.children_user + ended.children_system) * _TICKS
-    for pid in children():
-        with contextlib.suppress(OSError):  # it has ended just now
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
-
-
-def children() -> list[str]:
-    found: list[str] = []
-    for thread in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):
-            found += (thread / "children").read_text().split()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -125,58 +92,18 @@ def test_progress_is_within_5_percent_of_the_work_done(
     options: dict[str, Any],
     source: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setattr(_speech_farm, "processors", lambda: 2)
     path: Path = request.getfixturevalue(source)
     tried = []
     for number in range(_TRIES):
         folder = tmp_path / str(number)
         folder.mkdir()
-        seen = looked(kind, options, path, folder)
-        assert seen.fractions == sorted(seen.fractions)
-        assert len(seen.apart) >= 5
-        tried.append(max(seen.apart, key=lambda pair: abs(pair[0] - pair[1])))
+        seen = progress.looked(kind, options, path, folder)
+        assert seen.said == sorted(seen.said)
+        assert len(seen.middle()) >= 5
+        tried.append(max(seen.middle(), key=lambda look: abs(look.said - look.true)))
         busy = os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
-        if abs(tried[-1][0] - tried[-1][1]) <= (_APART_BESIDE_OTHERS if busy else _APART):
+        if abs(tried[-1].said - tried[-1].true) <= (_APART_BESIDE_OTHERS if busy else _APART):
             return
     raise AssertionError(f"said and true: {tried}")
-
-
-@dataclass(slots=True)
-class Seen:
-    """What was said, and (said, true) of all but the very beginning and end."""
-
-    fractions: list[float] = field(default_factory=list)
-    apart: list[tuple[float, float]] = field(default_factory=list)
-
-
-def looked(kind: str, options: dict[str, Any], source: Path, folder: Path) -> Seen:
-    """Run it and look at what has been used whenever it says how far it is."""
-    seen, said, last_s = Seen(), list[tuple[float, float]](), 0.0
-
-    def report(stage: str, fraction: float | None = None) -> None:
-        nonlocal last_s
-        if fraction is None:
-            return
-        seen.fractions.append(fraction)
-        if time.monotonic() - last_s >= _EVERY_S:
-            said.append((fraction, used_s()))
-            last_s = time.monotonic()
-
-    before = used_s()
-    run(kind, options, source, folder, report)
-    total_s = used_s() - before
-    seen.apart = [(fraction, (used - before) / total_s) for fraction, used in said if 0.02 < fraction < 0.98]
-    return seen
-
-
-def run(kind: str, options: dict[str, Any], source: Path, folder: Path, report: Callable[..., None]) -> None:
-    chosen, installed = named(kind), engines.open(PlainTools())
-    known = formats.by_filename(source.name)
-    assert known is not None
-    checked = chosen.check(msgspec.convert(options, chosen.options), [Hint(mime=known.mime)], installed)
-    given = Input(path=source, mime=known.mime, filename=source.name)
-    context = Context(inputs=[given], scratch=folder, engines=installed, report=report)
-    chosen.run(context, checked)

@@ -1,12 +1,17 @@
 """How far a transcription is, in seconds of processor time: what is used is measured, what is to come is expected.
 
-Processor time, because what else a machine does alters it little, and because steps of any kind add up in it.
+Processor time, because what else a machine does alters it little, and because steps of any kind add up in it. What is
+expected was measured on one machine: how slow another is shows in a few milliseconds of work made for that, and then in
+the steps that are over.
 """
 
 from __future__ import annotations
 
 from mediamill.core.speech import Listening
-from mediamill.engines._processor import used_s
+from mediamill.engines._processor import slowness, used_s
+
+_TRIED_S = 0.05
+"""Seconds of expected work as which the first look at the machine's speed counts."""
 
 
 class Course:
@@ -17,6 +22,17 @@ class Course:
         self._began_s = used_s()
         self._reached = 0.0
         self._waiting: tuple[float, float] | None = None
+        self._expected_s, self._took_s = _TRIED_S, _TRIED_S * slowness()
+
+    @property
+    def slowness(self) -> float:
+        """How many times as long as expected things take here, as far as is known by now."""
+        return self._took_s / self._expected_s
+
+    def took(self, expected_s: float, took_s: float) -> None:
+        """A step is over that is the same work wherever and whatever is heard."""
+        self._expected_s += expected_s
+        self._took_s += took_s
 
     def at(self, stage: str, to_come_s: float, running_s: float = 0.0) -> None:
         """So much is to come; programs that still run have used `running_s`, which does not show in `used_s` yet."""

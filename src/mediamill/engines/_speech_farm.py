@@ -1,9 +1,12 @@
-"""Recognisers as programs of their own, each given one piece of the sound after another until all are heard.
+"""Recognisers as a program of their own, each process of which hears one piece of the sound after another.
 
-A recogniser says a line of JSON with its process id as it begins, and `true` once it is loaded. From then on it reads
-lines, [first sample, last sample] of a file of 16 kHz mono, and answers each with a line. Before that it may say how
-far it is: {"at": seconds of the piece, "used": seconds of processor time it has used in all}. It is our own program
-running somebody's C++ over somebody's bytes: when it dies, the tool failed, not the worker.
+The program gets the file of pieces and how many processes may hear at once. It says a line of JSON, [process id, what],
+whenever there is something to say: "begun" at once; {"loading": share of that work, in [0, 1]}, if there is more than
+one step of it; "loaded" when the model is there; and from then on each of its processes {"piece": number, "at": seconds
+of the piece it has been through, "used": seconds of processor time it has used in all}, from 0 on and as often as it
+can, and {"piece": number, "heard": answer}. The model is loaded once: where several processes hear, they are forked
+from the one that has it. It is our own program running somebody's C++ over somebody's bytes: when it dies, the tool
+failed, not the worker.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import os
 import selectors
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,22 +29,26 @@ from mediamill.engines._speech_course import Course
 from mediamill.engines._speech_sound import RATE_HZ
 from mediamill.engines._speech_voice import Span
 
-_TICK_S = 0.1
-_DOUBT_S, _LATER_DOUBT_S = 5.0, 8.0
+MOST_PID = 1 << 22
+"""Linux numbers processes up to here."""
+_TICK_S = 0.03
+_DOUBT_S, _LATER_DOUBT_S, _BEGIN_DOUBT = 3.0, 5.0, 2
 """Seconds of speech after which a recogniser's own speed counts for as much as the expected one, and that of what it
-does after it has been through a piece."""
+does after it has been through a piece; and the number of pieces whose beginnings do. Beginnings say little of what
+follows them: there, any word may come."""
 _SOME = 0.05
 """Of what was expected of a step is still to come, however long it has taken."""
+_LINE = "{:8} {:11} {:11}\n"
+"""Number, first and last sample of a piece. All lines are as long, so that of a shared file each process takes one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Farm:
-    """How to start recognisers, how many, and what to expect of one until the first of them tell: seconds of processor
-    time to load, and a second of speech; each piece counts as so much longer, however short it is.
+    """How to start recognisers, how many, and what to expect until they tell, on a machine of slowness 1: seconds of
+    processor time to load, and for a second of speech; each piece counts as so much longer, however short it is.
 
-    For those that tell how far they are: `block_s`, how far it is from one time to the next (the first such step, in
-    which much is touched for the first time, counts as loading); `later`, what they do when they have been through a
-    piece, as a share of the time that this took.
+    For those that tell how far they are: `block_s`, how far it is from one time to the next; `later`, what they do when
+    they have been through a piece, as a share of the time that this took.
     """
 
     name: str
@@ -51,7 +58,7 @@ class Farm:
     load_s: float
     speed: float
     piece_s: float
-    block_s: float = 0.0
+    block_s: float = math.inf
     later: float = 0.0
     threads: int = 1
 
@@ -64,149 +71,225 @@ def processors() -> int:
 def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) -> list[Any]:
     """The answer for each piece.
 
-    The longest go first, so that no recogniser is left with one when the others are through. Raises ToolFailed when a
-    recogniser dies or babbles.
+    The longest go first, so that no process is left with one when the others are through. Raises ToolFailed when the
+    program dies or babbles.
     """
-    waiting = sorted(range(len(pieces)), key=lambda at: pieces[at].length_s)
-    found: dict[int, Any] = {}
-    argv: list[str | Path] = [sys.executable, "-P", farm.program, *farm.arguments]
+    if not pieces:
+        return []
+    listed = work.scratch / "pieces"
+    with listed.open("w", encoding="ascii") as file:
+        for number in sorted(range(len(pieces)), key=lambda number: -pieces[number].length_s):
+            piece = pieces[number]
+            file.write(_LINE.format(number, round(piece.start_s * RATE_HZ), round(piece.end_s * RATE_HZ)))
+    processes = min(len(pieces), farm.processes)
+    argv: list[str | Path] = [sys.executable, "-P", farm.program, listed, str(processes), *farm.arguments]
     env = {
         # The libraries are wherever this process found them, which need not be where a fresh Python looks.
         "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
         "OMP_NUM_THREADS": str(farm.threads),
         "OPENBLAS_NUM_THREADS": "1",
     }
-    with ExitStack() as running, selectors.DefaultSelector() as ready:
-        crew: list[_Recogniser] = []
-        for _ in range(min(len(pieces), farm.processes)):
-            program = running.enter_context(
-                work.tools.spawn(argv, name=farm.name, stdin=True, stdout=True, env=env, cwd=work.scratch)
-            )
-            assert program.stdin is not None
-            assert program.stdout is not None
-            one = _Recogniser(farm, program.stdin, program.stdout)
-            crew.append(one)
-            ready.register(program.stdout, selectors.EVENT_READ, one)
-            one.give(waiting.pop(), pieces)
-        progress = _Progress(course, farm, pieces)
-        while len(found) < len(pieces):
-            for key, _ in ready.select(_TICK_S):
-                one = key.data
-                for answer in one.answers():
-                    if not one.loaded:
-                        one.begin(answer)
-                        continue
-                    if one.told(answer):
-                        continue
-                    found[one.piece] = answer
-                    one.end()
-                    if waiting:
-                        one.give(waiting.pop(), pieces)
-                    else:
-                        one.idle = True
-                        ready.unregister(one.stdout)
-            progress.tick(crew, waiting)
-    return [found[at] for at in range(len(pieces))]
+    with (
+        work.tools.spawn(argv, name=farm.name, stdout=True, env=env, cwd=work.scratch) as program,
+        selectors.DefaultSelector() as ready,
+    ):
+        assert program.stdout is not None
+        ready.register(program.stdout, selectors.EVENT_READ)
+        crew = Crew(farm, [piece.length_s for piece in pieces], course)
+        lines = _Lines(program.stdout)
+        began_s = used_s()
+        while len(crew.found) < len(pieces):
+            if ready.select(_TICK_S):
+                for pid, said in lines.read():
+                    crew.hear(pid, said)
+            crew.look()
+            # This process has some work with each piece as well.
+            own = 1 + (used_s() - began_s) / max(1.0, crew.used_s)
+            course.at("listen", crew.to_come_s * own, crew.used_s)
+    return [crew.found[number] for number in range(len(pieces))]
+
+
+class _Lines:
+    """What the program says."""
+
+    def __init__(self, stdout: IO[bytes]) -> None:
+        self._stdout = stdout
+        self._rest = b""
+
+    def read(self) -> list[tuple[int, Any]]:
+        """The lines that are whole by now. Raises EOFError when it has died, ToolFailed for what is no line."""
+        block = os.read(self._stdout.fileno(), 1 << 16)
+        if not block:
+            raise EOFError
+        *lines, self._rest = (self._rest + block).split(b"\n")
+        try:
+            said = [json.loads(line) for line in lines]
+            return [(_natural(pid, MOST_PID), what) for pid, what in said]
+        except (ValueError, TypeError) as error:
+            raise unreadable() from error
 
 
 @dataclass(slots=True, eq=False)
 class _Recogniser:
-    """A process, the piece it is at, and what it has used: processor seconds in all, and of them for loading."""
+    """A process and the piece it is at."""
 
-    farm: Farm
-    stdin: IO[bytes]
-    stdout: IO[bytes]
-    piece: int = 0
-    length_s: float = 0.0
-    said: bytes = b""
-    pid: int = 0
-    loaded: bool = False
-    ready: bool = False
-    """Loaded, and through a first block if it tells of blocks."""
-    idle: bool = False
-    load_s: float = 0.0
+    pid: int
     used_s: float = 0.0
+    """Seconds of processor time, of which it says itself what it had used where it says it is."""
+    piece: int | None = None
     at_s: float = 0.0
     """How far it is in its piece."""
     at_used_s: float = 0.0
     """What it had used when it was there."""
-    first: tuple[float, float] = (0.0, 0.0)
-    """Seconds of speech that it has been through, and of processor time that this took."""
-    later: tuple[float, float] = (0.0, 0.0)
-    """Seconds of speech that it has done with, and what that took after it had been through each piece."""
-
-    def begin(self, said: Any) -> None:
-        """It has begun, or has loaded. Raises ToolFailed for anything else it may have said."""
-        if self.pid and said is True:
-            self.loaded = True
-            self.look()
-            self.ready = self.farm.block_s == 0
-            self.load_s = self.at_used_s = self.used_s
-        elif not self.pid and isinstance(said, int) and said > 1:
-            self.pid = said
-        else:
-            raise unreadable()
-
-    def give(self, piece: int, pieces: Sequence[Span]) -> None:
-        self.piece, self.length_s, self.at_s = piece, pieces[piece].length_s, 0.0
-        asked = [round(pieces[piece].start_s * RATE_HZ), round(pieces[piece].end_s * RATE_HZ)]
-        self.stdin.write(json.dumps(asked).encode() + b"\n")
-
-    def told(self, said: Any) -> bool:
-        """Whether that is how far it is. Raises ToolFailed when that cannot be."""
-        if not isinstance(said, dict) or "at" not in said:
-            return False
-        try:
-            at_s, used_s = float(said["at"]), float(said["used"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise unreadable() from error
-        if not (self.at_s <= at_s < math.inf and self.at_used_s <= used_s < math.inf):
-            raise unreadable()
-        self._through(min(at_s, self.length_s), used_s)
-        return True
-
-    def end(self) -> None:
-        """It has answered for its piece."""
-        self.look()
-        if self.at_s > 0:  # it tells how far it is
-            length_s, spent_s = self.later
-            self.later = length_s + self.length_s, spent_s + self.used_s - self.at_used_s
-            self.at_used_s = self.used_s
-        else:
-            self._through(self.length_s, self.used_s)
-
-    def _through(self, at_s: float, used_s: float) -> None:
-        if self.ready:
-            length_s, spent_s = self.first
-            self.first = length_s + self.ahead_s - (self.length_s - at_s), spent_s + used_s - self.at_used_s
-        else:
-            self.ready, self.load_s = True, used_s
-        self.at_s, self.at_used_s = at_s, used_s
-        self.used_s = max(self.used_s, used_s)
-
-    @property
-    def ahead_s(self) -> float:
-        """Seconds of its piece that it has yet to go through for the first time, as they count."""
-        if not self.ready:
-            return max(0.0, self.length_s - self.farm.block_s)
-        return self.length_s - self.at_s + (self.farm.piece_s if self.at_s == 0 else 0.0)
 
     def look(self) -> None:
         """See what it has used, which no load of this machine alters. It cannot say so itself while it listens."""
-        if self.pid:
-            with suppress(OSError):  # it has died, which its pipe tells
-                self.used_s = max(self.used_s, program_s(self.pid))
+        with suppress(OSError):  # it has ended
+            self.used_s = max(self.used_s, program_s(self.pid))
 
-    def answers(self) -> list[Any]:
-        """The lines that are whole by now. Raises EOFError when it has died."""
-        block = os.read(self.stdout.fileno(), 1 << 16)
-        if not block:
-            raise EOFError
-        *lines, self.said = (self.said + block).split(b"\n")
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise unreadable() from error
+
+class Crew:
+    """The processes of the program, and how much of their work is done."""
+
+    def __init__(self, farm: Farm, lengths_s: Sequence[float], course: Course) -> None:
+        self.found: dict[int, Any] = {}
+        self._farm = farm
+        self._lengths_s = lengths_s
+        self._course = course
+        self._crew: dict[int, _Recogniser] = {}
+        self._loaded = (0.0, 0.0)
+        """The share of loading that is done, and the processor seconds it took."""
+        self._first = self._later = (0.0, 0.0)
+        """Seconds of speech that they have been through, and of processor time that this took; the same of what comes
+        after that."""
+        self._begun = (0, 0.0)
+        """How many pieces they have begun, and what going through the first block of each took."""
+
+    def hear(self, pid: int, said: Any) -> None:
+        """What one of them says. Raises ToolFailed for anything that is not agreed."""
+        loading = said.get("loading") if isinstance(said, dict) else None
+        if said == "begun" and not self._crew:
+            self._crew[pid] = _Recogniser(pid)
+        elif (said == "loaded" or loading is not None) and pid in self._crew and self._loaded[0] < 1:
+            self._load(self._crew[pid], 1.0 if loading is None else _seconds(loading))
+        elif self._loaded[0] == 1 and isinstance(said, dict):
+            one = self._crew.setdefault(pid, _Recogniser(pid))
+            piece = _natural(said.get("piece"), len(self._lengths_s) - 1)
+            if piece in self.found:
+                raise unreadable()
+            if "heard" in said:
+                self._end(one, piece, said["heard"])
+            else:
+                self._through(one, piece, _seconds(said.get("at")), _seconds(said.get("used")))
+        else:
+            raise unreadable()
+
+    def look(self) -> None:
+        """See what they have used."""
+        for one in self._crew.values():
+            one.look()
+
+    @property
+    def used_s(self) -> float:
+        """Processor seconds of all."""
+        return sum(one.used_s for one in self._crew.values())
+
+    @property
+    def to_come_s(self) -> float:
+        """Processor seconds that are to come, by the speed seen so far."""
+        first, later = self._speeds()
+        begin_s = self._begin_s
+        share, took_s = self._loaded
+        loading_s = (1 - share) * self._farm.load_s * self._course.slowness
+        to_come_s = max(_SOME * loading_s, loading_s - (self.used_s - took_s)) if share < 1 else 0.0
+        taken = {one.piece: one for one in self._crew.values() if one.piece is not None}
+        for number, length_s in enumerate(self._lengths_s):
+            if number in self.found:
+                continue
+            after_s = later * length_s
+            one = taken.get(number)
+            if one is None:
+                to_come_s += self._of_first(length_s, first, begin_s) + after_s
+                continue
+            # What it is at, up to where it tells next: however long that takes, what follows is still to come.
+            if one.at_s == 0:
+                now_s = self._of_first(min(self._farm.block_s, length_s), first, begin_s)
+                to_come_s += first * max(0.0, length_s - self._farm.block_s) + after_s
+            elif one.at_s < length_s:
+                now_s = first * min(self._farm.block_s, length_s - one.at_s)
+                to_come_s += first * (length_s - one.at_s) - now_s + after_s
+            else:
+                now_s = after_s
+            to_come_s += max(_SOME * now_s, now_s - (one.used_s - one.at_used_s))
+        return to_come_s
+
+    def _load(self, one: _Recogniser, share: float) -> None:
+        one.look()
+        before, took_s = self._loaded
+        if not before <= share <= 1:
+            raise unreadable()
+        self._course.took((share - before) * self._farm.load_s, one.used_s - took_s)
+        self._loaded = share, one.used_s
+        one.at_used_s = one.used_s
+
+    def _through(self, one: _Recogniser, piece: int, at_s: float, used_s: float) -> None:
+        length_s = self._lengths_s[piece]
+        if one.piece is None:
+            one.piece, one.at_s = piece, 0.0
+            one.at_used_s = used_s
+        elif one.piece != piece or at_s < one.at_s or used_s < one.at_used_s:
+            raise unreadable()
+        at_s = min(at_s, length_s)
+        if at_s > one.at_s == 0:
+            self._begun = self._begun[0] + 1, self._begun[1] + used_s - one.at_used_s
+        elif at_s > one.at_s:
+            self._first = self._first[0] + at_s - one.at_s, self._first[1] + used_s - one.at_used_s
+        one.at_s, one.at_used_s, one.used_s = at_s, used_s, max(one.used_s, used_s)
+
+    def _end(self, one: _Recogniser, piece: int, answer: Any) -> None:
+        if one.piece not in (piece, None):
+            raise unreadable()
+        one.look()
+        length_s, spent_s = self._lengths_s[piece], one.used_s - one.at_used_s
+        if one.at_s > 0:  # it tells how far it is
+            self._later = self._later[0] + length_s, self._later[1] + spent_s
+        else:
+            self._first = self._first[0] + length_s + self._farm.piece_s, self._first[1] + spent_s
+        self.found[piece] = answer
+        one.piece, one.at_s, one.at_used_s = None, 0.0, one.used_s
+
+    @property
+    def _begin_s(self) -> float:
+        """Processor seconds to go through the first block of a piece."""
+        expected_s = (self._farm.block_s + self._farm.piece_s) * self._farm.speed * self._course.slowness
+        begun, spent_s = self._begun
+        return (spent_s + expected_s * _BEGIN_DOUBT) / (begun + _BEGIN_DOUBT)
+
+    def _of_first(self, length_s: float, first: float, begin_s: float) -> float:
+        """Processor seconds to go through a piece, or through its first block."""
+        if self._farm.block_s < math.inf:
+            return begin_s + first * max(0.0, length_s - self._farm.block_s)
+        return first * (length_s + self._farm.piece_s)
+
+    def _speeds(self) -> tuple[float, float]:
+        """Processor seconds to go through a second of speech, and to do what comes after that."""
+        expected = self._farm.speed * self._course.slowness
+        heard_s, spent_s = self._first
+        first = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
+        heard_s, spent_s = self._later
+        return first, (spent_s + self._farm.later * first * _LATER_DOUBT_S) / (heard_s + _LATER_DOUBT_S)
+
+
+def _natural(value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise unreadable()
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise unreadable()
+    return float(value)
 
 
 def unreadable() -> ToolFailed:
@@ -228,53 +311,3 @@ def words(heard: Any, piece: Span) -> list[Word]:
         ]
     except (ValueError, TypeError) as error:
         raise unreadable() from error
-
-
-class _Progress:
-    """How much of the work is done, by processor time: what is used, and what is to come by the speed seen so far."""
-
-    def __init__(self, course: Course, farm: Farm, pieces: Sequence[Span]) -> None:
-        self._course = course
-        self._farm = farm
-        self._began_s = used_s()
-        self._lengths_s = [piece.length_s for piece in pieces]
-
-    def tick(self, crew: Sequence[_Recogniser], waiting: Sequence[int]) -> None:
-        """Say where the work stands."""
-        for one in crew:
-            one.look()
-        loads_s = [one.load_s for one in crew if one.ready] or [self._farm.load_s]
-        load_s = sum(loads_s) / len(loads_s)
-        first, later = self._speeds(crew, load_s / self._farm.load_s)
-        seen = [one.used_s for one in crew if one.pid]
-        crew_s, to_come_s = 0.0, 0.0
-        for at in waiting:
-            to_come_s += first * (self._lengths_s[at] + self._farm.piece_s) + later * self._lengths_s[at]
-        for one in crew:
-            # One that has not yet said who it is began with the others.
-            one_used_s = one.used_s if one.pid or not seen else sum(seen) / len(seen)
-            crew_s += one_used_s
-            if one.idle:
-                continue
-            through_s, after_s = first * one.ahead_s, later * one.length_s
-            if not one.ready:
-                to_come_s += max(_SOME * load_s, load_s - one_used_s) + through_s + after_s
-                continue
-            since_s = one.used_s - one.at_used_s
-            if one.at_s < one.length_s:
-                to_come_s += max(_SOME * through_s, through_s - since_s) + after_s
-            else:
-                to_come_s += max(_SOME * after_s, after_s - since_s)
-        if crew_s > 0:
-            # This process has some work with each piece as well.
-            own = 1 + (used_s() - self._began_s) / max(1.0, crew_s)
-            self._course.at("listen", to_come_s * own, crew_s)
-
-    def _speeds(self, crew: Sequence[_Recogniser], slowness: float) -> tuple[float, float]:
-        """Processor seconds to go through a second of speech, and to do what comes after that."""
-        # A machine that loads it slowly will be slow at listening as well.
-        expected = self._farm.speed * slowness
-        heard_s, spent_s = (sum(one.first[of] for one in crew) for of in (0, 1))
-        first = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
-        heard_s, spent_s = (sum(one.later[of] for one in crew) for of in (0, 1))
-        return first, (spent_s + self._farm.later * first * _LATER_DOUBT_S) / (heard_s + _LATER_DOUBT_S)

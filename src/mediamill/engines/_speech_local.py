@@ -63,34 +63,39 @@ class Scene:
 
 def listen(work: Listening, cost_s: Callable[[float], float]) -> Scene:
     """Everything there is to know of a sound before its words. No spans where nobody speaks. `cost_s` tells how many
-    seconds of processor time so many of speech then take.
+    seconds of this machine's processor time so many of speech then take.
 
     Raises NoSound, BadMedia, LimitExceeded or ToolFailed.
     """
     from mediamill.engines import _speech_speakers
 
     course = Course(work)
+    speech_s = telling_s = later_s = 0.0
 
-    def after_detecting(speech_s: float) -> float:
-        return _of(_TELLING_S, speech_s) + cost_s(speech_s)
+    def expect(spoken_s: float) -> None:
+        nonlocal speech_s, telling_s, later_s
+        if spoken_s != speech_s or not later_s:
+            speech_s, telling_s, later_s = spoken_s, course.slowness * _of(_TELLING_S, spoken_s), cost_s(spoken_s)
 
     def decoding(done: float, length_s: float) -> None:
-        decoding_s, later_s = _of(_DECODING_S, length_s), after_detecting(_SPOKEN * length_s)
-        course.at("decode", (1 - done) * decoding_s + _of(_DETECTING_S, length_s) + later_s, done * decoding_s)
+        expect(_SPOKEN * length_s)
+        decoding_s, detecting_s = (course.slowness * _of(cost, length_s) for cost in (_DECODING_S, _DETECTING_S))
+        course.at("decode", (1 - done) * decoding_s + detecting_s + telling_s + later_s, done * decoding_s)
 
     def detecting(done: float) -> None:
-        to_come_s = (1 - done) * _of(_DETECTING_S, sound.duration_s)
-        course.at("listen", to_come_s + after_detecting(_SPOKEN * sound.duration_s))
+        expect(_SPOKEN * sound.duration_s)
+        to_come_s = (1 - done) * course.slowness * _of(_DETECTING_S, sound.duration_s)
+        course.at("listen", to_come_s + telling_s + later_s)
 
     def telling(done: float) -> None:
-        course.at("listen", (1 - done) * _of(_TELLING_S, speech_s) + cost_s(speech_s))
+        course.at("listen", (1 - done) * telling_s + later_s)
 
     sound = _speech_sound.decode(work, decoding)
     samples = sound.read()
     detecting(0.0)
     voiced = _speech_voice.likelihood(samples, detecting)
     spans = _speech_voice.spans(voiced, sound.duration_s)
-    speech_s = sum(span.length_s for span in spans)
+    expect(sum(span.length_s for span in spans))
     voices = _speech_speakers.voices(samples, spans, telling, work.speakers) if spans else []
     return Scene(sound=sound, course=course, voiced=voiced, spans=spans, voices=voices)
 

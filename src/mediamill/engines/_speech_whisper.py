@@ -1,9 +1,9 @@
-"""faster-whisper, run as a program of its own (`python _speech_whisper.py FILE MODEL LANGUAGE THREADS LIKELY`), so that
-its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece it gets; LIKELY are words that
-may be said, or "".
+"""faster-whisper, run as a program of its own (`python _speech_whisper.py PIECES PROCESSES FILE MODEL LANGUAGE THREADS
+LIKELY`), so that its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece it gets;
+LIKELY are words that may be said, or "".
 
-It says its process id as it begins, and "true" once it is loaded. Each line of stdin is [first sample, last sample] of
-a file of 16 kHz, 16 bit, mono; each gets a line on stdout:
+PIECES has a line for each piece: number, first and last sample in FILE, which is 16 kHz, 16 bit, mono. What it says is
+in _speech_farm; it is one process, whatever PROCESSES says. An answer is
 {"language": code, "turns": [{"text", "words": [[word, start s, end s, probability in [0, 1]], …]}, …]}, times within
 the piece. Imports libraries and nothing of ours.
 """
@@ -48,9 +48,8 @@ def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -
 
 def main() -> None:
     """Serve until stdin ends."""
-    sys.stdout.write(f"{os.getpid()}\n")
-    sys.stdout.flush()
-    path, folder, language, threads, likely = sys.argv[1:6]
+    say("begun")
+    pieces, _, path, folder, language, threads, likely = sys.argv[1:8]
     from faster_whisper import WhisperModel
 
     # Eight bits are what processors do fastest; of the words, they change few.
@@ -58,16 +57,20 @@ def main() -> None:
         folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
     )
     spoken = language or None
-    sys.stdout.write("true\n")
-    sys.stdout.flush()
-    with open(path, "rb") as file:
-        for line in sys.stdin:
-            first, last = json.loads(line)
+    say("loaded")
+    with open(path, "rb") as file, open(pieces, encoding="ascii") as lines:
+        for line in lines:
+            piece, first, last = (int(word) for word in line.split())
             file.seek(2 * first)
             heard = hear(model, file.read(2 * (last - first)), spoken, likely or None)
             spoken = spoken or heard["language"]
-            sys.stdout.write(json.dumps(heard) + "\n")
-            sys.stdout.flush()
+            say({"piece": piece, "heard": heard})
+
+
+def say(said: Any) -> None:
+    """A line on stdout."""
+    sys.stdout.write(json.dumps([os.getpid(), said]) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

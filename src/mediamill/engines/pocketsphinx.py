@@ -12,15 +12,16 @@ from typing import ClassVar
 from mediamill.core.ports import Missing
 from mediamill.core.speech import Listening, Quality, Transcriber, Transcript
 from mediamill.engines import _speech_farm, _speech_local, _speech_sphinx, _speech_turns, _speech_voice
+from mediamill.engines._processor import slowness
 from mediamill.engines._speech_farm import Farm
 
 LONGEST_S = 15.0
 """Longer utterances are decoded no better, and one process would work while others wait."""
 SHORTEST_S = 4.0
 """Up to this, pieces are joined: words are heard better among others."""
-_LOAD_S, _SPEED, _LATER = 0.55, 0.16, 0.24
-"""Processor seconds to load with the first half-second, and to go through a second of speech for the first time; and
-the share of that which going through what was found then takes, twice, when a piece has ended."""
+_LOAD_S, _SPEED, _LATER, _PIECE_S = 0.37, 0.15, 0.23, 0.6
+"""Processor seconds to load, and to go through a second of speech for the first time; the share of that which going
+through what was found then takes, twice, when a piece has ended; and how much longer each piece counts than it is."""
 
 
 class PocketSphinx(Transcriber):
@@ -40,7 +41,7 @@ class PocketSphinx(Transcriber):
     def cost_s(self, speech_s: float) -> float:
         processes = _speech_farm.processors()
         pieces = math.ceil(speech_s / _wanted_s(speech_s, processes))
-        return _LOAD_S * min(processes, pieces) + _SPEED * (1 + _LATER) * speech_s
+        return slowness() * (_LOAD_S + _SPEED * ((1 + _LATER) * speech_s + _PIECE_S * pieces))
 
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work, self.cost_s)
@@ -54,7 +55,7 @@ class PocketSphinx(Transcriber):
             processes=processes,
             load_s=_LOAD_S,
             speed=_SPEED,
-            piece_s=0.25,
+            piece_s=_PIECE_S,
             block_s=_speech_sphinx.BLOCK_S,
             later=_LATER,
         )

@@ -19,7 +19,7 @@ from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.core.scenes import Cut, SceneFinder, Silence, SilenceFinder
 from mediamill.engines import _av, _ffmpeg
-from mediamill.engines._processor import program_s, used_s
+from mediamill.engines._processor import program_s, slowness, used_s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,6 +95,7 @@ class Scenes(SceneFinder):
         if length_s >= SAMPLED_FROM_S:
             # How it was coded matters three times as much as anything that can be read off it.
             start_s = _keyframe_s(source, mime, video, length_s / 2)
+            _warm(fps)
             began_s, watch, seen, begin_s = used_s(), _Watch(fps), 0, _BEGIN_S
             for planes, pid in _pictures(source, mime, video, fps, tools, start_s=start_s, length_s=_SAMPLE_S):
                 if seen == 0:
@@ -107,7 +108,7 @@ class Scenes(SceneFinder):
                 return _BEGIN_S + picture_s * length_s * fps
         megapixels = video.width_px * video.height_px * rate / 1e6
         megabits = source.stat().st_size * 8 / 1e6 / length_s if length_s else 0.0
-        return length_s * (0.0042 * megapixels + 0.0026 * megabits + 0.0009 * fps)
+        return slowness() * length_s * (0.0042 * megapixels + 0.0026 * megabits + 0.0009 * fps)
 
 
 class Silences(SilenceFinder):
@@ -338,6 +339,17 @@ class _Watch:
         after = self._looks[min(len(self._looks) - 1, round(second + 0.5)) : int(second + LOOK_S) + 1]
         shared = np.minimum(np.mean(before, axis=0), np.mean(after, axis=0)).sum()
         return round(float(1 - shared), 4)
+
+
+def _warm(fps: float) -> None:
+    """Load what looking at pictures takes: that is not part of what a picture takes."""
+    import numpy as np
+
+    watch, high = _Watch(fps), WIDTH_PX * 9 // 16
+    luma, chroma = np.zeros((high, WIDTH_PX), np.int16), np.zeros((high // 2, WIDTH_PX // 2), np.int16)
+    for _ in range(3):
+        watch.see((luma, chroma, chroma))
+    watch.cuts()
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -105,6 +105,7 @@ class Chapters(Base[Options]):
 def _looked(ctx: Context, details: dict[str, Any]) -> Found:
     """Look at the pictures and listen to the sound, as far as there are any."""
     [source] = ctx.inputs
+    course = _Course(ctx)
     facts = ctx.engines.probe(source.path, source.mime)
     if not facts.duration_s:
         raise BadMedia("The file does not tell how long it is.")
@@ -113,7 +114,6 @@ def _looked(ctx: Context, details: dict[str, Any]) -> Found:
     cuts: Sequence[Cut] = ()
     silences: Sequence[Silence] = ()
     script: _text.Script | None = None
-    course = _Course(ctx)
     tools = ctx.engines.tools()
     looking_s = listening_s = speech_s = 0.0
     if heard:
