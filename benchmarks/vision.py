@@ -3,14 +3,15 @@
     PYTHONPATH=src:. python -m benchmarks.vision [--seconds 6] [--height 720]
 
 Films: the kind's whole way, from file to file, against the same steps on frames that are decoded already, with nothing
-to encode ("model alone", with as many threads as make that the fastest), against ffmpeg encoding the same pictures with
-the same settings out of a file of raw ones ("codec alone"), and against both one after the other, as a loop without
-overlap would. Processor time per picture of both gives what the cores allow: nothing is faster than `cores / (model's +
-codec's)`. Peak memory is that of this process and its programs, for a film and for one three times as long. Pictures:
-networks against Lanczos on photographs made smaller, by SSIM and GMSD (unevenness of edges, 0 is the original). LPIPS
-wants weights that no package index has; GMSD follows people's judgement of sharpness nearly as well and is worked out
-from the pixels alone. Goal: 0.80 of the frame rate of the model alone, whatever the cores allow; memory of the long
-film within 10 % of the short one's.
+to encode ("model alone", with as many threads as make that the fastest), against the coder's steps on pictures that are
+cut out already ("codec alone"; its processor time includes decoding the source), and against both one after the other,
+as a loop without overlap would. ffmpeg coding the same pictures with the same settings out of a file of raw ones stands
+below, for comparison; where ffmpeg is the coder, it is "codec alone" itself. Processor time per picture of both gives
+what the cores allow: nothing is faster than `cores / (model's + codec's)`. Peak memory is that of this process and its
+programs, for a film and for one three times as long. Pictures: networks against Lanczos on photographs made smaller, by
+SSIM and GMSD (unevenness of edges, 0 is the original). LPIPS wants weights that no package index has; GMSD follows
+people's judgement of sharpness nearly as well and is worked out from the pixels alone. Goal: 0.80 of the frame rate of
+the model alone, whatever the cores allow; memory of the long film within 10 % of the short one's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the worker's children have it
@@ -36,12 +38,20 @@ from tests.support import vision
 from tests.support.tools import PlainTools
 
 from mediamill import models
-from mediamill.core.matting import FilmCut
+from mediamill.core.matting import FilmCut, FilmFormat
 from mediamill.core.upscaling import LargerFilm
 from mediamill.engines import _ffmpeg, _frames, _matting_film, _upscale_tiles, matting_selfie, upscale_ncnn
 
 GOAL = 0.80
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
+FFMPEG: dict[FilmFormat, tuple[str, ...]] = {
+    "webm": (
+        *("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", "-crf", "30", "-b:v", "0"),
+        *("-deadline", "realtime", "-cpu-used", "6", "-lag-in-frames", "0", "-tile-columns", "2"),
+    ),
+    "mov": ("-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le", "-alpha_bits", "8", "-q:v", "1"),
+}
+"""What the coders of films cut out would be in ffmpeg."""
 
 
 def quiet(stage: str, fraction: float | None = None) -> None:
@@ -120,13 +130,17 @@ def alone(
     most: int,
 ) -> Spent:
     """The steps, each in a thread as in the pump, on frames that lie ready."""
-    import queue
-
     blank = _frames.picture(np.zeros(_frames.picture_bytes(made, *made_size), np.uint8), made, *made_size)
     frames = [
         _frames.Frame(n, n / 30, _frames.picture(data, given, *size), blank)
         for n, data in enumerate(decoded(path, given, size, most))
     ]
+    return through(frames, steps)
+
+
+def through(frames: Sequence[_frames.Frame], steps: Sequence[_frames.Step]) -> Spent:
+    import queue
+
     lines: list[queue.SimpleQueue[_frames.Frame | None]] = [queue.SimpleQueue() for _ in range(len(steps) + 1)]
     for frame in frames:
         lines[0].put(frame)
@@ -159,9 +173,34 @@ def codec(
     subprocess.run([*ffmpeg, *decoder, "-i", cut, *as_raw], check=True)
     encoded = timed(lambda: subprocess.run([*ffmpeg, "-i", raw, *encoder, target], check=True), most)
     raw.unlink()
+    return Spent(encoded.rate, encoded.cpu_s + opened(source, most).cpu_s)
+
+
+def opened(source: Path, most: int) -> Spent:
+    """ffmpeg decoding the source."""
     nothing: list[str | Path] = ["-frames:v", str(most), "-f", "null", "-"]
-    opened = timed(lambda: subprocess.run([*ffmpeg, "-i", source, *nothing], check=True), most)
-    return Spent(encoded.rate, encoded.cpu_s + opened.cpu_s)
+    ffmpeg: list[str | Path] = [_ffmpeg.binary(), "-v", "error", "-i", source]
+    return timed(lambda: subprocess.run([*ffmpeg, *nothing], check=True), most)
+
+
+def coded(source: Path, cut: Path, decoder: str, size: tuple[int, int], word: FilmFormat, most: int) -> Spent:
+    """The coder's steps on what is in `cut`; the processor time includes decoding the source."""
+    argv: list[str | Path] = [_ffmpeg.binary(), "-v", "error", "-c:v", decoder, "-i", cut, "-frames:v", str(most)]
+    raw = subprocess.run([*argv, "-f", "rawvideo", "-pix_fmt", "yuva420p", "-"], check=True, capture_output=True).stdout
+    one = _frames.picture_bytes("yuva420p", *size)
+    pictures = [
+        _frames.picture(np.frombuffer(raw[at : at + one], np.uint8), "yuva420p", *size)
+        for at in range(0, len(raw), one)
+    ]
+    coder = _matting_film.CODERS[word]()
+    steps = coder.steps(size, Fraction(30), {"color_range": "tv"})
+    frames = [_frames.Frame(n, n / 30, picture, picture) for n, picture in enumerate(pictures)]
+    spent = through(frames, [*steps, lambda frame: void(coder.packed(frame))])
+    return Spent(spent.rate, spent.cpu_s + opened(source, most).cpu_s)
+
+
+def void(_: object) -> None:
+    """Nobody reads it."""
 
 
 def row(what: str, whole: Spent, model: Spent, bare: Spent, short: int, long: int) -> bool:
@@ -191,16 +230,16 @@ def matting(folder: Path, height: int, seconds: int) -> list[bool]:
     short = film(folder / "short.mp4", height, seconds)
     long = film(folder / "long.mp4", height, 3 * seconds)
     width = height * 16 // 9 // 2 * 2
-    for word, codec_args in _matting_film.ENCODERS.items():
+    for word in _matting_film.CODERS:
         target = folder / f"cut.{word}"
 
-        def cut(source: Path, target: Path = target, word: str = word) -> None:
+        def cut(source: Path, target: Path = target, word: FilmFormat = word) -> None:
             matting_selfie.Selfie().film(
                 FilmCut(
                     source=source,
                     source_mime="video/mp4",
                     target=target,
-                    format="mov" if word == "mov" else "webm",
+                    format=word,
                     tools=PlainTools(timeout_s=3600),
                     report=quiet,
                 )
@@ -216,9 +255,11 @@ def matting(folder: Path, height: int, seconds: int) -> list[bool]:
             tried += [alone(short, "yuv420p", "yuva420p", size, size, steps(size, threads), most) for threads in (1, 2)]
         model = max(tried, key=lambda spent: spent.rate)
         cut(short)
-        decoder = ("-c:v", "libvpx-vp9") if word == "webm" else ()
-        bare = codec(short, target, decoder, "yuva420p", codec_args, folder / f"bare.{word}", most)
+        decoder = "libvpx-vp9" if word == "webm" else "prores"
+        bare = coded(short, target, decoder, size, word, most)
         held.append(row(f"matte {height}p to {word}", whole, model, bare, first.bytes, second.bytes))
+        theirs = codec(short, target, ("-c:v", decoder), "yuva420p", FFMPEG[word], folder / f"bare.{word}", most)
+        print(f"  ffmpeg alone codes {theirs.rate:.2f} f/s in {1000 * theirs.cpu_s:.1f} ms of processors a picture")
     return held
 
 

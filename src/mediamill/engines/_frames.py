@@ -97,6 +97,9 @@ class Coder(Protocol):
     def packed(self, frame: Frame) -> bytes:
         """What is written for a frame, after all steps; for the first, what stands before it."""
 
+    def rest(self) -> bytes:
+        """What is written after the last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -110,7 +113,7 @@ class Job:
     mime: str
     target: Path
     container: Container
-    encoder: Sequence[str]
+    encoder: Sequence[str] = ()
     coder: Coder | None = None
     """In place of `encoder`."""
     given: str = "yuv420p"
@@ -390,11 +393,16 @@ class _Packer:
         return self
 
     def write(self, frame: Frame) -> None:
-        self._pipe.write(self._coder.packed(frame))
+        self._send(self._coder.packed(frame))
+
+    def _send(self, data: bytes) -> None:
+        self._pipe.write(data)
         if self._pipe.broken is not None:
             raise self._pipe.broken
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._send(self._coder.rest())
         self._raw.close()
 
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-TICK_NS = 10_000
-"""What times are counted in; one cluster reaches 0.3 s with it."""
+TICK_NS = 1_000
+"""What times are counted in: fine enough for every rate's own ticks to be found again."""
 
 _MATRICES = {"bt709": 1, "bt470bg": 5, "smpte170m": 6}  # ISO/IEC 23091-2, as libav's names are
 _RANGES = {"tv": 1, "pc": 2}
@@ -24,14 +24,13 @@ _FOREGOING = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
-    """A film's pictures. `private` goes to the decoder; `alpha`: whether they have transparency, coded apart."""
+    """A film's pictures. `alpha`: whether they have transparency, coded apart."""
 
     codec: str
     size: tuple[int, int]
     rate: Fraction | None
     colours: Mapping[str, str]
     alpha: bool = False
-    private: bytes = b""
 
 
 def head(track: Track) -> bytes:
@@ -56,7 +55,6 @@ def head(track: Track) -> bytes:
         *([_number(0x23E383, round(1_000_000_000 / track.rate))] if track.rate is not None else []),
         *([_number(0x55EE, 1)] if track.alpha else []),
         _text(0x86, track.codec),
-        *([_element(0x63A2, track.private)] if track.private else []),
         video,
     ]
     tracks = _group(0x1654AE6B, _group(0xAE, *entry))

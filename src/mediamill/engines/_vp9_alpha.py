@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OPTIONS: Mapping[str, str] = {
-    # libvpx's good deadline takes four times as long for a third less. Pictures held back for a look ahead that this
-    # deadline does not take would be 100 MB (docs/why/vision.md).
+    # libvpx's good deadline takes four times as long for a third less, rows shared out to threads a sixth more than
+    # tiles, and pictures held back for a look ahead that this deadline does not take, 100 MB (docs/why/vision.md).
     **{"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "6", "lag-in-frames": "0", "auto-alt-ref": "0"},
     **{"tile-columns": "2"},
 }
@@ -50,6 +50,9 @@ class Coder:
         colour, alpha = frame.note
         head, self._head = self._head, b""
         return head + _matroska.picture(colour, frame.time_s, key=frame.number % KEY_EVERY == 0, alpha=alpha)
+
+    def rest(self) -> bytes:
+        return b""
 
 
 class _Stream:
