@@ -6,13 +6,14 @@ import contextlib
 import functools
 import http.client
 import os
+import select
 import shutil
 import socket
 import subprocess
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,28 @@ from tests.support.server import until
 _KEY, _SECRET = "bucket-key", "bucket-secret"
 
 
+class _Gate:
+    """Where requests that bring bytes wait."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.waiting: set[int] = set()
+
+    def passed(self, line: socket.socket) -> bool:
+        """Wait until it is open; False when the caller goes away before."""
+        gone = select.poll()
+        gone.register(line, select.POLLRDHUP)
+        self.waiting.add(line.fileno())
+        try:
+            while not self.open.is_set():
+                if gone.poll(20):
+                    return False
+            return True
+        finally:
+            self.waiting.discard(line.fileno())
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """`url` is what MEDIAMILL_BLOBS_URL takes; `environment` says where and who, as any S3 client is told."""
@@ -33,6 +56,16 @@ class Bucket:
     folder: Path
     direct: str
     """The endpoint without what we put before it in this process: for measuring; ranges are answered wrongly."""
+    _gate: _Gate
+
+    @contextlib.contextmanager
+    def shut(self) -> Iterator[Callable[[], int]]:
+        """Keeps no bytes for as long; what is entered with tells how many requests wait that have brought some."""
+        self._gate.open.clear()
+        try:
+            yield lambda: len(self._gate.waiting)
+        finally:
+            self._gate.open.set()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -61,14 +94,15 @@ def running() -> Iterator[Bucket]:
     argv = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{_KEY},{_SECRET}", str(root)]
     kept = {"PATH": os.environ["PATH"], "HOME": str(root), "RCLONE_CONFIG": ""}
     process = subprocess.Popen([*argv, "--vfs-cache-mode", "off"], env=kept, stderr=subprocess.DEVNULL)
-    front = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Front, port))
+    gate = _Gate()
+    front = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Front, port, gate))
     threading.Thread(target=front.serve_forever, daemon=True).start()
     try:
         until(lambda: _answers(f"http://127.0.0.1:{port}"), what="the bucket")
-        yield Bucket(
-            "s3://mill/files", f"http://127.0.0.1:{front.server_address[1]}", folder, f"http://127.0.0.1:{port}"
-        )
+        here = f"http://127.0.0.1:{front.server_address[1]}"
+        yield Bucket("s3://mill/files", here, folder, f"http://127.0.0.1:{port}", gate)
     finally:
+        gate.open.set()
         front.shutdown()
         front.server_close()
         process.terminate()
@@ -81,12 +115,16 @@ class _Front(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, behind: int, *given: Any) -> None:
-        self._behind = behind
+    def __init__(self, behind: int, gate: _Gate, *given: Any) -> None:
+        self._behind, self._gate = behind, gate
         super().__init__(*given)
 
     def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        announced = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(announced)
+        if len(body) < announced or (self.command == "PUT" and not self._gate.passed(self.connection)):
+            self.close_connection = True  # the caller has gone away
+            return
         line = http.client.HTTPConnection("127.0.0.1", self._behind, timeout=30)
         with contextlib.closing(line):
             line.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

@@ -13,6 +13,7 @@ import io
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -165,19 +166,32 @@ class Blobs:
         """
         if self._folder is None:
             return await self.write(_chunks(file))
-        return await asyncio.to_thread(self._adopt_local, file, path, sha256)
+        key, unwanted = new_key(), threading.Event()
+        adopting = asyncio.ensure_future(asyncio.to_thread(self._adopt_local, key, file, path, sha256, unwanted))
+        try:
+            return await asyncio.shield(adopting)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped: it is told, and what it makes all the same goes again.
+            unwanted.set()
+            made = self._folder / key
+            adopting.add_done_callback(lambda done: None if done.exception() else made.unlink(missing_ok=True))
+            await asyncio.wait([adopting])  # it reads a file that our caller closes
+            raise
 
-    def _adopt_local(self, file: BinaryIO, path: Path, sha256: str | None) -> Stored:
+    def _adopt_local(
+        self, key: str, file: BinaryIO, path: Path, sha256: str | None, unwanted: threading.Event
+    ) -> Stored:
         assert self._folder is not None
-        key = new_key()
         target = self._folder / key
         target.parent.mkdir(parents=True, exist_ok=True)
         head = file.read(_HEAD_BYTES)
         if sha256 is None:
             digest = hashlib.sha256(head)
-            while chunk := file.read(_READ_BYTES):
+            while (chunk := file.read(_READ_BYTES)) and not unwanted.is_set():
                 digest.update(chunk)
             sha256 = digest.hexdigest()
+        if unwanted.is_set():
+            raise InterruptedError("nobody wants it any more")
         os.fsync(file.fileno())
         ours = os.fstat(file.fileno())
         try:

@@ -387,7 +387,7 @@ class Executor:
             if done.outputs:
                 # Costs nothing where storing is quick: a tick is written only if the end has not come before its turn.
                 self._moved(taken, live, "store", 1.0)
-            return replace(await self._store(taken, files, done), reuse_key=key)
+            return replace(await live.stoppable(self._store(taken, files, done), "storing"), reuse_key=key)
 
     async def _all(self, pool: Children, lot: Sequence[tuple[str, Job]]) -> list[Done | Failed | None]:
         """What small jobs, each with its owner, gave or ended with; None for those that are to be done alone."""

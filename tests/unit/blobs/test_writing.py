@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import io
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -104,3 +105,30 @@ async def test_a_file_whose_sum_is_known_is_taken_over_unread(tmp_path: Path) ->
 
     assert (stored.sha256, stored.size_bytes, stored.head) == ("of our own making", len(STEP), STEP[: 1 << 16])
     assert not path.exists()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while it is read", "when it has been moved"])
+async def test_a_file_that_is_given_up_while_it_is_taken_over_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    hold = "chmod" if late else "fsync"
+    real = getattr(os, hold)
+
+    def held(*given: object) -> None:
+        reached.set()
+        go_on.wait(30)
+        real(*given)
+
+    path = tmp_path / "came"
+    path.write_bytes(STEP)
+    monkeypatch.setattr(os, hold, held)
+    with path.open("rb") as file:
+        adopting = asyncio.ensure_future(Blobs(tmp_path / "files").adopt(file, path))
+        await asyncio.to_thread(reached.wait, 30)
+        adopting.cancel()
+        asyncio.get_running_loop().call_soon(go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await adopting
+
+    assert left(tmp_path / "files") == []
