@@ -55,8 +55,8 @@ def luma(flat: Pixels) -> Pixels:
 
 
 def face_of(flat: Pixels) -> _face.Face:
-    rgb = np.asarray(cv2.cvtColor(flat.reshape(HEIGHT * 3 // 2, WIDTH), cv2.COLOR_YUV2RGB_I420), np.uint8)
-    [face] = _face.Reader().read(lambda square, side: _face.patch(rgb, square, side), WIDTH, HEIGHT)
+    there = picture(flat, "yuv420p", WIDTH, HEIGHT).planes
+    [face] = _face.Reader().read(lambda square, side: _face.patch(there, square, side), WIDTH, HEIGHT)
     return face
 
 
@@ -204,9 +204,49 @@ def test_a_film_keeps_its_size_rate_length_and_sound(straight: Pixels, tmp_path:
     assert len(frames) == 30
     shown = np.asarray(frames[20].to_ndarray(format="yuv420p"), np.uint8).reshape(-1)
     assert abs(aside(shown) - aside(straight)) < 0.5 * abs(aside(away) - aside(straight))
+    given = np.asarray(av.frames(source)[20].to_ndarray(format="yuv420p"), np.uint8).reshape(-1)
+    off = (luma(shown).astype(np.float64) - luma(given))[_elsewhere(away)]
+    assert 10 * np.log10(255**2 / np.square(off).mean()) > 46
     fractions = [fraction for _, fraction in done.reports if fraction is not None]
     assert fractions == sorted(fractions)
     assert json.dumps(done.result.details)
+
+
+def _elsewhere(flat: Pixels) -> NDArray[np.bool_]:
+    """Where no eye is."""
+    seen = np.ones((HEIGHT, WIDTH), np.uint8)
+    for eye in face_of(flat).eyes:
+        x, y = (int(at) for at in eye.corners.mean(axis=0))
+        cv2.circle(seen, (x, y), int(eye.width), 0, -1)
+    return np.asarray(seen > 0)
+
+
+@pytest.mark.parametrize("side", [64, 192])
+@pytest.mark.parametrize("square", [_face.Square(320, 240, 90, 0.3), _face.Square(300, 260, 420, -0.1)])
+def test_a_patch_of_planes_is_the_patch_of_the_picture(straight: Pixels, square: _face.Square, side: int) -> None:
+    """Against the whole picture made red, green and blue, made small by area, and turned."""
+    rgb = cv2.cvtColor(straight.reshape(HEIGHT * 3 // 2, WIDTH), cv2.COLOR_YUV2RGB_I420)
+    scale = side / square.side
+    around = cv2.getRotationMatrix2D((square.x, square.y), np.degrees(square.turn), 1.0)
+    turned = cv2.warpAffine(rgb, around, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC)
+    half = square.side / 2
+    cut = turned[round(square.y - half) : round(square.y + half), round(square.x - half) : round(square.x + half)]
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    plain = np.asarray(cv2.resize(cut, (side, side), interpolation=way), np.float32) / 255
+
+    made = _face.patch(picture(straight, "yuv420p", WIDTH, HEIGHT).planes, square, side)
+
+    assert float(np.abs(made - plain).mean()) < 0.02
+    assert abs(float((made - plain).mean())) < 0.004
+
+
+def test_a_patch_beside_the_picture_is_black(straight: Pixels) -> None:
+    square = _face.Square(WIDTH * 3.0, HEIGHT * 3.0, 300)
+
+    made = _face.patch(picture(straight, "yuv420p", WIDTH, HEIGHT).planes, square, 64)
+
+    assert made.shape == (64, 64, 3)
+    assert float(made.max()) < 0.01
 
 
 def test_a_film_without_a_face_says_so(tmp_path: Path) -> None:
