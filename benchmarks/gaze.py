@@ -3,8 +3,8 @@
     python benchmarks/gaze.py [--seconds 8] [--size 1280x720]
 
 The film is the portrait of tests/media/faces, slowly zoomed. The networks alone read the same pictures out of memory,
-with nothing decoded, drawn or encoded, with one thread each or with two, whichever is faster. Both are measured by turns;
-the last line is the ratio of the two in the round in the middle: the goal is 0.80 or more.
+with nothing decoded, drawn or encoded, with one thread each or with two, whichever is faster. Both are measured by
+turns; the last line is the ratio of the two in the round in the middle: the goal is 0.80 or more.
 """
 
 from __future__ import annotations
