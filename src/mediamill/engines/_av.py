@@ -7,7 +7,7 @@ before a single path in it is looked at.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -356,3 +356,29 @@ def frame_times(path: Path, mime: str, *, from_s: float, most: int) -> list[floa
             if len(times) > most + REORDERED:
                 break
     return sorted(times)[:most]
+
+
+def shown_at(path: Path, mime: str, at_s: float, *, before_s: float = 0.0) -> float | None:
+    """When the picture came up that is on the screen at an instant, in seconds from the film's beginning; None before
+    the first. Packets only, from the key frame before on, or from one `before_s` earlier."""
+    import av
+
+    found: float | None = None
+    with opened(path, mime) as container:
+        stream = next(s for s in container.streams.video if not _is_cover(s))
+        begins = (container.start_time or 0) / 1_000_000
+        # What cannot be sought in is read from its beginning, as ffmpeg does it.
+        with suppress(av.FFmpegError):
+            container.seek(round((max(0.0, at_s - before_s) + begins) * 1_000_000), backward=True)
+        later = 0
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.time_base is None:
+                continue
+            time_s = float(packet.pts * packet.time_base) - begins
+            if time_s <= at_s + 0.0005:
+                found = time_s if found is None else max(found, time_s)
+            else:
+                later += 1
+            if later > REORDERED:
+                break
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -137,9 +137,17 @@ def scale(video: Video, to: tuple[int, int], *, kernel: str = "bicubic") -> str:
     return f"scale={to[0]}:{to[1]}:flags={kernel}:out_range=tv{colours},setsar=1"
 
 
-def picture_filters(video: Video, to: tuple[int, int], *, fps: Fraction | None, hdr: bool, pixels: str) -> str:
+def picture_filters(
+    video: Video,
+    to: tuple[int, int],
+    *,
+    fps: Fraction | None,
+    hdr: bool,
+    pixels: str,
+    before: Sequence[str] = (),
+) -> str:
     """The filter chain of an encoded video. Turning upright is ffmpeg's own first step, before these."""
-    chain = []
+    chain = list(before)
     if video.interlaced:
         chain.append("bwdif=mode=send_frame:deint=interlaced")
     if fps is not None:
@@ -219,8 +227,10 @@ def film(
     *,
     hdr: bool,
     copy: bool = True,
+    before: tuple[Sequence[str], Sequence[str]] = ((), ()),
 ) -> Plan:
-    """The output options of a video file. `copy` false encodes everything."""
+    """The output options of a video file. `copy` false encodes everything. before: filters that go first, of the
+    picture and of sounds."""
     container = CONTAINERS[mime]
     args = ["-map", f"0:{video.index}"]
     kept = copy and keeps_picture(mime, source_mime, video, settings)
@@ -235,7 +245,7 @@ def film(
             fps = min(frame_rate(video.frame_rate or 25), Fraction(60))  # AVI has one rate for all frames
         clear = video.alpha and container.muxer == "webm" and video.codec != "gif"  # a GIF is rarely see-through
         pixels = "yuva420p" if clear else "yuv420p"
-        args += ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels)]
+        args += ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels, before=before[0])]
         args += picture_codec(container.encoder, settings)
         if clear:
             args += ["-auto-alt-ref", "0"]  # libvpx writes no transparency otherwise
@@ -247,7 +257,7 @@ def film(
             args += [f"-c:a:{place}", "copy"]
         else:
             sounds_kept = False
-            args += sound.encode(container.sound, track, settings, f":{place}")
+            args += sound.encode(container.sound, track, settings, f":{place}", before[1])
     texts = _texts(container, source)
     for place, (text, codec) in enumerate(texts):
         args += ["-map", f"0:{text.index}", f"-c:s:{place}", codec]
@@ -292,9 +302,9 @@ def gif_fits_memory(to: tuple[int, int], fps: Fraction, duration_s: float | None
     return duration_s is not None and to[0] * to[1] * 4 * float(fps) * duration_s <= GIF_MEMORY_BYTES
 
 
-def gif_frames(video: Video, to: tuple[int, int], fps: Fraction, *, hdr: bool) -> str:
-    """The frames a GIF is made of."""
-    chain = ["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []
+def gif_frames(video: Video, to: tuple[int, int], fps: Fraction, *, hdr: bool, before: Sequence[str] = ()) -> str:
+    """The frames a GIF is made of. before: filters that go first."""
+    chain = [*before, *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else [])]
     chain += [f"fps={fps}", f"scale={to[0]}:{to[1]}:flags=lanczos", "setsar=1"]
     if hdr and video.transfer:
         chain.append(tone_map(video.transfer))
@@ -310,11 +320,11 @@ PALETTE = "palettegen=stats_mode=diff"
 DITHER = "paletteuse=dither=bayer:bayer_scale=5:diff_mode=rectangle"
 
 
-def still(mime: str, video: Video, settings: Mapping[str, Any], *, hdr: bool) -> list[str]:
-    """The output options of one frame as a picture."""
+def still(mime: str, video: Video, settings: Mapping[str, Any], *, hdr: bool, before: Sequence[str] = ()) -> list[str]:
+    """The output options of one frame as a picture. before: filters that go first."""
     encoder, muxer = PICTURES[mime]
     to = size(video.width_px, video.height_px, settings.get("resize", {}), even=False)
-    chain = ["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else []
+    chain = [*before, *(["bwdif=mode=send_frame:deint=interlaced"] if video.interlaced else [])]
     if hdr and video.transfer:
         chain.append(tone_map(video.transfer))
     pixels = "yuvj420p" if encoder == "mjpeg" else "rgba" if video.alpha else "rgb24"

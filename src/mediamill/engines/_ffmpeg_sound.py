@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -106,8 +106,11 @@ def vorbis_quality(kbps: int, channels: int) -> float:
     return 10.0
 
 
-def encode(codec: Codec, sound: Sound, settings: Mapping[str, Any], spec: str = "") -> list[str]:
-    """The encoder and its options for one track; `spec` picks the output track (":0"), "" all of them."""
+def encode(
+    codec: Codec, sound: Sound, settings: Mapping[str, Any], spec: str = "", before: Sequence[str] = ()
+) -> list[str]:
+    """The encoder and its options for one track; `spec` picks the output track (":0"), "" all of them. before: filters
+    that go first."""
     wanted = min(int(settings.get("channels", sound.channels)), codec.channels)
     rate_hz = rate(codec, int(settings.get("sample_rate", sound.sample_rate_hz)))
     args = [f"-c:a{spec}", codec.encoder]
@@ -121,8 +124,11 @@ def encode(codec: Codec, sound: Sound, settings: Mapping[str, Any], spec: str = 
     else:
         default = (codec.kbps or 128) * max(1, wanted / 2)
         args += [f"-b:a{spec}", f"{bitrate(codec, int(settings.get('bitrate', default)), wanted, rate_hz)}k"]
+    filters = list(before)
     if wanted != sound.channels or wanted > 2:
-        args += [f"-filter:a{spec}", f"aformat=channel_layouts={_LAYOUTS[wanted]}"]
+        filters.append(f"aformat=channel_layouts={_LAYOUTS[wanted]}")
+    if filters:
+        args += [f"-filter:a{spec}", ",".join(filters)]
     return [*args, f"-ar{_a(spec)}", str(rate_hz)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mediamill.core.errors import BadMedia, NoVideo, RangeEmpty, ToolFailed
 from mediamill.core.ports import Tools
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_args
+from mediamill.engines import _av, _entry, _ffmpeg, _ffmpeg_args
 
 FILMS = frozenset(mime for mime in _av.DEMUXERS if mime.startswith(("video/", "audio/")))
 """What may be asked for a moment; sounds are named to say that they have none."""
@@ -32,17 +32,22 @@ def frame(
 
     Raises NoVideo, RangeEmpty, BadMedia, LimitExceeded, ToolFailed.
     """
-    _, track = video(path, mime, at_s)
+    source, track = video(path, mime, at_s)
     # Bare samples where there is no transparency: packing 1080p as PNG and back takes 0.1 s.
     made, codec = ("image/png", _PNG) if track.alpha else ("image/x-portable-pixmap", ("-c:v", "ppm"))
     target = scratch / "moment"
     for back_s in _BACK_S:
         begin = max(0.0, at_s - back_s)
         last = back_s > 0
+        given = _ffmpeg.input_args(path, mime, start_s=begin, decoder=_ffmpeg_args.decoder(track))
+        chain = filters(track, size, tools)
+        if not last:
+            entry = _entry.entry(path, mime, source, at_s)
+            given, chain = entry.input_args(path, mime, _ffmpeg_args.decoder(track)), [*entry.still, *chain]
         argv: list[str | Path] = [
             *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
-            *_ffmpeg.input_args(path, mime, start_s=begin, decoder=_ffmpeg_args.decoder(track)),
-            *("-map", f"0:{track.index}", "-an", "-sn", "-dn", "-vf", ",".join(filters(track, size, tools))),
+            *given,
+            *("-map", f"0:{track.index}", "-an", "-sn", "-dn", "-vf", ",".join(chain)),
             *(() if last else ("-frames:v", "1")),
             *("-fps_mode", "passthrough", *codec),
             *("-f", "image2", "-update", "1", _ffmpeg.url(target)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mediamill.core.encode import Codec, Container
@@ -103,8 +103,11 @@ def index_bytes(video: Video, tracks: tuple[Sound, ...], length_s: float | None)
     return round(1.05 * (44 * pictures + 32 * samples)) + 65_536
 
 
-def sound_args(container: Container, tracks: tuple[Sound, ...], *, copy: bool) -> tuple[list[str], bool]:
-    """The sound tracks of input 0, moved where they are what would be made; and whether all of them are moved."""
+def sound_args(
+    container: Container, tracks: tuple[Sound, ...], *, copy: bool, before: Sequence[str] = ()
+) -> tuple[list[str], bool]:
+    """The sound tracks of input 0, moved where they are what would be made; and whether all of them are moved. before:
+    filters of those that are encoded, first of all."""
     codec = MUXERS[container].sound
     args, kept = [], True
     for place, track in enumerate(tracks):
@@ -113,5 +116,5 @@ def sound_args(container: Container, tracks: tuple[Sound, ...], *, copy: bool) -
             args += [f"-c:a:{place}", "copy"]
         else:
             kept = False
-            args += sound.encode(codec, track, {}, f":{place}")
+            args += sound.encode(codec, track, {}, f":{place}", before)
     return args, kept

@@ -56,10 +56,10 @@ def clear(film: Film, video: Video) -> bool:
     return video.alpha and film.codec == "vp9" and video.codec != "gif" and not (film.layers or film.burn_in)
 
 
-def graph(film: Film, video: Video, sprites: Sequence[Sprite], *, tone_mapped: bool) -> str:
-    """From the film's pictures, and inputs 1 to n with the sprites, to [out]."""
+def graph(film: Film, video: Video, sprites: Sequence[Sprite], *, tone_mapped: bool, before: Sequence[str] = ()) -> str:
+    """From the film's pictures, and inputs 1 to n with the sprites, to [out]. before: filters that go first."""
     placing = even(film.placing, video)
-    chain = []
+    chain = list(before)
     if video.interlaced:
         chain.append("bwdif=mode=send_frame:deint=interlaced")
     fps = rate(film, video)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Pair
-from mediamill.engines import _av, _ffmpeg, _ffmpeg_args, _ffmpeg_sound, _languages
+from mediamill.engines import _av, _entry, _ffmpeg, _ffmpeg_args, _ffmpeg_sound, _languages
 
 _GIF = "image/gif"
 _RANK = 10
@@ -63,7 +62,7 @@ class Ffmpeg:
         if source.video is None:
             raise BadMedia("The file has no video track, only sound.")
         if work.target_mime in _ffmpeg_args.PICTURES:
-            return _still(work, source.video)
+            return _still(work, source, source.video)
         if work.target_mime == _GIF:
             return _gif(work, source, source.video)
         return _film(work, source, source.video)
@@ -84,15 +83,17 @@ def _span(work: Conversion, source: _av.Source) -> float | None:
     return min((s for s in (left, asked) if s is not None), default=None)
 
 
-def _input(work: Conversion, video: _av.Video | None = None) -> list[str]:
-    settings = work.settings
-    return _ffmpeg.input_args(
-        work.source,
-        work.source_mime,
-        start_s=settings.get("start"),
-        duration_s=settings.get("duration"),
-        decoder=_ffmpeg_args.decoder(video) if video else None,
-    )
+def _input(work: Conversion, decoder: str | None = None) -> list[str]:
+    start_s, duration_s = work.settings.get("start"), work.settings.get("duration")
+    return _ffmpeg.input_args(work.source, work.source_mime, start_s=start_s, duration_s=duration_s, decoder=decoder)
+
+
+def _entry_of(work: Conversion, source: _av.Source) -> _entry.Entry:
+    return _entry.entry(work.source, work.source_mime, source, work.settings.get("start", 0.0))
+
+
+def _from(work: Conversion, begin: _entry.Entry, video: _av.Video) -> list[str]:
+    return begin.input_args(work.source, work.source_mime, _ffmpeg_args.decoder(video))
 
 
 def _output(work: Conversion) -> str:
@@ -137,14 +138,21 @@ def _sound(work: Conversion, source: _av.Source) -> Mapping[str, Any]:
 
 def _film(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str, Any]:
     hdr = _tone_maps(work, video)
+    begin, asked_s = _entry_of(work, source), work.settings.get("duration")
+    before = begin.picture(video, asked_s), begin.sound
+    end = [] if asked_s is None else ["-t", _ffmpeg.seconds(max(asked_s, _ffmpeg.SHORTEST_S))]
+    end += _entry.last_until(video, _span(work, source) if end else None)
 
     def plan(copy: bool) -> _ffmpeg_args.Plan:
-        return _ffmpeg_args.film(work.target_mime, work.source_mime, source, video, work.settings, hdr=hdr, copy=copy)
+        settings = work.settings
+        return _ffmpeg_args.film(
+            work.target_mime, work.source_mime, source, video, settings, hdr=hdr, copy=copy, before=before
+        )
 
     def run(copy: bool) -> float:
         planned = plan(copy)
         written_s = _ffmpeg.run(
-            work, [*_input(work, video), *planned.args, _output(work)], duration_s=_span(work, source)
+            work, [*_from(work, begin, video), *end, *planned.args, _output(work)], duration_s=_span(work, source)
         )
         if work.target_mime in ("video/mp4", "video/quicktime"):
             _languages.write(work.target, planned.languages)
@@ -165,37 +173,34 @@ def _first_that_works(run: Callable[[bool], float], copy: bool) -> tuple[bool, f
     return False, run(False)
 
 
-def _still(work: Conversion, video: _av.Video) -> Mapping[str, Any]:
-    args = _ffmpeg_args.still(work.target_mime, video, work.settings, hdr=_tone_maps(work, video))
-
-    def run(work: Conversion) -> None:
-        _ffmpeg.run(work, [*_input(work, video), *args, _output(work)], duration_s=None, what="picture")
-
-    try:
-        run(work)
-    except BadMedia:
-        start_s = work.settings.get("start", 0.0) - 1.5 / float(video.frame_rate or 25)
-        if start_s <= 0:
-            raise
-        run(replace(work, settings={**work.settings, "start": start_s}))  # what stands on the screen at `start`
+def _still(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str, Any]:
+    """What stands on the screen at the start."""
+    begin = _entry_of(work, source)
+    hdr = _tone_maps(work, video)
+    args = _ffmpeg_args.still(work.target_mime, video, work.settings, hdr=hdr, before=begin.still)
+    _ffmpeg.run(work, [*_from(work, begin, video), *args, _output(work)], duration_s=None, what="picture")
     return {}
 
 
 def _gif(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str, Any]:
     to = _ffmpeg_args.size(video.width_px, video.height_px, work.settings.get("resize", {}), even=False)
     fps = _ffmpeg_args.gif_rate(video, work.settings)
-    frames = _ffmpeg_args.gif_frames(video, to, fps, hdr=_tone_maps(work, video))
     seconds = _span(work, source)
+    begin, asked_s = _entry_of(work, source), work.settings.get("duration")
+    before = begin.picture(video, asked_s, fps)
+    frames = _ffmpeg_args.gif_frames(video, to, fps, hdr=_tone_maps(work, video), before=before)
+    # A palette needs the end of its own stretch, not that of the whole file: the filters cut, or the input ends.
+    given = _from(work, begin, video) if before else _input(work, _ffmpeg_args.decoder(video))
     picked = f"[0:{video.index}]{frames}"
     loop = str(_ffmpeg_args.gif_loop(work.settings.get("loop", 0)))
     end = ["-an", "-sn", "-dn", "-loop", loop, "-f", "gif", _output(work)]
     if _ffmpeg_args.gif_fits_memory(to, fps, seconds):
         graph = f"{picked},split[a][b];[a]{_ffmpeg_args.PALETTE}[p];[b][p]{_ffmpeg_args.DITHER}"
-        _ffmpeg.run(work, [*_input(work, video), "-filter_complex", graph, *end], duration_s=seconds)
+        _ffmpeg.run(work, [*given, "-filter_complex", graph, *end], duration_s=seconds)
         return {}
     palette = work.scratch / "palette.png"
     first = ["-filter_complex", f"{picked},{_ffmpeg_args.PALETTE}", "-frames:v", "1", "-update", "1", "-f", "image2"]
-    _ffmpeg.run(work, [*_input(work, video), *first, _ffmpeg.url(palette)], duration_s=None, span=(0.0, 0.4))
+    _ffmpeg.run(work, [*given, *first, _ffmpeg.url(palette)], duration_s=None, span=(0.0, 0.4))
     second = [
         "-f",
         "image2",
@@ -204,7 +209,7 @@ def _gif(work: Conversion, source: _av.Source, video: _av.Video) -> Mapping[str,
         "-filter_complex",
         f"{picked}[b];[b][1:v]{_ffmpeg_args.DITHER}",
     ]
-    _ffmpeg.run(work, [*_input(work, video), *second, *end], duration_s=seconds, span=(0.4, 1.0))
+    _ffmpeg.run(work, [*given, *second, *end], duration_s=seconds, span=(0.4, 1.0))
     palette.unlink()
     return {}
 

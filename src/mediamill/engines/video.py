@@ -10,7 +10,7 @@ from typing import Any
 from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
-from mediamill.engines import _av, _ffmpeg, _languages, _video_codec, _video_graph, _video_sprites, _video_text
+from mediamill.engines import _av, _entry, _ffmpeg, _languages, _video_codec, _video_graph, _video_sprites, _video_text
 from mediamill.engines._ffmpeg_args import cues_within, decoder, frame_rate
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
 from mediamill.engines.subtitles import Cue
@@ -89,6 +89,8 @@ def _stretch(film: Film, source: _av.Source) -> float:
     if video is None or not video.varying:
         return wanted / rate
     times = _av.frame_times(film.source, film.source_mime, from_s=film.start_s, most=wanted + 1)
+    if film.start_s and (not times or times[0] > film.start_s + 0.0005):
+        times.insert(0, film.start_s)  # what is on the screen then is the first
     return times[wanted] - times[0] if len(times) > wanted else wanted / rate
 
 
@@ -139,27 +141,26 @@ def _encode(
     env = _words(film, cues, size, deep)
     film.report("encode", FIRST_LOOK)
     track = _track(film, [] if film.burn_in else cues, number=1 + len(sprites))
-    sounds, _ = _video_codec.sound_args(film.container, source.sounds if film.sound else (), copy=not film.spanned)
+    begin = _entry.entry(film.source, film.source_mime, source, film.start_s)
+    sounds, _ = _video_codec.sound_args(
+        film.container, source.sounds if film.sound else (), copy=not film.spanned, before=begin.sound
+    )
     clear = _video_graph.clear(film, video)
-    graph = _video_graph.graph(film, video, [sprite for sprite, _ in sprites], tone_mapped=tone_mapped)
+    before = begin.picture(video, length_s if film.end_s is not None else None)
+    graph = _video_graph.graph(film, video, [sprite for sprite, _ in sprites], tone_mapped=tone_mapped, before=before)
     args = [
-        *_ffmpeg.input_args(
-            film.source,
-            film.source_mime,
-            start_s=film.start_s,
-            duration_s=length_s if film.spanned else None,
-            decoder=decoder(video),
-        ),
+        *begin.input_args(film.source, film.source_mime, decoder(video)),
         *_video_sprites.inputs(sprites),
         *track.inputs,
         *("-filter_complex", graph, "-map", "[out]"),
         *_video_codec.encoder_args(film.codec, encoder, film.quality, film.bitrate_bps),
         *_video_codec.tag(film.codec, film.container),
         *_times(film, video),
+        *_entry.last_until(video, length_s if film.end_s is not None and film.frames is None else None),
         *_colours(deep),
         *(("-auto-alt-ref", "0") if clear else ()),  # libvpx writes no transparency otherwise
         *(("-frames:v", str(film.frames)) if film.frames is not None else ()),
-        # Said of the input already; said of the film made too, it ends the chapters, which else would make it longer.
+        # It ends the chapters, too, which else would make the film longer.
         *(("-t", _ffmpeg.seconds(length_s)) if length_s and (film.end_s or film.frames) else ()),
         *sounds,
         *track.outputs(source, film, length_s),
