@@ -15,25 +15,31 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from mediamill.engines._look_base import Blend, Picture, alpha4, clipped, screened, times
+from mediamill.engines._look_base import Blend, Picture, alpha4, clipped, four, opaque, screened, times
 
 
 def over(base: Picture, top: Picture) -> Picture:
     """The top picture laid over the base, as `none` does."""
-    return cv2.add(times(base, cv2.bitwise_not(alpha4(top))), top)
+    out = four(cv2.bitwise_not(cv2.extractChannel(top, 3)))
+    cv2.multiply(base, out, dst=out, scale=1 / 255)
+    return cv2.add(out, top, dst=out)
 
 
 def _color_dodge(b: Picture, s: Picture) -> Picture:
     # Dividing by 1 instead of 0 saturates all but black, as the formula wants.
-    return cv2.divide(b, cv2.LUT(s, _AWAY), scale=255)
+    return cv2.divide(b, _some(cv2.bitwise_not(s)), scale=255)
 
 
 def _color_burn(b: Picture, s: Picture) -> Picture:
-    return cv2.bitwise_not(cv2.divide(cv2.bitwise_not(b), cv2.LUT(s, _SOME), scale=255))
+    out = cv2.bitwise_not(b)
+    cv2.divide(out, _some(s.copy()), dst=out, scale=255)
+    return cv2.bitwise_not(out, dst=out)
 
 
-_SOME = np.maximum(np.arange(256), 1).astype(np.uint8)
-_AWAY = np.ascontiguousarray(_SOME[::-1])
+def _some(picture: Picture) -> Picture:
+    """The picture, in its own place, without noughts."""
+    return cv2.max(picture, (1.0, 1.0, 1.0, 1.0), dst=picture)
+
 
 IN_SKIA: Mapping[str, str] = {
     "multiply": "kMultiply",
@@ -66,7 +72,7 @@ def _difference(b: Picture, s: Picture) -> Picture:
 
 
 ON_OPAQUE_BASE: Mapping[str, Blend] = {
-    "multiply": lambda b, s: times(b, cv2.add(s, cv2.bitwise_not(alpha4(s)))),
+    "multiply": lambda b, s: times(b, cv2.add(s, four(cv2.bitwise_not(cv2.extractChannel(s, 3))))),
     "screen": screened,
     "darken": lambda b, s: cv2.min(b, over(b, s)),
     "lighten": lambda b, s: cv2.max(b, over(b, s)),
@@ -78,29 +84,35 @@ ON_OPAQUE_BASE: Mapping[str, Blend] = {
 def _blending(mode: str) -> Blend:
     def blend(base: Picture, top: Picture) -> Picture:
         """Only where the top picture shows is there anything to do."""
+        solid = opaque(base)
+        if solid and mode in ON_OPAQUE and opaque(top):
+            return _closed(ON_OPAQUE[mode](base, top))
         shows = cv2.extractChannel(top, 3)
         left, above, width, height = cv2.boundingRect(shows)
         if width == 0:
             return base.copy()
-        base_alpha = cv2.extractChannel(base, 3)
-        solid = cv2.minMaxLoc(base_alpha)[0] == 255
-        if solid and cv2.minMaxLoc(shows)[0] == 255 and mode in ON_OPAQUE:
-            out = ON_OPAQUE[mode](base, top)
-            cv2.insertChannel(base_alpha, out, 3)
-            return out
+        whole = (height, width) == shows.shape
+        if whole and solid and mode in ON_OPAQUE_BASE:
+            return _closed(ON_OPAQUE_BASE[mode](base, top))
         at = (slice(above, above + height), slice(left, left + width))
-        if (height, width) != shows.shape:
+        if not whole:
             top = np.ascontiguousarray(top[at])
         out = base.copy()
         if solid and mode in ON_OPAQUE_BASE:
             out[at] = ON_OPAQUE_BASE[mode](np.ascontiguousarray(base[at]), top)
-            cv2.insertChannel(base_alpha, out, 3)
-            return out
+            return _closed(out)
         _paint(mode, out, top, left, above)
         # Where Skia rounds colour and alpha each its own way, a colour may come out one level above alpha.
         return out if solid else clipped(out, out)
 
     return blend
+
+
+def _closed(picture: Picture) -> Picture:
+    """The picture, in which nothing shines through whatever its alpha was."""
+    if not opaque(picture):
+        cv2.insertChannel(np.full(picture.shape[:2], 255, np.uint8), picture, 3)
+    return picture
 
 
 def _paint(mode: str, out: Picture, top: Picture, left: int, above: int) -> None:

@@ -18,23 +18,28 @@ from mediamill.engines._look_base import (
     blurred,
     cast,
     clouds,
+    coloured,
+    colours_of,
+    corners,
     curve,
     dot,
     four,
     graded,
     grained,
+    looked_up,
     mixed,
     on_colours,
     random,
     rounded,
-    saturated,
     screened,
+    shaded,
     shrunk,
     small_size,
     table,
     times,
-    toned,
     vignetted,
+    with_grain,
+    zoomed,
 )
 
 VINTAGE = table(
@@ -46,8 +51,8 @@ VINTAGE = table(
 
 def vintage(picture: Picture, moment: Moment) -> Picture:
     """A print that has yellowed: faded blacks, warm lights, tired colours, dark corners."""
-    out = toned(saturated(picture, 0.62), VINTAGE)
-    return grained(vignetted(out, start=0.3, edge=0.45), moment, 0.018, size=1.6)
+    out = shaded(looked_up(colours_of(picture, 0.62), VINTAGE), corners(*picture.shape[:2], 0.3, 0.45))
+    return coloured(with_grain(out, moment, 0.018, size=1.6))
 
 
 POLAROID = table(
@@ -64,9 +69,10 @@ def polaroid(picture: Picture, moment: Moment, intensity: float, _: Settings) ->
     def paint(colours: Picture) -> Picture:
         height, width = colours.shape[:2]
         soft = mixed(colours, blurred(colours, height / 240), 0.6)
-        out = grained(vignetted(toned(saturated(soft, 0.85), POLAROID), edge=0.62), moment, 0.012, size=2.0)
+        out = shaded(looked_up(colours_of(soft, 0.85), POLAROID), corners(height, width, 0.35, 0.62))
+        out = with_grain(out, moment, 0.012, size=2.0)
         rim, foot = round(height * 0.045), round(height * 0.15)
-        inside = out[rim : height - foot, rim : width - rim]
+        inside = coloured(out)[rim : height - foot, rim : width - rim]
         framed = cv2.copyMakeBorder(inside, rim, foot, rim, rim, cv2.BORDER_CONSTANT, value=(*PAPER, 255))
         return mixed(colours, framed, intensity)
 
@@ -82,7 +88,7 @@ PORTRA = table(
 
 def portra(picture: Picture, moment: Moment) -> Picture:
     """Portrait negative film: warm skin, soft contrast, muted greens and blues, fine grain."""
-    return grained(toned(saturated(picture, 0.84), PORTRA), moment, 0.012, size=1.2)
+    return coloured(with_grain(looked_up(colours_of(picture, 0.84), PORTRA), moment, 0.012, size=1.2))
 
 
 SUPER8 = table(
@@ -97,6 +103,7 @@ SUPER8_FPS = 18.0
 def _gate(height: int, width: int) -> Picture:
     """Light of a small projector: round corners, and darker towards them."""
     out = vignetted(four(rounded(height, width, 0.09, 0.012, 0.02)), start=0.4, edge=0.25)
+    out[:, :, 3] = 255
     out.setflags(write=False)
     return out
 
@@ -108,12 +115,11 @@ def super8(picture: Picture, moment: Moment, intensity: float, _: Settings) -> P
         height, width = colours.shape[:2]
         chance = random(moment, 41, 1 / SUPER8_FPS)
         shift = chance.normal(0, 0.0022 * height, 2)
-        matrix = np.array([[1.015, 0, shift[0] - 0.0075 * width], [0, 1.015, shift[1] - 0.0075 * height]])
-        out = cv2.warpAffine(colours, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        out = zoomed(colours, 1.015, *shift)
         flicker = np.array([1 + 0.05 * chance.standard_normal()] * 3 + [1.0])
         light = np.clip(np.rint(SUPER8 * flicker), 0, 255).astype(np.uint8)
-        out = toned(saturated(blurred(out, height / 420), 0.9), light)
-        out = grained(out, moment, 0.045, size=max(1.2, height / 480))
+        parts = looked_up(colours_of(blurred(out, height / 420), 0.9), light)
+        out = coloured(with_grain(parts, moment, 0.045, size=max(1.2, height / 480)))
         _spoil(out, chance)
         return mixed(colours, times(out, _gate(height, width)), intensity)
 
@@ -153,8 +159,8 @@ def filmic(picture: Picture, moment: Moment) -> Picture:
     lights = shrunk(cv2.subtract(picture, np.full(4, float(HALO_FROM))), columns, rows)
     lights = cv2.multiply(lights, np.array((*HALATION, 0.0)), scale=1 / (255 - HALO_FROM))
     glow = cv2.resize(blurred(lights, rows / 70), (width, height), interpolation=cv2.INTER_LINEAR)
-    out = toned(saturated(screened(picture, glow), 0.92), FILMIC)
-    return grained(out, moment, 0.012, size=1.4)
+    out = looked_up(colours_of(screened(picture, glow), 0.92), FILMIC)
+    return coloured(with_grain(out, moment, 0.012, size=1.4))
 
 
 HALO_FROM = 205

@@ -30,6 +30,7 @@ from mediamill.engines._look_base import (
     opaque,
     radius,
     random,
+    screened,
     smooth,
     threshold,
     times,
@@ -65,6 +66,8 @@ def water_drop(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     # Crests catch the light.
     light = to_mask(enlarged(wave, height, width), 70, 0)
     flash = cv2.merge([light, light, light, np.zeros_like(light)])
+    if opaque(out):
+        return cv2.add(out, flash, dst=flash)
     return clipped(cv2.add(out, times(flash, alpha4(out))), out)
 
 
@@ -79,9 +82,7 @@ def dreamy(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
         x + sway * np.sin(y / height * 9 + phase) * 0.6, y + sway * np.cos(x / width * 11 + phase), height, width
     )
     out = moved(mixed(a, b, smooth(0, 1, p)), *maps, beyond=cv2.BORDER_REFLECT)
-    soft = blurred(out, 0.018 * height)
-    lit = cv2.bitwise_not(times(cv2.bitwise_not(out), cv2.bitwise_not(soft)))
-    return clipped(mixed(out, lit, 0.55 * strength), out)
+    return clipped(mixed(out, screened(out, blurred(out, 0.018 * height)), 0.55 * strength), out)
 
 
 def cross_zoom(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
@@ -97,11 +98,11 @@ def cross_zoom(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
         step *= step
     sharp = smooth(0.25, 0.0, speed)
     out = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    out = mixed(out, picture, sharp)
-    return _zoomed(out, 1 + 0.5 * speed * (0.5 if p < 0.5 else 1.0))
+    return _zoomed(mixed(out, picture, sharp), 1 + 0.5 * speed * (0.5 if p < 0.5 else 1.0))
 
 
 def _zoomed(picture: Picture, scale: float) -> Picture:
+    """Larger about its middle, to a fraction of a pixel."""
     height, width = picture.shape[:2]
     matrix = np.array([[scale, 0, (1 - scale) * (width - 1) / 2], [0, scale, (1 - scale) * (height - 1) / 2]])
     return cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -111,14 +112,8 @@ def color_phase(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     """Red turns first, then green, then blue."""
     shares = [smooth(start, end, p) for start, end in ((0.0, 0.6), (0.2, 0.8), (0.4, 1.0))]
     shares.append(p)
-    level = np.arange(256)
-    old, new = (
-        np.stack([np.rint(level * share) for share in part], axis=1).astype(np.uint8).reshape(1, 256, 4)
-        for part in ([1 - share for share in shares], shares)
-    )
-    out = cv2.add(cv2.LUT(a, old), cv2.LUT(b, new))
-    alpha = cv2.addWeighted(cv2.extractChannel(a, 3), 1 - p, cv2.extractChannel(b, 3), p, 0)
-    cv2.insertChannel(alpha, out, 3)
+    parts = zip(cv2.split(a), cv2.split(b), shares, strict=True)
+    out = cv2.merge([cv2.addWeighted(one, 1 - share, other, share, 0) for one, other, share in parts])
     return clipped(out, out)
 
 

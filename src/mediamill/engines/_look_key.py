@@ -15,9 +15,9 @@ from mediamill.engines._look_base import (
     Picture,
     Settings,
     blurred,
-    four,
-    on_colours,
-    times,
+    opaque,
+    shaded,
+    straight,
 )
 
 GREEN: Mapping[str, float] = {
@@ -55,31 +55,27 @@ def chroma_key(picture: Picture, _: Moment, intensity: float, settings: Settings
     """Pixels whose hue (degrees), saturation and lightness (0 to 1, HSL) all lie in the ranges become transparent."""
     told = {name: value for name, value in settings.items() if name in GREEN and value is not None}
     key = {name: float(value) for name, value in {**GREEN, **told}.items()}
-    keyed: list[Mask] = []
-
-    def paint(colours: Picture) -> Picture:
-        hls = cv2.cvtColor(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2HLS_FULL)
-        known = _tables(**key)
-        by_hue, by_lum, by_sat = (
-            cv2.LUT(level, np.ascontiguousarray(known[0, :, number])) for number, level in enumerate(cv2.split(hls))
-        )
-        matte = cv2.min(cv2.min(by_hue, by_lum), by_sat)
-        channels = cv2.split(colours)
-        primary = _primary(key)
-        first, second = (channels[number] for number in range(3) if number != primary)
-        excess = cv2.subtract(channels[primary], cv2.max(first, second))
-        soft = _edged(matte, excess)
-        keyed.append(soft)
-        # Near the key its own primary is held down to the mean of the other two: the rest is its shine.
-        near = cv2.convertScaleAbs(blurred(soft, max(1.0, colours.shape[0] / 60)), alpha=3)
-        spill = cv2.subtract(channels[primary], cv2.addWeighted(first, 0.5, second, 0.5, 0))
-        out = colours.copy()
-        cv2.insertChannel(cv2.subtract(channels[primary], cv2.multiply(spill, near, scale=1 / 255)), out, primary)
-        return out
-
-    out = on_colours(picture, paint)
-    kept = cv2.bitwise_not(cv2.convertScaleAbs(keyed[0], alpha=intensity))
-    return times(out, four(kept))
+    solid = opaque(picture)
+    colours = picture if solid else straight(picture)
+    hls = cv2.cvtColor(cv2.cvtColor(colours, cv2.COLOR_RGBA2RGB), cv2.COLOR_RGB2HLS_FULL)
+    known = _tables(**key)
+    by_hue, by_lum, by_sat = (
+        cv2.LUT(level, np.ascontiguousarray(known[0, :, number])) for number, level in enumerate(cv2.split(hls))
+    )
+    matte = cv2.min(cv2.min(by_hue, by_lum, dst=by_hue), by_sat, dst=by_hue)
+    *channels, alpha = cv2.split(colours)
+    primary = _primary(key)
+    first, second = (channels[number] for number in range(3) if number != primary)
+    excess = cv2.subtract(channels[primary], cv2.max(first, second))
+    soft = _edged(matte, excess)
+    # Near the key its own primary is held down to the mean of the other two: the rest is its shine.
+    near = cv2.convertScaleAbs(blurred(soft, max(1.0, colours.shape[0] / 60)), alpha=3)
+    spill = cv2.subtract(channels[primary], cv2.addWeighted(first, 0.5, second, 0.5, 0))
+    channels[primary] = cv2.subtract(channels[primary], cv2.multiply(spill, near, dst=spill, scale=1 / 255))
+    kept = cv2.bitwise_not(cv2.convertScaleAbs(soft, alpha=intensity))
+    if not solid:
+        kept = cv2.multiply(kept, alpha, scale=1 / 255)
+    return cv2.merge([*shaded(channels, kept), kept])
 
 
 def _primary(key: Mapping[str, float]) -> int:

@@ -13,14 +13,17 @@ from mediamill.engines._look_base import (
     CACHED_SIZES,
     Effect,
     Field,
+    Mask,
     Moment,
     Picture,
     Settings,
     alpha4,
     coarse,
     fine,
+    four,
     mixed,
     moved,
+    opaque,
     times,
     vignetted,
 )
@@ -36,13 +39,15 @@ def taken_apart(picture: Picture, matrices: Sequence[Field], beyond: int) -> Pic
     """Red, green and blue each moved by a matrix of its own; something shows where any of them does."""
     size = picture.shape[1::-1]
     channels = cv2.split(picture)
-    parts = [
-        cv2.warpAffine(channel, matrix, size, borderMode=beyond)
-        for channel, matrix in zip(channels, matrices, strict=False)
-    ]
+    rest = np.eye(2, 3)
+
+    def placed(channel: Mask, matrix: Field) -> Mask:
+        return channel if np.array_equal(matrix, rest) else cv2.warpAffine(channel, matrix, size, borderMode=beyond)
+
+    parts = [placed(channel, matrix) for channel, matrix in zip(channels, matrices, strict=False)]
     alpha = channels[3]
     if cv2.minMaxLoc(alpha)[0] < 255:
-        alphas = [cv2.warpAffine(channels[3], matrix, size, borderMode=beyond) for matrix in matrices]
+        alphas = [placed(alpha, matrix) for matrix in matrices]
         alpha = cv2.max(cv2.max(alphas[0], alphas[1]), alphas[2])
     return cv2.merge([*parts, alpha])
 
@@ -66,7 +71,6 @@ def rgb_split(picture: Picture, _: Moment, intensity: float, __: Settings) -> Pi
 def chromatic_aberration(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
     """A poor lens: red is drawn larger than blue, so that edges are fringed away from the middle."""
     height, width = picture.shape[:2]
-
     matrices = []
     for scale in (1 + 0.014 * intensity, 1.0, 1 - 0.014 * intensity):
         x, y = (1 - scale) * (width - 1) / 2, (1 - scale) * (height - 1) / 2
@@ -105,9 +109,11 @@ def viewfinder(picture: Picture, moment: Moment, intensity: float, _: Settings) 
     """What a camera operator sees: frame corners, cross, thirds, the red lamp, the time code, the battery."""
     frame = finder_marks(picture, moment)
     dim = mixed(picture, vignetted(picture, start=0.55, edge=0.5), intensity)
-    mark = cv2.convertScaleAbs(frame, alpha=intensity)
-    alpha = cv2.extractChannel(mark, 3)
-    out = cv2.add(times(dim, cv2.bitwise_not(cv2.merge([alpha] * 4))), times(mark, alpha4(picture)))
+    mark = cv2.convertScaleAbs(frame, alpha=intensity) if intensity < 1 else frame
+    keep = four(cv2.bitwise_not(cv2.extractChannel(mark, 3)))
+    if opaque(picture):
+        return cv2.add(cv2.multiply(dim, keep, dst=keep, scale=1 / 255), mark, dst=keep)
+    out = cv2.add(times(dim, keep), times(mark, alpha4(picture)))
     cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
     return cv2.min(out, alpha4(picture))
 

@@ -28,15 +28,17 @@ from mediamill.engines._look_base import (
     masked,
     mixed,
     on_colours,
+    opaque,
     radius,
     screened,
+    shrunk,
     small_size,
     table,
     times,
     to_mask,
     toned,
+    zoomed,
 )
-from mediamill.engines._look_lens import taken_apart
 
 LENS_RADIUS = 0.022
 """Of the largest disc of light, as a share of the height."""
@@ -61,9 +63,7 @@ def _out_of_focus(picture: Picture, size: float) -> Picture:
     step = max(1.0, size / 5)
     small = (max(1, round(width / step)), max(1, round(height / step)))
     # Light adds up before the film's curve: a high power of it lets a lamp outshine its neighbours.
-    # One way after the other is quicker than both at once, and the same to within a level.
-    narrow = cv2.resize(picture, (small[0], height), interpolation=cv2.INTER_AREA)
-    part: Field = cv2.LUT(cv2.resize(narrow, small, interpolation=cv2.INTER_AREA), _POWERS)
+    part: Field = cv2.LUT(shrunk(picture, *small), _POWERS)
     part = cv2.filter2D(part, -1, _disc(round(size / step, 1)), borderType=cv2.BORDER_REPLICATE)
     solid = cv2.convertScaleAbs(cv2.extractChannel(part, 3), alpha=255)
     levels = cv2.convertScaleAbs(cv2.pow(np.maximum(part, 0), 1 / CURVE), alpha=255)
@@ -115,7 +115,7 @@ LIGHTS = table(curve((0, 0), (0.35, 0.03), (0.7, 0.48), (1, 1)))
 def glow(picture: Picture, _: Moment) -> Picture:
     """Lights shine beyond their edges."""
     rows, columns = small_size(picture, 270)
-    lights = toned(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), LIGHTS)
+    lights = toned(shrunk(picture, columns, rows), LIGHTS)
     near, far = blurred(lights, rows / 90), blurred(lights, rows / 22)
     light = screened(far, cv2.convertScaleAbs(near, alpha=0.6))
     return screened(picture, cv2.resize(light, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR))
@@ -130,6 +130,12 @@ GHOSTS = (
     (1.85, 0.130, (0.35, 0.80, 1.0), 0.14),
 )
 """Place on the line from the sun through the middle, where 1 is the middle; radius; colour; strength."""
+
+
+def _within(middle: float, reach: float, size: int) -> slice:
+    """The pixels of an axis that lie within a reach."""
+    start = min(max(math.floor(middle - reach), 0), size)
+    return slice(start, min(max(math.ceil(middle + reach) + 1, start), size))
 
 
 def lens_flare(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Picture:
@@ -149,9 +155,13 @@ def lens_flare(picture: Picture, moment: Moment, intensity: float, _: Settings) 
     light = light + np.dstack([ring, np.roll(ring, 2, axis=1), np.roll(ring, 4, axis=1)])
     for place, size, colour, strength in GHOSTS:
         gx, gy = (at + (0.5 - at) * place for at in sun)
-        off = np.hypot((x - gx) * columns / rows, y - gy) / size
-        spot = np.clip((1.08 - off) / 0.16, 0, 1) * (0.45 + 0.55 * np.clip(off, 0, 1) ** 3)
-        light = light + spot[:, :, None] * (np.array(colour, np.float32) * strength)
+        # No ghost reaches further than 1.08 of its size.
+        rows_ = _within(gy * rows, 1.08 * size * rows, rows)
+        columns_ = _within(gx * columns, 1.08 * size * rows, columns)
+        off = np.hypot((x[:, columns_] - gx) * columns / rows, y[rows_] - gy) / size
+        inner = np.clip(off, 0, 1)
+        spot = np.clip((1.08 - off) / 0.16, 0, 1) * (0.45 + 0.55 * inner * inner * inner)
+        light[rows_, columns_] += spot[:, :, None] * (np.array(colour, np.float32) * strength)
     return on_colours(picture, lambda colours: cast(colours, light * intensity))
 
 
@@ -193,12 +203,19 @@ def snow(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Pic
             cv2.circle(layer, (int(fx * 16), int(fy * 16)), max(8, int(fr * 16)), tone, -1, cv2.LINE_AA, 4)
         layer = cv2.GaussianBlur(layer, (0, 0), 0.35 + size * rows * 0.45)
         mask = cv2.max(mask, layer)
-    full = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
-    flakes = times(alpha4(picture), four(full))
-    faded = cv2.addWeighted(picture, 1 - 0.12 * intensity, alpha4(picture), 0.10 * intensity, 0)
+    full = four(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR))
+    flakes, alpha = full, 255.0
+    if opaque(picture):
+        faded = cv2.convertScaleAbs(picture, alpha=1 - 0.12 * intensity, beta=alpha * 0.10 * intensity)
+    else:
+        white = alpha4(picture)
+        flakes = times(white, full)
+        faded = cv2.addWeighted(picture, 1 - 0.12 * intensity, white, 0.10 * intensity, 0)
     cv2.insertChannel(cv2.extractChannel(picture, 3), faded, 3)
-    out = cv2.add(times(faded, cv2.bitwise_not(four(full))), flakes)
-    cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
+    cv2.multiply(faded, cv2.bitwise_not(full), dst=faded, scale=1 / 255)
+    out = cv2.add(faded, flakes, dst=faded)
+    if not opaque(out):
+        cv2.insertChannel(cv2.extractChannel(picture, 3), out, 3)
     return clipped(out, picture)
 
 
@@ -217,11 +234,9 @@ def echo(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Pic
     out = picture
     for number in range(ECHOES, 0, -1):
         before = _earlier(picture, moment, number * ECHO_S)
-        height, width = before.shape[:2]
-        scale = 1 + 0.045 * number * intensity
-        matrix = np.array([[scale, 0, (1 - scale) * (width - 1) / 2], [0, scale, (1 - scale) * (height - 1) / 2]])
-        before = cv2.warpAffine(before, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        out = cv2.max(out, cv2.convertScaleAbs(before, alpha=intensity * 0.86**number))
+        before = zoomed(before, 1 + 0.045 * number * intensity)
+        cv2.convertScaleAbs(before, dst=before, alpha=intensity * 0.86**number)
+        out = cv2.max(out, before, dst=before)
     return clipped(out, out)
 
 
@@ -241,13 +256,26 @@ def ghosting(picture: Picture, moment: Moment, intensity: float, _: Settings) ->
 def prism(picture: Picture, _: Moment, intensity: float, __: Settings) -> Picture:
     """Seen through cut glass: round a clear middle the picture is repeated in three colours."""
     height, width = picture.shape[:2]
-    reach, scale = 0.075 * height * intensity, 1 + 0.06 * intensity
-    matrices = []
+    reach, scale = round(0.075 * height * intensity), 1 + 0.06 * intensity
+    size = round(width * scale), round(height * scale)
+    larger = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+    # As far as the copies move, what is left of the larger one comes first, then its mirror.
+    left, top = reach - (size[0] - width) // 2, reach - (size[1] - height) // 2
+    larger = larger[max(0, -top) : height + 2 * reach - top, max(0, -left) : width + 2 * reach - left]
+    left, top = max(0, left), max(0, top)
+    right, below = width + 2 * reach - left - larger.shape[1], height + 2 * reach - top - larger.shape[0]
+    larger = cv2.copyMakeBorder(larger, top, below, left, right, cv2.BORDER_REFLECT)
+    parts = []
     for turn in (90, 210, 330):
-        right, down = reach * math.cos(math.radians(turn)), -reach * math.sin(math.radians(turn))
-        x, y = (1 - scale) * width / 2 + right, (1 - scale) * height / 2 + down
-        matrices.append(np.array([[scale, 0, x], [0, scale, y]]))
-    split = taken_apart(picture, matrices, cv2.BORDER_REFLECT)
+        x = reach - round(reach * math.cos(math.radians(turn)))
+        y = reach + round(reach * math.sin(math.radians(turn)))
+        parts.append(larger[y : y + height, x : x + width])
+    split = np.empty_like(picture)
+    if opaque(picture):
+        cv2.mixChannels([*parts, picture], [split], [0, 0, 5, 1, 10, 2, 15, 3])
+    else:
+        alpha = cv2.max(cv2.max(*(cv2.extractChannel(part, 3) for part in parts[:2])), cv2.extractChannel(parts[2], 3))
+        cv2.mixChannels([*parts, alpha], [split], [0, 0, 5, 1, 10, 2, 12, 3])
     outside = to_mask(radius(height, width), 255 / 0.3, -255 * 0.22 / 0.3)
     return clipped(masked(picture, mixed(picture, split, min(1.0, 0.5 + intensity)), outside), picture)
 

@@ -10,7 +10,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediamill.engines._look_base import Moment, Picture, blurred, clipped, clouds, four, random, times, to_mask
+from mediamill.engines._look_base import (
+    Moment,
+    Picture,
+    blurred,
+    clipped,
+    clouds,
+    coarse,
+    enlarged,
+    fine,
+    four,
+    opaque,
+    random,
+    times,
+    to_mask,
+)
 
 Box = tuple[float, float, float, float]
 """left, top, width, height in pixels of the canvas"""
@@ -191,25 +205,28 @@ def _paste(out: Picture, part: Picture, x: float, y: float, scale: float, opacit
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + size[0], out.shape[1]), min(top + size[1], out.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    seen = part[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32) * opacity
+    seen = cv2.convertScaleAbs(part[y0 - top : y1 - top, x0 - left : x1 - left], alpha=opacity)
     below = out[y0:y1, x0:x1]
-    below[:] = np.rint(seen + below * (1 - seen[:, :, 3:] / 255)).astype(np.uint8)
+    below[:] = cv2.add(times(below, four(cv2.bitwise_not(cv2.extractChannel(seen, 3)))), seen)
 
 
 def _evaporated(picture: Picture, gone: float, moment: Moment) -> Picture:
     """Turns to smoke from the top down: wisps rise and thin out."""
     height, width = picture.shape[:2]
-    noise = clouds(height, width, 10, moment.seed % 7)
-    fall = np.linspace(0, 0.9, height, dtype=np.float32)[:, None]
+    x, y = coarse(height, width, _FINE)
+    # The noise is smooth enough for a fourth of its points, and what lies around is as its edge.
+    at = (np.clip(np.rint(line), 0, size - 1).astype(int) for line, size in ((y[:, 0], height), (x[0], width)))
+    noise = clouds(height, width, 10, moment.seed % 7)[np.ix_(*at)]
+    fall = np.clip(y / max(1, height - 1), 0, 1) * np.float32(0.9)
     amount = np.clip((gone * 1.75 - fall - noise * 0.35) / 0.5, 0, 1).astype(np.float32)
     rise = amount * amount * (0.25 + 0.5 * noise) * height * 0.5
     sway = amount * (noise - 0.5) * height * 0.35
-    columns, rows = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
-    out = cv2.remap(
-        picture, (columns + sway).astype(np.float32), (rows + rise).astype(np.float32), cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0),
-    )  # fmt: skip
-    return times(out, four(to_mask(amount, -255, 255)))
+    maps = fine(x + sway, y + rise, height, width, _FINE)
+    out = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0))
+    return times(out, four(to_mask(enlarged(amount, height, width, _FINE), -255, 255)))
+
+
+_FINE = 4
 
 
 BREAKUPS: dict[str, Callable[[Picture, float, Moment], Picture]] = {"explode": _exploded, "evaporate": _evaporated}
@@ -248,11 +265,15 @@ def _shifted(picture: Picture, right: int) -> Picture:
 def _lit(picture: Picture, at: float) -> Picture:
     """A slanting band of light on the picture."""
     height, width = picture.shape[:2]
-    across = np.arange(width, dtype=np.float32)[None, :] + np.arange(height, dtype=np.float32)[:, None] * 0.5
     full = width + 0.5 * height
     half = 0.14 * full
-    away = (across - (at * (full + 2 * half) - half)) / half
-    glow = np.exp(-(away * away) * 2.5) * 190
-    light = times(cv2.merge([cv2.extractChannel(picture, 3)] * 4), four(glow.astype(np.uint8)))
+    # It depends on x + y / 2 alone: a line of steps of a half, of which each row is a part.
+    away = (np.arange(2 * width + height, dtype=np.float32) / 2 - (at * (full + 2 * half) - half)) / half
+    line = (np.exp(-(away * away) * 2.5) * 190).astype(np.uint8)
+    glow = np.lib.stride_tricks.as_strided(line, (height, width), (1, 2), writeable=False)
+    glow = np.ascontiguousarray(glow)
+    if opaque(picture):
+        return cv2.add(picture, cv2.merge([glow, glow, glow, np.zeros_like(glow)]))
+    light = times(cv2.merge([cv2.extractChannel(picture, 3)] * 4), four(glow))
     cv2.insertChannel(np.zeros((height, width), np.uint8), light, 3)
     return clipped(cv2.add(picture, light), picture)

@@ -18,18 +18,22 @@ from mediamill.engines._look_base import (
     Settings,
     alpha4,
     blurred,
+    coloured,
+    colours_of,
+    corners,
     curve,
     four,
     grain,
-    grained,
     mixed,
     moved,
     on_colours,
+    opaque,
     random,
     rounded,
-    saturated,
+    shaded,
     times,
     vignetted,
+    with_grain,
 )
 from mediamill.engines._look_lens import bulge, rejoined, sideways, text, text_width
 
@@ -57,18 +61,16 @@ def scanlines(picture: Picture, _: Moment, intensity: float, __: Settings) -> Pi
 
 def _bent(picture: Picture, shift: Field) -> Picture:
     """Every row moved to the right by its own whole number of pixels, the edge repeated."""
-    out = picture.copy()
-    width = picture.shape[1]
+    height, width = picture.shape[:2]
     ways = np.clip(np.rint(shift), 1 - width, width - 1).astype(int)
-    for row in np.flatnonzero(ways):
-        way = int(ways[row])
-        if way > 0:
-            out[row, way:] = picture[row, : width - way]
-            out[row, :way] = picture[row, 0]
-        else:
-            out[row, :way] = picture[row, -way:]
-            out[row, way:] = picture[row, -1]
-    return out
+    most = int(np.abs(ways).max(initial=0))
+    if most == 0:
+        return picture.copy()
+    wide = cv2.copyMakeBorder(picture, 0, 0, most, most, cv2.BORDER_REPLICATE).view(np.uint32).ravel()
+    # Rows as they begin at any pixel of the wider picture, all at once.
+    rows = np.lib.stride_tricks.sliding_window_view(wide, width)
+    begins = np.arange(height) * (width + 2 * most) + most - ways
+    return np.ascontiguousarray(rows[begins]).view(np.uint8).reshape(picture.shape)
 
 
 TAPE = np.rint(curve((0, 0.07), (0.5, 0.51), (1, 0.92))).astype(np.uint8)
@@ -148,12 +150,15 @@ def vhs_overlay(picture: Picture, moment: Moment, intensity: float, _: Settings)
         start, long = int(chance.random() * width), int(chance.gamma(2, width / 40))
         tone = int(150 + 105 * chance.random())
         cv2.line(marks, (start, y), (start + long, y), (tone, tone, tone, tone), max(1, height // 360))
-    marks = cv2.convertScaleAbs(marks, alpha=intensity)
+    marks = cv2.convertScaleAbs(marks, alpha=intensity) if intensity < 1 else marks
     shift = np.zeros(height, np.float32)
     rows = np.arange(height) / height
     shift += np.exp(-(((rows - roll) / 0.02) ** 2)) * 0.012 * width * intensity
     bent = _bent(picture, shift) if -0.05 < roll < 1.05 else picture
-    out = cv2.add(times(bent, cv2.bitwise_not(alpha4(marks))), times(marks, alpha4(picture)))
+    keep = four(cv2.bitwise_not(cv2.extractChannel(marks, 3)))
+    if opaque(picture):
+        return cv2.add(cv2.multiply(bent, keep, dst=keep, scale=1 / 255), marks, dst=keep)
+    out = cv2.add(times(bent, keep), times(marks, alpha4(picture)))
     cv2.insertChannel(cv2.extractChannel(bent, 3), out, 3)
     return cv2.min(out, alpha4(out))
 
@@ -168,6 +173,7 @@ def _glass(height: int, width: int) -> Picture:
         row[0, stripe != number, number] = 205
     out = times(np.repeat(row, height, axis=0), _lines(height, width, line_pitch(height), 0.6))
     out = times(vignetted(out, start=0.5, edge=0.45), four(rounded(height, width, 0.07, 0.004, 0.006)))
+    out[:, :, 3] = 255
     out.setflags(write=False)
     return out
 
@@ -193,10 +199,11 @@ def _tube(height: int, width: int) -> tuple[Picture, Picture]:
 
 
 @lru_cache(CACHED_SIZES)
-def _old_tube(height: int, width: int) -> Picture:
+def _old_tube(height: int, width: int) -> Mask:
     """Light of an old tube: coarse rows, very round corners, dark towards them."""
-    out = vignetted(_lines(height, width, line_pitch(height), 0.74), start=0.45, edge=0.3)
-    out = times(out, four(rounded(height, width, 0.16, 0.006, 0.012)))
+    lines = cv2.extractChannel(_lines(height, width, line_pitch(height), 0.74), 0)
+    out = cv2.multiply(lines, corners(height, width, 0.45, 0.3), scale=1 / 255)
+    out = np.asarray(cv2.multiply(out, rounded(height, width, 0.16, 0.006, 0.012), scale=1 / 255), np.uint8)
     out.setflags(write=False)
     return out
 
@@ -215,13 +222,14 @@ def television(picture: Picture, moment: Moment, intensity: float, _: Settings) 
         sway = 0.004 * width * np.sin(rows * 9 + moment.t * 5) + chance.normal(0, 0.0016 * width, height)
         jump = 0.05 * width if chance.random() < 0.08 else 0.0
         out = _bent(colours, np.asarray(sway + jump * np.exp(-((rows - chance.random()) ** 2) / 0.01), np.float32))
-        out = saturated(mixed(out, sideways(out, round(0.028 * width)), 0.28), 0.35)
-        out = grained(out, moment, 0.10, size=max(1.0, height / 400))
+        parts = colours_of(mixed(out, sideways(out, round(0.028 * width)), 0.28), 0.35)
+        parts = with_grain(parts, moment, 0.10, size=max(1.0, height / 400))
         bar = (moment.t * 0.35) % 1.4 - 0.2
         light = 1 - 0.30 * np.exp(-(((rows - bar) / 0.10) ** 2)) + 0.12 * np.exp(-(((rows - bar - 0.2) / 0.06) ** 2))
         column = np.rint(np.clip(light * 255, 0, 255)).astype(np.uint8)
-        out = times(out, cv2.merge([np.repeat(column[:, None], width, axis=1)] * 4))
-        return mixed(colours, times(cv2.addWeighted(out, 1, out, 0, ROOM_LIGHT), _old_tube(height, width)), intensity)
+        parts = shaded(parts, np.repeat(column[:, None], width, axis=1))
+        parts = shaded([cv2.add(one, ROOM_LIGHT, dst=one) for one in parts], _old_tube(height, width))
+        return mixed(colours, coloured(parts), intensity)
 
     return on_colours(picture, paint)
 

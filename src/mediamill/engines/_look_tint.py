@@ -14,12 +14,14 @@ from mediamill.engines._look_base import (
     Moment,
     Picture,
     blurred,
+    coloured,
+    colours_of,
     curve,
     graded,
     grained,
     inked,
+    looked_up,
     luma,
-    saturated,
     screened,
     table,
     times,
@@ -60,7 +62,7 @@ CROSS_PROCESS = table(
 
 def cross_process(picture: Picture, _: Moment) -> Picture:
     """Slide film in the wrong bath: hard, yellow-green lights and blue shadows."""
-    return toned(saturated(picture, 1.18), CROSS_PROCESS)
+    return coloured(looked_up(colours_of(picture, 1.18), CROSS_PROCESS))
 
 
 SILVER = table(curve((0, 0), (0.25, 0.15), (0.5, 0.5), (0.75, 0.86), (1, 1)))
@@ -68,7 +70,7 @@ SILVER = table(curve((0, 0), (0.25, 0.15), (0.5, 0.5), (0.75, 0.86), (1, 1)))
 
 def bleach_bypass(picture: Picture, _: Moment) -> Picture:
     """The silver stays in the print: high contrast, little colour, a metallic look."""
-    return toned(saturated(picture, 0.34), SILVER)
+    return coloured(looked_up(colours_of(picture, 0.34), SILVER))
 
 
 LEVELS = 5

@@ -21,10 +21,10 @@ from mediamill.engines._look_base import (
     four,
     moved,
     opaque,
+    shrunk,
     smooth,
     threshold,
     times,
-    to_mask,
 )
 from mediamill.engines._look_blend import over
 
@@ -39,8 +39,11 @@ def _seen(points: Field, width: int, height: int) -> Field:
     return np.asarray(points[:, :2] * factor + (width / 2, height / 2), np.float32)
 
 
-def _stood(out: Picture, picture: Picture, corners: Field, light: float) -> None:
-    """Lays a picture, stretched over four points clockwise from the upper left and darkened, over `out`."""
+def _stood(out: Picture, picture: Picture, corners: Field, light: float, *, first: bool = False) -> None:
+    """Lays a picture, stretched over four points clockwise from the upper left and darkened, over `out`.
+
+    first: nothing is there yet.
+    """
     height, width = out.shape[:2]
     start = max(0, math.floor(float(corners[:, 0].min())))
     end = min(width, math.ceil(float(corners[:, 0].max())))
@@ -51,8 +54,8 @@ def _stood(out: Picture, picture: Picture, corners: Field, light: float) -> None
     half = np.float32(0.5)
     placed = (corners - np.array([start, 0])).astype(np.float32)
     matrix = cv2.getPerspectiveTransform(flat - half, placed - half)
-    part = cv2.warpPerspective(picture, matrix, (end - start, height), flags=cv2.INTER_LINEAR)
-    out[:, start:end] = over(np.ascontiguousarray(out[:, start:end]), darkened(part, light))
+    part = darkened(cv2.warpPerspective(picture, matrix, (end - start, height), flags=cv2.INTER_LINEAR), light)
+    out[:, start:end] = part if first else over(out[:, start:end], part)
 
 
 def darkened(picture: Picture, light: float) -> Picture:
@@ -86,9 +89,11 @@ def cube(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
         wall = _upright(left, right, height / 2)
         sides.append((math.cos(angle), picture, _seen(wall, width, height)))
     out = np.zeros_like(a)
+    first = True
     for facing, picture, corners in sorted(sides, key=lambda side: side[0]):
         if corners[1][0] - corners[0][0] > 0.5:
-            _stood(out, picture, corners, 0.35 + 0.65 * facing)
+            _stood(out, picture, corners, 0.35 + 0.65 * facing, first=first)
+            first = False
     return out
 
 
@@ -100,7 +105,7 @@ def doorway(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     middle, size = np.array([width, height]) / 2, np.array([width, height]) * scale / 2
     signs = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     out = np.zeros_like(a)
-    _stood(out, b, middle + signs * size, 0.25 + 0.75 * come)
+    _stood(out, b, middle + signs * size, 0.25 + 0.75 * come, first=True)
     angle = come * math.radians(108)
     light = 1 - 0.65 * come
     half = width / 2
@@ -152,8 +157,13 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
 
     def page(move: Field, first: int) -> Picture:
         """The first picture from the column `first` to `right`, where each of its pixels has gone by `move`."""
-        maps = fine(x + move * across, y + move * down, height, width)
-        bent = moved(a, *(part[:, first - start : right - start] for part in maps), beyond=cv2.BORDER_CONSTANT)
+        skipped = (first - start) // STEP  # squares that need not be enlarged
+        after = min(x.shape[1], -(-(right - start) // STEP) + 2)
+        wide = min(width, (after - 2) * STEP) - skipped * STEP
+        parts = ((at + move * share)[:, skipped:after] for at, share in ((x, across), (y, down)))
+        maps = fine(*parts, height, wide)
+        at = slice(first - start - skipped * STEP, right - start - skipped * STEP)
+        bent = moved(a, *(part[:, at] for part in maps), beyond=cv2.BORDER_CONSTANT)
         bent[:, left - first :] = times(bent[:, left - first :], covered)
         return bent
 
@@ -167,7 +177,7 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     below[:, left - start : right - start] = over(b[:, left:right], front)
     inner = (x.shape[1] - 2, x.shape[0] - 2)
     seen = cv2.copyMakeBorder(cv2.extractChannel(back, 3), 0, 0, 0, end - right, cv2.BORDER_CONSTANT)
-    under = np.pad(cv2.resize(seen, inner, interpolation=cv2.INTER_AREA), 1, mode="edge")
+    under = np.pad(shrunk(seen, *inner), 1, mode="edge")
     dark = cv2.GaussianBlur(under.astype(np.float32) / 255, (0, 0), max(full * 0.012 / STEP, 0.5))
     light = np.where(beyond < roll, 1 - 0.75 * bow**2, 1 - 0.6 * np.exp(-np.maximum(beyond - roll, 0) / shadow * 2))
     tone = np.where(
@@ -183,8 +193,10 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
 def _shaded(picture: Picture, light: Field, wide: int = 0) -> Picture:
     """Colours times a coarse field of light in 0..1, which may be of a wider picture."""
     height, width = picture.shape[:2]
-    mask = to_mask(enlarged(light, height, wide or width)[:, :width], 255, 0)
-    return times(picture, cv2.merge([mask, mask, mask, np.full_like(mask, 255)]))
+    levels = np.rint(np.clip(light, 0, 1) * 255).astype(np.uint8)
+    mask = np.ascontiguousarray(enlarged(levels, height, wide or width)[:, :width])
+    out = cv2.merge([mask, mask, mask, np.full_like(mask, 255)])
+    return cv2.multiply(picture, out, dst=out, scale=1 / 255)
 
 
 TRANSITIONS: Mapping[str, Transition] = {"cube": cube, "doorway": doorway, "page_turn": page_turn}

@@ -20,7 +20,9 @@ from mediamill.engines._look_base import (
     luma,
     masked,
     mixed,
+    opaque,
     radius,
+    shrunk,
     smooth,
     threshold,
     times,
@@ -31,10 +33,22 @@ def cross_dissolve(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     return mixed(a, b, p)
 
 
+@lru_cache(CACHED_SIZES)
+def _paint(height: int, width: int, white: bool) -> Picture:
+    """Nothing but one colour."""
+    out = np.full((height, width, 4), 255, np.uint8)
+    if not white:
+        out[:, :, :3] = 0
+    out.setflags(write=False)
+    return out
+
+
 def _dip(white: bool) -> Transition:
     def dip(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
         """Gone into one colour in the first half, out of it in the second."""
         picture, share = (a, smooth(0, 0.5, p)) if p < 0.5 else (b, smooth(0, 0.5, 1 - p))
+        if opaque(picture):
+            return mixed(picture, _paint(*picture.shape[:2], white), share)
         paint = alpha4(picture)
         if not white:
             paint[:, :, :3] = 0
@@ -109,7 +123,7 @@ def _by_order(order: Callable[[int, int], Field], soft: float) -> Transition:
     kept = lru_cache(CACHED_SIZES)(order)
 
     def turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
-        field = kept(*a.shape[:2])
+        field = kept(*a.shape[:2])  # rows one after the other: others take eight times as long
         return masked(a, b, threshold(field, p * (1 + soft) - soft, soft))
 
     return turn
@@ -145,7 +159,7 @@ def _blinds(height: int, width: int) -> Field:
     """Upright slats, those on the left first."""
     x, _ = axes(height, width)
     field = 0.6 * (x * BLINDS % 1.0) + 0.4 * np.floor(x * BLINDS) / BLINDS
-    return np.broadcast_to(field, (height, width)).astype(np.float32)
+    return np.repeat(field.astype(np.float32), height, axis=0)
 
 
 def _heart(height: int, width: int) -> Field:
@@ -168,11 +182,12 @@ def _heart(height: int, width: int) -> Field:
 def gradient_wipe(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     """The dark parts of the first picture go first, the light ones last."""
     size = (-(-a.shape[1] // 4), -(-a.shape[0] // 4))
-    small = cv2.resize(luma(a), size, interpolation=cv2.INTER_AREA)
+    small = shrunk(luma(a), *size)
     small = cv2.equalizeHist(cv2.GaussianBlur(small, (0, 0), 2.5))
-    field = cv2.resize(small, (a.shape[1], a.shape[0]), interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
+    field = cv2.resize(small, (a.shape[1], a.shape[0]), interpolation=cv2.INTER_CUBIC)
     soft = 0.18
-    return masked(a, b, threshold(field, p * (1 + soft) - soft, soft))
+    known = threshold(np.arange(256, dtype=np.float32) / 255, p * (1 + soft) - soft, soft)
+    return masked(a, b, cv2.LUT(field, known))
 
 
 BLADES = 6
