@@ -190,8 +190,9 @@ def errors_() -> Iterator[str]:
     yield "\n## At the start\n\n| error | when |\n|---|---|"
     yield f"| `{errors.Misconfigured.__name__}` | {_first(errors.Misconfigured)} |"
     yield f"\n## At any time\n\n| error | when | {heads} |\n|---|---|{rule}|"
-    rows = " | ".join(_row(errors.DatabaseAway, table) for table in tables.values())
-    yield f"| `{errors.DatabaseAway.__name__}` | {_first(errors.DatabaseAway)} | {rows} |"
+    for found in _family(errors.DatabaseAway, own):
+        rows = " | ".join(_row(found, table) for table in tables.values())
+        yield f"| `{found.__name__}` | {_first(found)} | {rows} |"
 
 
 def error_tables() -> Mapping[str, dialects.Errors]:

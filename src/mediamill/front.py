@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from mediamill.core.errors import MediamillError, NotFound
+from mediamill.core.errors import DatabaseAway, MediamillError, NotFound
 from mediamill.dialects import App, Dialect, Scope
 from mediamill.signed import send_answer
 
@@ -47,6 +47,11 @@ class Front:
                 await self._elsewhere(scope, watched)
             else:
                 await app(inner, receive, watched)
+        except DatabaseAway as error:
+            # Where no dialect was there to word it: of figures, say, or of whose file a signed URL is.
+            if started:
+                raise
+            await send_answer(send, (dialect or self._dialects["mill"][0]).write_error(error))
         except Exception:
             # The last catch: nothing above may fall through, and whatever does is told in the log, not to the caller.
             log.exception("request broke", method=scope["method"], path=scope["path"])

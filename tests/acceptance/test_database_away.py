@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import asyncpg
 import httpx
 from tests.support.server import Server, serving, until
 
 from mediamill.store import embedded
+from mediamill.store.embedded import Embedded
 
 DOORS = ("/mill/tasks", "/turbofiles/v1/tasks", "/ittybit/tasks", "/recoup/api/tasks", "/framelane/v1/tasks")
+
+ANY = {"accept": "*/*"}
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 def stop(server: Server) -> None:
@@ -30,7 +38,7 @@ def test_requests_are_put_off_while_the_database_is_away_and_taken_when_it_is_ba
         # The connections that were open have to notice first.
         until(lambda: http.get("/mill/tasks").status_code == 503, what="an answer that says so")
         for door in DOORS:
-            answer = http.get(door, headers={"accept": "*/*"})
+            answer = http.get(door, headers=ANY)
             assert (door, answer.status_code) == (door, 503)
             assert int(answer.headers["retry-after"]) > 0
         refused = http.post("/mill/tasks", json={"kind": "ping"})
@@ -44,6 +52,44 @@ def test_requests_are_put_off_while_the_database_is_away_and_taken_when_it_is_ba
         until(lambda: http.get("/mill/tasks").status_code == 200, what="the lists again")
         assert [task["id"] for task in http.get("/mill/tasks").json()["data"]] == [before["id"]]
         until(lambda: done(http), timeout_s=60, what="a task that is done")
+
+
+async def under_way(server: Server, http: httpx.Client) -> dict[str, httpx.Response]:
+    """What is answered to requests whose query is on the line when the database is stopped."""
+    dsn = Embedded(server.data).dsn
+    database, beside = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(len(DOORS) + 1) as threads:
+        await database.execute("BEGIN")
+        await database.execute("LOCK TABLE tasks, files IN ACCESS EXCLUSIVE MODE")
+        asked = {door: loop.run_in_executor(threads, partial(http.get, door, headers=ANY)) for door in DOORS}
+        asked["posted"] = loop.run_in_executor(threads, partial(http.post, "/mill/tasks", json={"kind": "ping"}))
+        while await beside.fetchval(WAITING) < len(asked):
+            await asyncio.sleep(0)
+        await asyncio.to_thread(stop, server)
+        answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+    database.terminate()
+    beside.terminate()
+    return answers
+
+
+def test_requests_whose_query_is_on_the_line_are_put_off_too() -> None:
+    with serving(worker=False) as server, server.client() as http:
+        until(lambda: http.get("/mill/tasks").status_code == 200, what="the lists")
+
+        answers = asyncio.run(under_way(server, http))
+
+        for door, answer in answers.items():
+            assert (door, answer.status_code) == (door, 503)
+            assert int(answer.headers["retry-after"]) > 0
+        assert answers["posted"].json()["code"] == "database_away"
+        assert answers["/turbofiles/v1/tasks"].json()["errors"][0]["status"] == "503"
+        assert answers["/ittybit/tasks"].json()["kind"] == "internal_error"
+        assert answers["/recoup/api/tasks"].json()["status"] == "error"
+        assert answers["/framelane/v1/tasks"].json()["error"]["code"] == "internal"
+        assert http.get("/metrics").status_code == 503
+        assert http.get("/download/0000").status_code == 503
+        assert "request broke" not in server.log.read_text()
 
 
 def done(http: httpx.Client) -> bool:

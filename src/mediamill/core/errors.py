@@ -39,7 +39,8 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ CallFailed *            a function call that broke, not one that was refused
 │  ├─ StepLimit · TokenLimit · CostLimit   limit: a run did, read or cost more than it may
 │  └─ Cancelled               the caller asked for it
-├─ DatabaseAway *             nothing was stored
+├─ DatabaseAway *             what was asked is not done
+│  └─ OutcomeUnknown          it may be
 └─ Misconfigured              names the setting, the value's format and the doc page; stops the start
                               (* retryable)
 """
@@ -388,14 +389,26 @@ class Cancelled(Failed):
 
 
 class DatabaseAway(MediamillError):
-    """The database does not answer just now: nothing was stored, and the same request may do later."""
+    """The database does not answer just now: what was asked is not done, and the same request may do later."""
 
     code = "database_away"
     retryable = True
     retry_after_s: ClassVar[float] = 5.0
 
+    said: ClassVar[str] = "The database cannot be reached just now. This was not done; try again."
+
     def __init__(self) -> None:
-        super().__init__("The database cannot be reached just now. Nothing was stored; try again.")
+        super().__init__(self.said)
+
+
+class OutcomeUnknown(DatabaseAway):
+    """The database went away before it said whether it had stored what it was asked to."""
+
+    code = "outcome_unknown"
+    said = (
+        "The database went away before it said whether this was done. "
+        "Look first, or send it again with the same idempotency key."
+    )
 
 
 class Misconfigured(MediamillError):

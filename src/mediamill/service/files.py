@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from mediamill.core import formats
 from mediamill.core.access import Caller
-from mediamill.core.errors import Invalid, NotFound, TooLarge
+from mediamill.core.errors import Invalid, NotFound, Rejected, TooLarge
 from mediamill.core.files import File, FileList, NewFile, safe_name
 from mediamill.core.tasks import Page
 
@@ -140,7 +140,8 @@ class Files:
                 mime=await self._true(stored.key, file.mime, file.filename, keep_claim=keep_claim),
                 facts={},
             )
-        except BaseException:
+        except Rejected:
+            # Any other failure leaves it open whether the row was written; bytes without one go as orphans.
             await self._blobs.delete([stored.key])
             raise
 
@@ -156,7 +157,8 @@ class Files:
         try:
             new = await self.described(caller, stored, filename=filename, mime=mime, dialect=dialect)
             return await self._store.create(new, self._lifetime_s(dialect))
-        except BaseException:
+        except Rejected:
+            # Any other failure leaves it open whether the row was written; bytes without one go as orphans.
             await self._blobs.delete([stored.key])
             raise
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mediamill.core.access import Caller
-from mediamill.core.errors import Invalid, MediamillError
+from mediamill.core.errors import Invalid, MediamillError, Rejected
 from mediamill.core.files import NewFile, safe_name
 from mediamill.core.media_groups import Held, HeldList, Media, MediaList, Place
 from mediamill.core.tasks import NewTask, State, Task
@@ -122,7 +122,8 @@ class MediaVerbs:
                 caller, stored, filename=place.filename or "file", mime=mime, dialect=dialect
             )
             return await self._store.place(new, place, self._lifetime_s(dialect))
-        except BaseException:
+        except Rejected:
+            # Any other failure leaves it open whether the row was written; bytes without one go as orphans.
             await self._blobs.delete([stored.key])
             raise
 

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from mediamill.core.errors import DatabaseAway
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -19,7 +21,8 @@ class Batcher(Generic[Item, Answer]):
     """Calls `flush(items)` for everything waiting; it answers in order, an exception object failing its own caller.
 
     When `flush` itself fails (and so wrote nothing), each item is tried once more by itself, so that one that cannot
-    be written fails nobody else. At most `width` flushes run at once, of at most `most` items each.
+    be written fails nobody else; not where the database is away, which is nobody's item's fault, and may have written
+    them all. At most `width` flushes run at once, of at most `most` items each.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class Batcher(Generic[Item, Answer]):
         items = [item for item, _ in batch]
         try:
             answers = await self._flush(items)
+        except DatabaseAway as error:
+            answers = [_alike(error) for _ in items]
         except Exception as error:
             answers = [error] if len(items) == 1 else [await self._alone(item) for item in items]
         except BaseException as error:
@@ -89,3 +94,10 @@ class Batcher(Generic[Item, Answer]):
             return (await self._flush([item]))[0]
         except Exception as error:
             return error  # handed to the one who waits for it
+
+
+def _alike(error: DatabaseAway) -> DatabaseAway:
+    """The same error anew: each of those who wait raises one of its own."""
+    again = type(error)()
+    again.__cause__ = error.__cause__
+    return again

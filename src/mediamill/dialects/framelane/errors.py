@@ -91,9 +91,10 @@ def refused(error: e.MediamillError) -> Fault:
     if isinstance(error, Fault):
         return error
     status, word = status_of(error, ERRORS)
+    if isinstance(error, e.DatabaseAway):
+        return Fault(status, word, str(error), None, {"retry-after": f"{error.retry_after_s:.0f}"})
     if word == "internal":
-        again = {"retry-after": f"{error.retry_after_s:.0f}"} if isinstance(error, e.DatabaseAway) else None
-        return Fault(status, word, _INTERNAL, None, again)
+        return Fault(status, word, _INTERNAL)
     headers: dict[str, str] = {}
     if isinstance(error, e.Invalid):
         field, reason = named(error.field), error.reason

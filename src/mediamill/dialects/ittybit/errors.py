@@ -84,7 +84,7 @@ def refused(error: e.MediamillError) -> Fault:
     if isinstance(error, Fault):
         return error
     status, kind = status_of(error, ERRORS)
-    message = _SAID.get(kind) or str(error) or kind
+    message = str(error) if status == 503 else _SAID.get(kind) or str(error) or kind
     headers: dict[str, str] = {}
     if isinstance(error, e.NotFound):
         kind = _NOUNS.get(error.noun, kind)

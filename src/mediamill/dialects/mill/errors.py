@@ -31,6 +31,7 @@ ERRORS: Errors = {
     e.Rejected: (400, "rejected"),
     e.Failed: (500, "failed"),
     e.DatabaseAway: (503, "database_away"),
+    e.OutcomeUnknown: (503, "outcome_unknown"),
     e.Misconfigured: (500, "misconfigured"),
 }
 

@@ -67,7 +67,7 @@ def refused(error: e.MediamillError) -> Fault:
     if isinstance(error, Fault):
         return error
     status, _ = status_of(error, ERRORS)
-    message = BROKEN if status >= 500 else str(error)
+    message = BROKEN if status >= 500 and not isinstance(error, e.DatabaseAway) else str(error)
     headers: dict[str, str] = {}
     if isinstance(error, e.LimitReached | e.DatabaseAway):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
