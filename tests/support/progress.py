@@ -47,6 +47,7 @@ class Seen:
     said: list[float]
     looks: list[Look]
     used_s: float
+    wall_s: float
 
     def middle(self) -> list[Look]:
         """Without the very beginning and end."""
@@ -112,13 +113,14 @@ def run(kind: str, options: dict[str, Any], source: Path, folder: Path) -> Seen:
             looks.append((fraction, used_s()))
             last_s = time.monotonic()
 
-    before_s = used_s()
+    before_s, began_s = used_s(), time.monotonic()
     chosen.run(Context(inputs=[given], scratch=folder, engines=installed, report=report), checked)
-    whole_s = used_s() - before_s
+    whole_s, wall_s = used_s() - before_s, time.monotonic() - began_s
     return Seen(
         said=said,
         looks=[Look(said=fraction, true=(used - before_s) / whole_s) for fraction, used in looks],
         used_s=whole_s,
+        wall_s=wall_s,
     )
 
 

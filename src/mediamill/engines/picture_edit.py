@@ -14,6 +14,7 @@ from mediamill.engines._picture import Resize, Still, Wishes, reading
 from mediamill.engines._picture_over import Laid, composed, laid, plain, text
 from mediamill.engines._picture_read import PILLOW_FORMATS, read
 from mediamill.engines._picture_write import in_srgb, write
+from mediamill.engines._processor import used_s
 
 QUALITIES: Mapping[str, Sequence[int]] = {
     "image/jpeg": (40, 62, 80, 88, 95),
@@ -42,11 +43,10 @@ class PictureStudio(PictureEditor):
         return _TARGETS | {_heic_write.MIME}
 
     def edit(self, work: PictureEdit) -> Mapping[str, Any]:
-        work.report("work", 0.05)
+        began_s = used_s()
         placing = work.placing
         resize = Resize(width=placing.scaled_width_px, height=placing.scaled_height_px)
         source, mime = _raster(work, resize)
-        work.report("work", 0.4)
         with reading():
             size = placing.width_px, placing.height_px
             over = [each for each in (_laid(one, size, work, n) for n, one in enumerate(work.over)) if each]
@@ -56,11 +56,12 @@ class PictureStudio(PictureEditor):
             still = _srgb(read(source, mime, resize, work.target_mime))
             if over or not plain(placing):
                 still = Still(pixels=composed(still.pillow(), placing, work.background, over))
-            work.report("encode", 0.6)
             if work.target_mime == _heic_write.MIME:
                 _heic_write.write(still.pillow(), work.target, wanted, scratch=work.scratch, tools=work.tools)
             else:
-                write(still, work.target, work.target_mime, wanted)
+                done_s = used_s() - began_s
+                with _picture_convert.encoding(work.report, still, source, work.target_mime, wanted, done_s):
+                    write(still, work.target, work.target_mime, wanted)
         work.report("encode", 1.0)
         return {}
 
