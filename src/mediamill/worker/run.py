@@ -98,6 +98,7 @@ class Worker:
             if pool.warning:
                 log.warning("no sandbox", detail=pool.warning)
                 break
+        await self._announce()  # before anybody is told that we are ready
         background = [
             asyncio.create_task(parts.ticks.run()),
             asyncio.create_task(self._listen()),
@@ -152,11 +153,14 @@ class Worker:
 
     async def _say_alive(self) -> None:
         while True:
-            try:
-                await self._parts.seen(sum(dispatcher.busy for dispatcher in self._parts.dispatchers))
-            except Exception:
-                log.exception("not announced")
             await asyncio.sleep(_SEEN_EVERY_S)
+            await self._announce()
+
+    async def _announce(self) -> None:
+        try:
+            await self._parts.seen(sum(dispatcher.busy for dispatcher in self._parts.dispatchers))
+        except Exception:
+            log.exception("not announced")  # it works all the same, and says so again soon
 
     async def _chores(self) -> None:
         while True:
