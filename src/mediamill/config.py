@@ -133,6 +133,11 @@ class Settings(BaseSettings):
     allow_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         (), description="Comma list of private networks that tasks may fetch from, like 10.1.0.0/16."
     )
+    cors_origins: str = Field(
+        "*",
+        description="Comma list of origins whose pages may use signed URLs and, where named, upload by tus; * is all of "
+        "them, for signed URLs alone.",
+    )
     fetch_total_s: float = Field(3600.0, gt=0, description="Longest fetch of one source.")
 
     # webhooks

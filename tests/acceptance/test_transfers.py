@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.browser import browsing, visiting
 from tests.support.server import Server, until
 
 CONTENT = os.urandom(2_000_000)
@@ -119,3 +120,17 @@ def test_what_is_handed_on_unchanged_outlives_its_source(http: httpx.Client, ser
     assert http.delete(f"/mill/files/{file['id']}").status_code in (200, 204)
     assert http.get(output["file"]["links"]["download"]).content == CONTENT
     assert output["file"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+def test_a_page_of_another_origin_puts_and_reads_at_signed_urls(http: httpx.Client) -> None:
+    file = http.post("/mill/files", json={"filename": "a.bin", "size_bytes": 4}).json()
+    put = "async ([url, body]) => (await fetch(url, {method: 'PUT', body, headers: {'x-own': '1'}})).status"
+    get = (
+        "async url => { const a = await fetch(url); return [a.status, await a.text(), a.headers.get('etag') !== null] }"
+    )
+
+    with browsing() as browser, visiting(browser, str(http.base_url)) as visitor:
+        assert visitor.page.evaluate(put, [file["links"]["upload"], "page"]) == 200
+        ready = http.get(f"/mill/files/{file['id']}").json()
+        assert visitor.page.evaluate(get, ready["links"]["download"]) == [200, "page", True]
+        assert visitor.complaints == []

@@ -87,6 +87,7 @@ async def api(
     from mediamill.service.watch import Watch
     from mediamill.service.workspaces import Workspaces
     from mediamill.signed import SignedApp
+    from mediamill.web.cors import Cors
 
     _lean_web()
     pool = await pools.open_pool(dsn, least=1, most=10)
@@ -235,7 +236,7 @@ async def api(
     }
     front = Front({name: (d, d.build(site)) for name, d in dialects.items()}, apps, "/ui/")
     try:
-        yield tracing.served(metrics.counted(front, time.perf_counter)), key_table
+        yield tracing.served(metrics.counted(Cors(front, settings.cors_origins), time.perf_counter)), key_table
     finally:
         kept = [task for task in (listener, starter, goodbye) if task is not None]
         for task in kept:
