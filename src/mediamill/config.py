@@ -135,8 +135,8 @@ class Settings(BaseSettings):
     )
     cors_origins: str = Field(
         "*",
-        description="Comma list of origins whose pages may use signed URLs and, where named, upload by tus; * is all of "
-        "them, for signed URLs alone.",
+        description="Comma list of origins whose pages may use signed URLs and, where named, upload by tus; * is all, "
+        "for signed URLs alone.",
     )
     fetch_total_s: float = Field(3600.0, gt=0, description="Longest fetch of one source.")
 
