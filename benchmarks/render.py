@@ -68,7 +68,7 @@ def by_hand(folder: Path) -> None:
     ffmpeg(
         "-i", folder / "one.mp4", "-i", folder / "two.mp4", "-loop", "1", "-framerate", "30", "-t", "10",
         "-i", folder / "logo.png", "-filter_complex", graph, "-map", "[o]", "-map", "[s]", "-t", "10",
-        *h264(), "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", folder / "hand.mp4",
+        *h264(hard=[(135, 165)]), "-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", folder / "hand.mp4",
     )  # fmt: skip
 
 

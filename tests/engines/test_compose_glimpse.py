@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from tests.support import scenes
@@ -15,7 +16,7 @@ from tests.support.tools import PlainTools
 
 from mediamill.core import compositions, formats
 from mediamill.core.compositions import Material, Render
-from mediamill.engines import _compose_glimpse
+from mediamill.engines import _compose_decoding, _compose_glimpse
 from mediamill.engines._compose_scene import Scene
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -98,6 +99,52 @@ def test_a_glimpse_holds_the_bits_of_the_film(
                 assert np.array_equal(jumper.frame(number), buffer), number
             film.canvas.pool.give(buffer)
     assert sum(glimpses) >= 6
+
+
+@pytest.mark.parametrize("name", ["b-frames.mp4", "open.mp4", "refreshing.mp4", "vp9.webm", "cut.mp4"])
+def test_what_an_earlier_glimpse_left_leads_to_the_same_bits(
+    name: str, media: Path, tmp_path: Path, glimpses: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same frame again, the next ones, back, far ahead, and whatever comes to mind."""
+    clip = {"type": "video", "id": "a", "source_url": at(name), "out_point": 2.2}
+    job = work({"width": 128, "height": 72, "duration": 1.6, "elements": [clip]}, media, tmp_path)
+    with Scene(job) as film:
+        last = film.timeline.frames - 1
+        whole = [buffer.copy() for buffer in film.frames(0, last + 1)]
+    left: list[bool] = []
+    real = _compose_decoding.taken
+
+    def watched(*args: Any) -> Any:
+        found = real(*args)
+        left.append(found is not None)
+        return found
+
+    monkeypatch.setattr(_compose_decoding, "taken", watched)
+    _compose_decoding.forget()
+
+    asked = [12, 12, 13, 14, 15, 16, 11, 30, last, 31, 2, *random.Random(name).choices(range(last + 1), k=25)]
+    with Scene(job) as jumper:
+        for number in asked:
+            jumper.seek(number, number + 1)
+            assert np.array_equal(jumper.frame(number), whole[number]), number
+
+    assert all(glimpses)
+    assert sum(left) >= len(asked) // 3
+
+
+def test_no_more_decoders_wait_than_fit(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _compose_decoding.forget()
+    with av.open(str(media / "slow.mp4")) as container:
+        key = container.streams.video[0]
+        waiting = [
+            _compose_decoding.Decoding(key=number, begin=0, context=key.codec_context, fed=1) for number in range(5)
+        ]
+        monkeypatch.setattr(_compose_decoding, "_KEPT_BYTES", 3 * waiting[0].size_bytes)
+
+        for one in waiting:
+            _compose_decoding.keep(one)
+
+        assert [_compose_decoding.taken(number, 0, 1, 0) is not None for number in range(5)] == [False] * 2 + [True] * 3
 
 
 def test_what_cannot_be_told_is_left_to_the_program(

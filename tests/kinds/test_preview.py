@@ -93,6 +93,50 @@ def test_a_preview_frame_is_the_frame_of_the_render(rate: int, tmp_path: Path) -
     assert min(alike.values()) >= 0.99, str(alike)
 
 
+def panned(path: Path, name: str, size: tuple[int, int], *, beginning: float) -> None:
+    """A second of a photograph over which the camera is swung to and fro."""
+    photo, (wide, high) = vision.photo(name), size
+    scale = photo.shape[1] * 0.85 / wide
+    room = photo.shape[1] * 0.15, max(0.0, photo.shape[0] - high * scale)
+    shown: list[Picture] = []
+    for number in range(30):
+        turn = beginning + 0.3 * number
+        left, top = room[0] * (0.5 + 0.5 * np.sin(turn)), room[1] * (0.5 + 0.5 * np.cos(0.7 * turn))
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        onto = np.array([[scale, 0, left], [0, scale, top]])
+        seen = cv2.warpAffine(photo, onto, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
+        shown.append(seen.astype(np.uint8))
+    h264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "14", "-pix_fmt", "yuv420p", "-bf", "2")
+    vision.film(path, shown, *h264, rate=30)
+
+
+@pytest.mark.parametrize(
+    ("size", "made"), [((320, 180), "mp4"), ((640, 360), "mp4"), ((1280, 720), "mp4"), ((640, 360), "webm")], ids=str
+)
+def test_a_preview_of_quick_pans_in_a_dissolve_is_the_frame_of_the_render(
+    size: tuple[int, int], made: str, tmp_path: Path
+) -> None:
+    panned(tmp_path / "cup.mp4", "cup", size, beginning=0.3)
+    panned(tmp_path / "astronaut.mp4", "astronaut", size, beginning=1.4)
+    request = {
+        "width": size[0], "height": size[1], "duration": 1.2, "output_format": made,
+        "elements": [
+            {"type": "video", "id": "a", "source_url": at("cup.mp4"), "out_point": 0.9},
+            {"type": "video", "id": "b", "source_url": at("astronaut.mp4"), "time": 0.4, "out_point": 0.8},
+        ],
+        "transitions": [{"type": "cross_dissolve", "duration": 0.6, "from_id": "a", "to_id": "b"}],
+    }  # fmt: skip
+    film = run("render", request, tmp_path / "film", tmp_path)
+    stored = scenes.lights(film.path)
+
+    assert film.path.suffix == f".{made}"
+    alike = {}
+    for number in (4, 12, 20, 30):
+        seen = run("preview", {**request, "at": number / 30}, tmp_path / str(number), tmp_path).rgba()
+        alike[number] = round(vision.ssim(scenes.light(seen), stored[number]), 4)
+    assert min(alike.values()) >= 0.99, str(alike)
+
+
 def test_previews_of_a_moment_and_of_a_part_hold_the_very_same_pixels(tmp_path: Path, media: Path) -> None:
     """Frames of one run, and one that begins in the middle, before anything is encoded."""
     from tests.support.tools import PlainTools

@@ -19,35 +19,78 @@ _TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=
 _LOOKING_AHEAD = "rc-lookahead=10:mbtree=1"
 """What the preset leaves out and what is worth its time: bits go where later frames lean on them."""
 _LARGE = 4096 * 2304
-"""From here on x264 looks ahead less: forty frames of 8K are gigabytes."""
-
-
-def h264(*, crf: int = 12, calm: bool = False) -> list[str]:
-    """x264 for films that look as their previews do: SSIM 0.99. A quicker preset with more bits is alike at two thirds
-    of the work of a slower one with fewer. calm: for very large pictures."""
-    ahead = "rc-lookahead=5:ref=1:bframes=0" if calm else _LOOKING_AHEAD
-    return ["-c:v", "libx264", "-preset", "superfast", "-crf", str(crf), "-x264-params", ahead]
-
-
-_SMALL_CRF = 20
+_CALM = "rc-lookahead=5:ref=1:bframes=0"
+"""From that size on x264 looks ahead less: forty frames of 8K are gigabytes."""
+_CRF = 12
+_SHARE = 1.4
+"""How many times the bits where two pictures move through each other."""
+_SMALL = 1280 * 720
+_SMALLER = 960 * 540
+_SMALL_CRF, _SMALLER_CRF, _SMALL_SHARE = 11, 10, 1.3
+_EVENLY = "qcomp=0.8"
+"""Below that size a pixel shows more of the picture, so that there is less that is smooth, and SSIM falls sooner: more
+bits, of which fewer are taken from what moves quickly."""
+_MOST_ZONES = 1000
+_GLANCE_CRF = 20
 """Of a preview's clip, which is looked at once."""
 
 
-def pictures(format: str, pixel_format: str, *, alpha: bool, pixels: int, scaled: str | None = None) -> list[str]:
-    """What ffmpeg is told about the picture track. scaled: a filter that makes it smaller."""
+def h264(*, crf: int | None = None, pixels: int = 1920 * 1080, hard: Sequence[tuple[int, int]] = ()) -> list[str]:
+    """x264 for films that look as their previews do: SSIM 0.99. A quicker preset with more bits is alike at two thirds
+    of the work of a slower one with fewer.
+
+    crf: another quality than that. hard: frames [first, after) in which two pictures move through each other, which no
+    search for motion finds: they get more bits, where those are needed.
+    """
+    small = pixels < _SMALL and crf is None
+    told = [_CALM if pixels > _LARGE else _LOOKING_AHEAD]
+    if small:
+        told.append(_EVENLY)
+    if crf is None and (zones := _apart(hard)):
+        share = _SMALL_SHARE if small else _SHARE
+        told.append("zones=" + "/".join(f"{first},{after - 1},b={share}" for first, after in zones))
+    usual = _CRF if not small else _SMALL_CRF if pixels >= _SMALLER else _SMALLER_CRF
+    quality = str(usual if crf is None else crf)
+    return ["-c:v", "libx264", "-preset", "superfast", "-crf", quality, "-x264-params", ":".join(told)]
+
+
+def _apart(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same frames in spans that neither meet nor are too many."""
+    found: list[tuple[int, int]] = []
+    for first, after in sorted(spans):
+        if after <= first:
+            continue
+        if found and first <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], after)
+        else:
+            found.append((first, after))
+    return found[:_MOST_ZONES]
+
+
+def pictures(
+    format: str,
+    pixel_format: str,
+    *,
+    alpha: bool,
+    pixels: int,
+    scaled: str | None = None,
+    hard: Sequence[tuple[int, int]] = (),
+) -> list[str]:
+    """What ffmpeg is told about the picture track. scaled: a filter that makes it smaller. hard: see `h264`."""
     to_yuv = (() if scaled is None else (scaled,)) if pixel_format == "yuv420p" else (
         *(() if scaled is None else (scaled,)), "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd",
     )  # fmt: skip
     whole = ["format=gbrap", "unpremultiply=inplace=1"] if alpha else []
     if format == "webm":
         chain = [*whole, *to_yuv, f"format={'yuva420p' if alpha else 'yuv420p'}", _TAGS]
-        speed = ("-deadline", "good", "-cpu-used", "5", "-row-mt", "1", "-tile-columns", "2")
-        codec = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "30", *speed]
+        # "good" at 5 takes three times as long, and is less alike however many bits it may have.
+        speed = ("-deadline", "realtime", "-cpu-used", "7", "-row-mt", "1", "-tile-columns", "2")
+        codec = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "6", *speed]
         return ["-vf", ",".join(chain), *codec, *(("-auto-alt-ref", "0") if alpha else ())]
     if format == "mov" and alpha:
         chain = [*whole, *to_yuv, "format=yuva444p10le", _TAGS]
         return ["-vf", ",".join(chain), "-c:v", "prores_ks", "-profile:v", "4444", "-vendor", "apl0"]
-    codec = h264(calm=pixels > _LARGE) if scaled is None else h264(crf=_SMALL_CRF, calm=pixels > _LARGE)
+    codec = h264(crf=None if scaled is None else _GLANCE_CRF, pixels=pixels, hard=hard)
     return ["-vf", ",".join([*to_yuv, "format=yuv420p", _TAGS]), *codec]
 
 

@@ -10,7 +10,7 @@ import math
 import queue
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -159,21 +159,22 @@ class Film:
 
     def _look(self, step: int, begin_s: float, threads: int) -> None:
         """The one frame that is wanted."""
+        found = None
         try:
-            found = _compose_glimpse.frame(
-                self.shot,
-                step,
-                begin_s=begin_s,
-                nudge=NUDGE,
-                pool=self._pool,
-                threads=threads,
-                wanted=lambda: not self._stopped.is_set(),
-            )
-        except (BadMedia, OSError, ValueError):  # the program has a word for what is wrong with it
-            found = None
-        self._frames.put(_Unseen() if found is None else found)
-        if found is not None:
-            self._frames.put(None)
+            with suppress(BadMedia, OSError, ValueError):  # the program has a word for what is wrong with it
+                found = _compose_glimpse.frame(
+                    self.shot,
+                    step,
+                    begin_s=begin_s,
+                    nudge=NUDGE,
+                    pool=self._pool,
+                    threads=threads,
+                    wanted=lambda: not self._stopped.is_set(),
+                )
+        finally:  # whoever waits for it must not wait for ever
+            self._frames.put(_Unseen() if found is None else found)
+            if found is not None:
+                self._frames.put(None)
 
     def _start(self) -> None:
         """Have it decoded by a program."""

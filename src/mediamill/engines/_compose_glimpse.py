@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mediamill.engines import _av, _ffmpeg_args
+from mediamill.engines import _av, _compose_decoding, _ffmpeg_args
 from mediamill.engines._compose_pixels import Buffer, Pool, planes
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
 """Codecs whose standards say what every bit of a picture is, so that any two decoders give the same."""
-_SKIPPING = frozenset({"h264"})
-"""Codecs whose unreferenced frames no frame needs; those of HEVC may be needed by higher layers."""
 _CONTAINERS = ("mov", "matroska")
 """Where every frame has its time and an index says where key frames are."""
 _TURNS = {0: (), 90: ("transpose=cclock",), 180: ("hflip", "vflip"), 270: ("transpose=clock",)}
 _THREADS = 4
 _MOST_BYTES = 128 << 20
 """Of packets from one key frame on; more are better read one after the other."""
+_BEHIND = 24
+"""How many packets behind the wanted one are read, as decoders give a picture only when they were given some more."""
 _BACK_S = (0.0, 1.0, 10.0)
 """How much earlier to begin when there was no frame to begin with, before it is tried from the very first."""
 
@@ -94,19 +94,41 @@ def frame(
             time_base=stream.time_base,
             start_us=container.start_time or 0,
         )
-        context = stream.codec_context
-        context.thread_type = "AUTO"
-        context.thread_count = threads or min(_THREADS, len(os.sched_getaffinity(0)))
+        stream.codec_context.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads or min(_THREADS, len(os.sched_getaffinity(0)))
         for back_s in (*_BACK_S, None):
             at = 0 if back_s is None else grid.pts(step + 0.5) - round(back_s / grid.time_base)
             container.seek(max(0, at), stream=stream, backward=True)
             packets, pts = _packets(container, stream, grid, step)
-            picture = None if pts is None else _decoded(context, packets, pts, wanted)
+            picture = None if pts is None else _decoded(shot, stream, packets, pts, wanted)
             if not wanted():
                 return None
             if picture is not None:
                 return _brought(picture, stream, shot, pool)
         return None
+
+
+def _decoded(
+    shot: Shot,
+    stream: VideoStream,
+    packets: Sequence[Packet[VideoStream]],
+    pts: int,
+    wanted: Callable[[], bool],
+) -> VideoFrame | None:
+    """The frame of that pts; None for one that is damaged, or leans on frames before the first packet."""
+    known, first = shot.path.stat(), packets[0]
+    key = (known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns, stream.index)
+    begin = (first.pts, first.dts, first.size)
+    number = next(number for number, packet in enumerate(packets) if packet.pts == pts)
+    decoding = _compose_decoding.taken(key, begin, number, pts)
+    if decoding is not None and (found := decoding.picture(packets, pts, wanted)) is not None:
+        _compose_decoding.keep(decoding)
+        return found
+    decoding = _compose_decoding.Decoding(key=key, begin=begin, context=stream.codec_context)
+    found = decoding.picture(packets, pts, wanted)
+    if found is not None:
+        _compose_decoding.keep(decoding)
+    return found
 
 
 def _packets(
@@ -115,43 +137,25 @@ def _packets(
     """What is to be decoded, in order, and the pts of the frame that is wanted of it; None where it is not there."""
     read: list[Packet[VideoStream]] = []
     wanted: int | None = None
-    size_bytes = 0
+    size_bytes = behind = 0
     for packet in container.demux(stream):
         if packet.pts is None:
-            if packet.size:
+            if packet.size and not behind:
                 return read, None
             break
-        if packet.dts is not None and grid.step(packet.dts) > step:
-            break
+        if behind or (packet.dts is not None and grid.step(packet.dts) > step):
+            behind += 1
         read.append(packet)
         size_bytes += packet.size
+        if behind > _BEHIND or (behind and size_bytes > _MOST_BYTES):
+            break
         if size_bytes > _MOST_BYTES:
             return read, None
-        if grid.since(packet.pts) >= 0 and grid.step(packet.pts) <= step:
+        if not behind and grid.since(packet.pts) >= 0 and grid.step(packet.pts) <= step:
             wanted = packet.pts if wanted is None else max(wanted, packet.pts)
     if wanted is None or not read[0].is_keyframe or wanted < (read[0].pts or 0):
         return read, None
     return read, wanted
-
-
-def _decoded(
-    context: Any, packets: Sequence[Packet[VideoStream]], pts: int, wanted: Callable[[], bool]
-) -> VideoFrame | None:
-    """The frame of that pts; None for one that is damaged, or leans on frames before the first packet."""
-    skipping = context.codec.canonical_name in _SKIPPING
-    found: VideoFrame | None = None
-    for packet in packets:
-        if not wanted():
-            return None
-        ours = packet.pts == pts
-        if skipping:
-            context.skip_frame = "DEFAULT" if ours else "NONREF"
-        found = next((one for one in context.decode(packet) if one.pts == pts), found)
-        if ours or found is not None:
-            break
-    if found is None:
-        found = next((one for one in context.decode(None) if one.pts == pts), None)
-    return None if found is None or found.is_corrupt else found
 
 
 def _brought(picture: VideoFrame, stream: VideoStream, shot: Shot, pool: Pool) -> Buffer | None:

@@ -160,7 +160,14 @@ def _film(
     rate, (width, height) = scene.timeline.rate, scene.stage.size
     format = "mp4" if part else work.scene.format
     alpha = work.scene.alpha and not part
-    options = encode.pictures(format, scene.canvas.pixel_format, alpha=alpha, pixels=width * height, scaled=scaled)
+    options = encode.pictures(
+        format,
+        scene.canvas.pixel_format,
+        alpha=alpha,
+        pixels=width * height,
+        scaled=scaled,
+        hard=[(cut.first, cut.after) for cut in scene.timeline.cuts],
+    )
     mixing: list[str] = []
     if heard:
         cut = (first / rate, after / rate) if part else None
