@@ -69,7 +69,9 @@ class Workspaces:
         return await self._store.rename(caller.project_id, name)
 
     async def close(self, caller: Caller) -> None:
-        """End the workspace: its keys are refused and its tasks stopped; what it made expires as files do.
+        """End the workspace: its keys are refused, its tasks stopped, its schedules and automations switched off.
+
+        What it made expires as files do, and after a week where they do not. Its ended tasks go as all do.
 
         Raises Denied for an administrator's, without which nobody could get in.
         """

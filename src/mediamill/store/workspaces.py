@@ -20,6 +20,12 @@ from mediamill.store.text import clean
 _EMAIL = "SELECT email, email_verified FROM projects WHERE id = $1"
 _RENAME = "UPDATE projects SET name = $2 WHERE id = $1 RETURNING id, name, created_at"
 _REVOKE_ALL = "UPDATE keys SET revoked_at = now() WHERE project_id = $1 AND revoked_at IS NULL"
+# Nothing of it starts by itself any more, and what would be kept for ever is kept for as long as one may regret it.
+_STOP = (
+    "UPDATE schedules SET enabled = false, next_at = NULL WHERE project_id = $1",
+    "UPDATE automations SET status = 'paused' WHERE project_id = $1",
+    "UPDATE files SET expires_at = now() + interval '7 days' WHERE project_id = $1 AND expires_at IS NULL",
+)
 _LIVE = """
 SELECT id FROM tasks
 WHERE project_id = $1 AND state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running') ORDER BY id
@@ -80,9 +86,11 @@ class Workspaces:
         return _project(await self._pool.fetchrow(_RENAME, project_id, clean(name)), project_id)
 
     async def close(self, project_id: str) -> Sequence[str]:
-        """Revoke every key; the tasks that have not ended."""
+        """Revoke every key, and let nothing start by itself; the tasks that have not ended."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(_REVOKE_ALL, project_id)
+            for statement in _STOP:
+                await connection.execute(statement, project_id)
             return [row["id"] for row in await connection.fetch(_LIVE, project_id)]
 
     async def used(self, project_id: str, start: datetime, end: datetime, kinds: Sequence[str], render: str) -> Used:

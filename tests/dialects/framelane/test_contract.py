@@ -30,6 +30,12 @@ async def test_fewer_calls_a_minute_are_told_when_to_come_again(limited: Caller)
     assert open["rate_limits"] == {"requests_per_minute": 3}
 
 
+SCHEDULED = """
+INSERT INTO schedules (id, project_id, dialect, identifier, cron, next_at)
+VALUES ('s1', $1, 'mill', 'prompt', '* * * * *', now() + interval '1 hour')
+"""
+
+
 async def test_an_administrators_workspace_is_not_deleted_and_another_is(call: Caller) -> None:
     admin = Caller(call.mill, "mill_key_of_the_tests")
     await admin.error(403, "forbidden", "DELETE", "/workspace")
@@ -42,11 +48,18 @@ async def test_an_administrators_workspace_is_not_deleted_and_another_is(call: C
     for name in ("", "x" * 256, None, 7):
         await call.error(422, "invalid_request", "PATCH", "/workspace", {"name": name})
 
+    pool = call.mill.bench.pool
+    project = await pool.fetchval("SELECT project_id FROM tasks WHERE id = $1", ours(job["id"]))
+    kept = await call.mill.bench.file(project=project)
+    await pool.execute(SCHEDULED, project)
+
     assert (await call("DELETE", "/workspace")).status_code == 204
 
     await call.error(401, "unauthorized", "GET", "/workspace")
-    state = await call.mill.bench.pool.fetchval("SELECT state FROM tasks WHERE id = $1", ours(job["id"]))
+    state = await pool.fetchval("SELECT state FROM tasks WHERE id = $1", ours(job["id"]))
     assert state == "cancelled"
+    assert await pool.fetchval("SELECT count(*) FROM schedules WHERE project_id = $1 AND next_at IS NULL", project) == 1
+    assert await pool.fetchval("SELECT expires_at < now() + interval '8 days' FROM files WHERE id = $1", kept)
 
 
 async def test_keys_are_made_shown_once_and_refused_as_soon_as_they_are_revoked(call: Caller) -> None:
