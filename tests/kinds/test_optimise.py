@@ -41,7 +41,7 @@ def test_a_file_that_cannot_get_smaller_comes_back_as_it_was(tmp_path: Path) -> 
 
     [made] = result.outputs
     assert result.details["kept_original"] is True
-    assert made.path.read_bytes() == lean.read_bytes()
+    assert made.path == lean  # which is stored by a link, and not read
     assert made.filename == lean.name
 
 

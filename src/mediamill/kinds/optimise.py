@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 
 from mediamill.core.ports import Engines
@@ -35,10 +34,8 @@ class Optimise(Base[Options]):
         [made] = result.outputs
         if settings or made.path.stat().st_size < source.path.stat().st_size:
             return result
-        kept = ctx.scratch / f"kept{source.path.suffix}"
-        shutil.copyfile(source.path, kept)
         return Result(
-            outputs=[Output(path=kept, mime=source.mime, filename=source.filename)],
+            outputs=[Output(path=source.path, mime=source.mime, filename=source.filename)],
             details={**result.details, "kept_original": True},
         )
 
