@@ -113,6 +113,7 @@ class Steps:
 
     async def _until(self, changed: asyncio.Event, letters: asyncio.Queue[Chunk]) -> AsyncIterator[Chunk | None]:
         """Letters until something else changes; None when nothing does."""
+        quiet = False
         change, letter = asyncio.ensure_future(changed.wait()), asyncio.ensure_future(letters.get())
         try:
             while True:
@@ -123,12 +124,14 @@ class Steps:
                 if change in done:
                     return
                 if not done:
-                    yield None
+                    quiet = True  # said once nobody takes letters here, or one that came meanwhile would be lost
                     return
         finally:
             change.cancel()
             letter.cancel()
             await asyncio.gather(change, letter, return_exceptions=True)
+        if quiet:
+            yield None
 
     async def _missed(self, id: str, number: int, heard: dict[int, int]) -> Chunk | None:
         """What a step had said before we listened."""
