@@ -183,24 +183,35 @@ def opened(source: Path, most: int) -> Spent:
     return timed(lambda: subprocess.run([*ffmpeg, *nothing], check=True), most)
 
 
-def coded(source: Path, cut: Path, decoder: str, size: tuple[int, int], word: FilmFormat, most: int) -> Spent:
-    """The coder's steps on what is in `cut`; the processor time includes decoding the source."""
-    argv: list[str | Path] = [_ffmpeg.binary(), "-v", "error", "-c:v", decoder, "-i", cut, "-frames:v", str(most)]
-    raw = subprocess.run([*argv, "-f", "rawvideo", "-pix_fmt", "yuva420p", "-"], check=True, capture_output=True).stdout
-    one = _frames.picture_bytes("yuva420p", *size)
-    pictures = [
-        _frames.picture(np.frombuffer(raw[at : at + one], np.uint8), "yuva420p", *size)
-        for at in range(0, len(raw), one)
-    ]
-    coder = _matting_film.CODERS[word]()
-    steps = coder.steps(size, Fraction(30), {"color_range": "tv"})
+def coded(source: Path, size: tuple[int, int], word: FilmFormat, target: Path, most: int) -> tuple[Spent, Spent]:
+    """The coder's steps on pictures cut out of the source, and ffmpeg with the same settings on the same pictures, raw;
+    the processor time of both includes decoding the source."""
+    pictures = []
+    cutting = steps(size, 1)
+    for n, data in enumerate(decoded(source, "yuv420p", size, most)):
+        blank = np.zeros(_frames.picture_bytes("yuva420p", *size), np.uint8)
+        frame = _frames.Frame(
+            n, n / 30, *(_frames.picture(d, f"yuv{a}420p", *size) for d, a in ((data, ""), (blank, "a")))
+        )
+        for step in cutting:
+            step(frame)
+        pictures.append(frame.made)
     frames = [_frames.Frame(n, n / 30, picture, picture) for n, picture in enumerate(pictures)]
-    spent = through(frames, [*steps, lambda frame: void(coder.packed(frame))])
-    return Spent(spent.rate, spent.cpu_s + opened(source, most).cpu_s)
-
-
-def void(_: object) -> None:
-    """Nobody reads it."""
+    coder = _matting_film.CODERS[word]()
+    made: list[int] = []
+    coding = coder.steps(size, Fraction(30), {"color_range": "tv"})
+    ours = through(frames, [*coding, lambda frame: made.append(len(coder.packed(frame)))])
+    raw = target.with_suffix(".yuv")
+    with raw.open("wb") as file:
+        for picture in pictures:
+            file.write(picture.data.tobytes())
+    given = ("-f", "rawvideo", "-pix_fmt", "yuva420p", "-s", f"{size[0]}x{size[1]}", "-r", "30", "-i", raw)
+    argv: list[str | Path] = [_ffmpeg.binary(), "-v", "error", "-y", *given, *FFMPEG[word], target]
+    theirs = timed(lambda: subprocess.run(argv, check=True), most)
+    raw.unlink()
+    decoding = opened(source, most).cpu_s
+    print(f"{word}: {sum(made) / most:.0f} bytes a picture, ffmpeg {target.stat().st_size / most:.0f}")
+    return Spent(ours.rate, ours.cpu_s + decoding), Spent(theirs.rate, theirs.cpu_s + decoding)
 
 
 def row(what: str, whole: Spent, model: Spent, bare: Spent, short: int, long: int) -> bool:
@@ -254,11 +265,8 @@ def matting(folder: Path, height: int, seconds: int) -> list[bool]:
         with _frames.one_thread_each():
             tried += [alone(short, "yuv420p", "yuva420p", size, size, steps(size, threads), most) for threads in (1, 2)]
         model = max(tried, key=lambda spent: spent.rate)
-        cut(short)
-        decoder = "libvpx-vp9" if word == "webm" else "prores"
-        bare = coded(short, target, decoder, size, word, most)
+        bare, theirs = coded(short, size, word, folder / f"bare.{word}", most)
         held.append(row(f"matte {height}p to {word}", whole, model, bare, first.bytes, second.bytes))
-        theirs = codec(short, target, ("-c:v", decoder), "yuva420p", FFMPEG[word], folder / f"bare.{word}", most)
         print(f"  ffmpeg alone codes {theirs.rate:.2f} f/s in {1000 * theirs.cpu_s:.1f} ms of processors a picture")
     return held
 

@@ -182,12 +182,13 @@ def pump(job: Job, steps: Sequence[Step]) -> Pumped:
         with job.tools.spawn(_decoder(job, video, size), name="ffmpeg", stdout=True) as decoder:
             assert decoder.stdout is not None
             frames = _read(decoder.stdout)
+            # While the decoder starts.
+            after = job.coder.steps(made_size, _rate(video), _colours(job, video)) if job.coder is not None else ()
+            slots += len(after)
             first = next(frames, None)
             if first is None:
                 raise BadMedia("The film holds no picture that can be read.")
             encoder = _encoder(job, source, video, first[1])
-            after = job.coder.steps(made_size, _rate(video), _colours(job, video)) if job.coder is not None else ()
-            slots += len(after)
             with job.tools.spawn(encoder, name="ffmpeg", stdin=True) as writer:
                 assert writer.stdin is not None
                 line = _Line(job, [*steps, *after], size, made_size, slots, count(source, video))

@@ -31,8 +31,8 @@ OPTIONS: Mapping[str, str] = {
 }
 _MB = 16
 _WIDEST = 8 * _MB
-_ROWS = 8
-"""Slices on a canvas: the last canvas of a picture is seldom full, and what lies on it is coded all the same."""
+_ROWS = (32, 8)
+"""Slices on a canvas: many at once as far as they fill it, then few, for an empty place is coded all the same."""
 _THREADS = 3
 _BLACK, _GREY = 16, 128
 _PIXELS = "yuva444p10le"
@@ -300,20 +300,25 @@ class _Worker:
 
     def __init__(self, shapes: Sequence[_Shape], share: int) -> None:
         self._shapes, self._share = shapes, share
-        self._canvases = [_Canvas(shape.width, _ROWS * _MB, {}) for shape in shapes]
+        self._canvases = [[_Canvas(shape.width, rows * _MB, {}) for rows in _ROWS] for shape in shapes]
 
     def __call__(self, busy: _Busy) -> list[tuple[int, bytes]]:
         made: list[tuple[int, bytes]] = []
-        for shape, canvas, (rows, columns) in zip(self._shapes, self._canvases, busy.slots, strict=True):
+        for shape, canvases, (rows, columns) in zip(self._shapes, self._canvases, busy.slots, strict=True):
             each = -(-len(rows) // _THREADS)
             mine = slice(self._share * each, (self._share + 1) * each)
             rows, columns = rows[mine], columns[mine]
-            if not len(rows):
-                continue
             lefts, places = shape.columns[columns], shape.places[rows, columns].tolist()
             whole = [_deep(_windows(plane, shape.width)[rows, lefts]) for plane in busy.planes]
-            for at in range(0, len(rows), _ROWS):
-                canvas.lay([plane[at : at + _ROWS] for plane in whole])
+            at = 0
+            while at < len(rows):
+                canvas, most = next(
+                    (canvas, most)
+                    for canvas, most in zip(canvases, _ROWS, strict=True)
+                    if len(rows) - at >= most or most == _ROWS[-1]
+                )
+                canvas.lay([plane[at : at + most] for plane in whole])
                 # What is left over of the canvas belongs to nobody.
-                made += zip(places[at : at + _ROWS], _slices(canvas.coded()), strict=False)
+                made += zip(places[at : at + most], _slices(canvas.coded()), strict=False)
+                at += most
         return made
