@@ -66,8 +66,7 @@ def averted(flat: Pixels, radii: float) -> Pixels:
     for eye in face_of(flat).eyes:
         move = gaze._Move(eye, radii * eye.radius, 0.0)
         given, target = picture(flat, "yuv420p", WIDTH, HEIGHT), picture(made, "yuv420p", WIDTH, HEIGHT)
-        for plane, there, scale in zip(given.planes, target.planes, (1.0, 0.5, 0.5), strict=True):
-            gaze._warped(plane, there, move, scale)
+        gaze._moved(given.planes, target.planes, move)
     return made
 
 

@@ -9,7 +9,7 @@ iris is darker than what surrounds it are left alone. Figures and pictures: docs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -180,8 +180,7 @@ class _Film:
 
         np.copyto(frame.made.data, frame.given.data)
         for move in frame.note:
-            for plane, made, scale in zip(frame.given.planes, frame.made.planes, (1.0, 0.5, 0.5), strict=True):
-                _warped(plane, made, move, scale)
+            _moved(frame.given.planes, frame.made.planes, move)
 
     def _moves(self, face: Face, luma: NDArray[np.uint8], at_s: float) -> list[_Move]:
         import numpy as np
@@ -316,37 +315,66 @@ def _box(eye: Eye, shape: tuple[int, ...], scale: float) -> tuple[int, int, int,
     )
 
 
-def _warped(plane: NDArray[np.uint8], made: NDArray[np.uint8], move: _Move, scale: float) -> None:
-    """Move an iris in one plane. `scale`: the plane's size by that of the picture."""
+def _moved(planes: Sequence[NDArray[np.uint8]], made: Sequence[NDArray[np.uint8]], move: _Move) -> None:
+    """Move an iris in the planes of a picture, luma first; those of colour are of half the size."""
+    import cv2
+
+    if (field := _field(planes[0].shape, move, 1.0)) is not None:
+        _apply(field, planes[0], made[0], cv2.INTER_CUBIC)
+    if (field := _field(planes[1].shape, move, 0.5)) is not None:
+        for plane, target in zip(planes[1:], made[1:], strict=True):
+            _apply(field, plane, target, cv2.INTER_LINEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A move in planes of one size: `box` is left, top, right and bottom of what it may touch; where each pixel of it
+    comes from; and how much of that is taken."""
+
+    box: tuple[int, int, int, int]
+    from_x: NDArray[np.float32]
+    from_y: NDArray[np.float32]
+    soft: NDArray[np.float32]
+
+
+def _field(shape: tuple[int, ...], move: _Move, scale: float) -> _Field | None:
+    """`scale`: the planes' size by that of the picture. None where there is too little to be moved."""
     import cv2
     import numpy as np
 
-    left, top, right, bottom = _box(move.eye, plane.shape, scale)
+    left, top, right, bottom = box = _box(move.eye, shape, scale)
     if right - left < 2 or bottom - top < 2:
-        return
+        return None
     # The middle of pixel n of a plane of half the size lies at 2n + ½ of the picture.
     shift = (1 - scale) / 2 / scale if scale < 1 else 0.0
     x = (np.arange(left, right, dtype=np.float32) / scale + shift)[None, :]
     y = (np.arange(top, bottom, dtype=np.float32) / scale + shift)[:, None]
     eye, far = move.eye, math.hypot(move.x, move.y)
-    away = np.hypot(x - (eye.iris[0] + move.x), y - (eye.iris[1] + move.y))
+    # Python's own numbers: NumPy's would make all that follows twice as long.
+    away = np.hypot(x - (float(eye.iris[0]) + move.x), y - (float(eye.iris[1]) + move.y))
     # Slow enough a fall that no pixel is passed by another.
     fall = np.clip((away - 1.2 * eye.radius) / max(1.6 * far, 0.9 * eye.radius), 0, 1)
     weight = 1 - fall * fall * (3 - 2 * fall)
     from_x = ((x - move.x * weight) - shift) * scale
     from_y = ((y - move.y * weight) - shift) * scale
-    flags = cv2.INTER_CUBIC if scale == 1 else cv2.INTER_LINEAR
-    moved = cv2.remap(
-        plane, from_x.astype(np.float32), from_y.astype(np.float32), flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    mask = np.zeros(moved.shape, np.uint8)
+    mask = np.zeros(away.shape, np.uint8)
     outline = ((eye.lids - shift) * scale - (left, top)) * 16
     cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
-    soft = cv2.GaussianBlur(mask, (0, 0), max(0.4, 0.12 * eye.radius * scale)).astype(np.float32) / 255
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.4, 0.12 * eye.radius * scale)).astype(np.float32)
     # Blurred outwards too, but what lies beyond the lids stays as it is.
-    soft *= mask.astype(np.float32) / 255
+    soft *= mask.astype(np.float32) / (255 * 255)
+    return _Field(box, from_x.astype(np.float32), from_y.astype(np.float32), soft)
+
+
+def _apply(field: _Field, plane: NDArray[np.uint8], made: NDArray[np.uint8], kernel: int) -> None:
+    """Move an iris in one plane."""
+    import cv2
+    import numpy as np
+
+    left, top, right, bottom = field.box
+    moved = cv2.remap(plane, field.from_x, field.from_y, kernel, borderMode=cv2.BORDER_REPLICATE)
     part = made[top:bottom, left:right]
-    part[:] = np.round(part + soft * (moved.astype(np.float32) - part)).astype(np.uint8)
+    part[:] = np.round(part + field.soft * (moved.astype(np.float32) - part)).astype(np.uint8)
 
 
 def _smooth(value: float, low: float, high: float) -> float:
