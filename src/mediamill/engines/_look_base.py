@@ -100,16 +100,22 @@ def mixed(first: Picture, second: Picture, share: float) -> Picture:
 
 def masked(first: Picture, second: Picture, mask: Mask) -> Picture:
     """The second where the mask is 255, the first where it is 0, and a mixture on the soft edge."""
-    out = cv2.copyTo(second, cv2.inRange(mask, 255, 255), first.copy())
     edge = cv2.inRange(mask, 1, 254)
     _, top, width, height = cv2.boundingRect(edge)
-    if width == 0:
-        return out
-    if cv2.countNonZero(edge) * 12 > mask.size:
+    rows = slice(top, top + height)
+    wide = cv2.countNonZero(edge) * 12 > mask.size
+    if wide:
         # Whole rows, as parts of rows would have to be copied; the sum is right for 0 and 255, too.
-        rows = slice(top, top + height)
-        weights = four(mask[rows])
-        cv2.add(times(second[rows], weights), times(first[rows], cv2.bitwise_not(weights)), dst=out[rows])
+        new, old = four(mask[rows]), four(cv2.bitwise_not(mask[rows]))
+        cv2.multiply(second[rows], new, dst=new, scale=1 / 255)
+        cv2.multiply(first[rows], old, dst=old, scale=1 / 255)
+        cv2.add(new, old, dst=new)
+        if new.shape == first.shape:
+            return new
+    out = cv2.copyTo(second, cv2.inRange(mask, 255, 255), first.copy())
+    if wide:
+        out[rows] = new
+    if wide or width == 0:
         return out
     where = np.flatnonzero(edge.view(np.bool_))
     weight = mask.reshape(-1)[where].astype(np.uint16)[:, None]
@@ -239,7 +245,7 @@ def blurred(picture: Picture, sigma: float) -> Picture:
     height, width = picture.shape[:2]
     if sigma < 2.5:
         return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    step = 1 << int(math.log2(min(sigma / 1.25, 16)))  # halves are quick to make
+    step = 1 << int(math.log2(min(sigma, 16)))  # halves are quick to make
     small = shrunk(picture, max(1, width // step), max(1, height // step))
     small = cv2.GaussianBlur(small, (0, 0), sigma / step, borderType=cv2.BORDER_REPLICATE)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -67,8 +67,11 @@ ON_OPAQUE: Mapping[str, Blend] = {
 
 
 def _difference(b: Picture, s: Picture) -> Picture:
-    shared = cv2.min(s, times(b, alpha4(s)))
-    return cv2.add(cv2.subtract(s, shared), cv2.subtract(b, shared))
+    shared = alpha4(s)
+    cv2.multiply(b, shared, dst=shared, scale=1 / 255)
+    cv2.min(s, shared, dst=shared)
+    rest = cv2.subtract(s, shared)
+    return cv2.add(rest, cv2.subtract(b, shared, dst=shared), dst=rest)
 
 
 ON_OPAQUE_BASE: Mapping[str, Blend] = {

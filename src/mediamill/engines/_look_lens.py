@@ -31,6 +31,10 @@ from mediamill.engines._look_base import (
 
 def rejoined(parts: tuple[Picture, Picture, Picture]) -> Picture:
     """Red of the first picture, green of the second, blue of the third; something shows where any of them does."""
+    if all(opaque(part) for part in parts):
+        out = np.empty_like(parts[1])
+        cv2.mixChannels(list(parts), [out], [0, 0, 5, 1, 10, 2, 7, 3])
+        return out
     alpha = cv2.max(cv2.max(parts[0][:, :, 3], parts[1][:, :, 3]), parts[2][:, :, 3])
     return cv2.merge([*(part[:, :, number] for number, part in enumerate(parts)), alpha])
 

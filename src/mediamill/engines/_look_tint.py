@@ -11,11 +11,13 @@ import numpy as np
 from mediamill.engines._look_base import (
     CACHED_SIZES,
     Effect,
+    Mask,
     Moment,
     Picture,
     blurred,
     coloured,
     colours_of,
+    corners,
     curve,
     graded,
     grained,
@@ -23,10 +25,9 @@ from mediamill.engines._look_base import (
     looked_up,
     luma,
     screened,
+    shaded,
     table,
-    times,
     toned,
-    vignetted,
 )
 
 
@@ -100,16 +101,16 @@ def night_vision(picture: Picture, moment: Moment) -> Picture:
     grey = cv2.LUT(luma(picture), NIGHT_GAIN)
     shine = screened(grey, blurred(cv2.LUT(grey, LAMPS), height / 60))
     out = grained(shine, moment, 0.07, size=max(1.0, height / 640))
-    return times(inked(out, NIGHT), _tube(height, width))
+    return coloured(shaded(looked_up([out] * 3, NIGHT), _tube(height, width)))
 
 
 @lru_cache(CACHED_SIZES)
-def _tube(height: int, width: int) -> Picture:
+def _tube(height: int, width: int) -> Mask:
     """Light of an intensifier: faint rows, and round."""
-    lines = np.full((height, width, 4), 255, np.uint8)
+    lines = np.full((height, width), 255, np.uint8)
     pitch = max(2, height // 240)
-    lines[np.arange(height) % pitch >= pitch / 2, :, :3] = 214
-    out = vignetted(lines, start=0.45, edge=0.04)
+    lines[np.arange(height) % pitch >= pitch / 2] = 214
+    out = np.asarray(cv2.multiply(lines, corners(height, width, 0.45, 0.04), scale=1 / 255), np.uint8)
     out.setflags(write=False)
     return out
 

@@ -212,6 +212,8 @@ def iris(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
     fade = min(1.0, 8 * p, 8 * (1 - p))
     dark = cv2.convertScaleAbs(shade, alpha=fade)
     cut = cv2.merge([dark, dark, dark, np.zeros_like(dark)])
+    if opaque(out):
+        return cv2.subtract(out, cut, dst=cut)
     return cv2.subtract(out, times(cut, alpha4(out)))
 
 
