@@ -359,7 +359,10 @@ async def _start(connection: Any, plans: Sequence[tuple[Schedule, Due]]) -> Sequ
             if waits is None:
                 continue
             if waits:
-                origin = replace(origin, hold="turn", ttl_s=_least(origin.ttl_s, due.patience_s))
+                # Those that are made up for are all wanted: that the next is due soon is no reason to let go of them.
+                made_up_for = schedule.missed == "all" and item is not due.tasks[-1]
+                patience_s = None if made_up_for else due.patience_s
+                origin = replace(origin, hold="turn", ttl_s=_least(origin.ttl_s, patience_s))
                 item = replace(item, new=replace(item.new, origin=origin))
             busy.add(schedule.id)
             kept.append(item)

@@ -493,3 +493,17 @@ async def test_lists_are_walked_page_by_page_both_ways(bench: Bench) -> None:
     assert await bench.service.count(CALLER, ScheduleFilter(active=True)) == 4
     assert len(await bench.service.all(CALLER, ScheduleFilter(artist_id="a0", active=False))) == 1
     assert len(await bench.service.all(CALLER, ScheduleFilter(uuid=made[2].uuid))) == 1
+
+
+async def test_what_is_made_up_for_waits_as_long_as_it_takes_and_the_latest_until_the_next_is_due(
+    bench: Bench, clock: Clock
+) -> None:
+    clock.time = clock.time.replace(minute=10)
+    await bench.schedule("0 * * * *", missed="all")
+
+    clock.go(4 * 3600)
+    await bench.go(0)
+
+    found = await bench.all()
+    assert [task.origin.hold for task in found] == [None, "turn", "turn", "turn"]
+    assert [task.origin.ttl_s for task in found] == [None, None, None, 3600 - 10 * 60 - 30]
