@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.support import looks
 
-from mediamill.engines import _look, _look_base, _look_film
+from mediamill.engines import _look, _look_base, _look_film, _look_screen
 from mediamill.engines._look import Moment
 
 H, W = 180, 320
@@ -538,10 +538,44 @@ def test_the_light_round_lights_is_the_table_s_on_the_whole_picture() -> None:
     level = np.arange(256)
     ramps = [np.interp(level, [_look_film.HALO_FROM, 255], [0, most]) for most in _look_film.HALATION]
     glow = _look_base.blurred(_look_base.toned(picture, _look_base.table(*ramps)), 360 / 70)
-    lit = _look_base.saturated(_look_base.screened(picture, glow), 0.92)
+    bright = _look_base.screened(picture, glow)
+    grey = _look_base.four(_look_base.luma(bright))
+    lit = cv2.addWeighted(bright, 0.92, grey, 0.08, 0)
     plain = _look_base.grained(_look_base.toned(lit, _look_film.FILMIC), moment, 0.012, size=1.4)
 
     away = np.abs(_look.EFFECTS["filmic"](picture, moment, 1.0, {}).astype(int) - plain)[:, :, :3]
 
     assert away.mean() < 0.2
     assert away.max() <= 8
+
+
+@pytest.mark.parametrize("scale", [1.015, 1.06, 1.18])
+def test_an_enlarged_picture_is_the_warped_one_within_half_a_pixel(scale: float) -> None:
+    picture = cv2.GaussianBlur(looks.town(360, 640), (0, 0), 2)
+    matrix = np.array([[scale, 0, (1 - scale) * 639 / 2], [0, scale, (1 - scale) * 359 / 2]])
+    warped = cv2.warpAffine(picture, matrix, (640, 360), borderMode=cv2.BORDER_REPLICATE).astype(int)
+    moved = [np.roll(warped, (down, right), (0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    low, high = np.min(moved, axis=0), np.max(moved, axis=0)
+
+    enlarged = _look_base.zoomed(picture, scale).astype(int)[2:-2, 2:-2]
+
+    assert np.maximum(low[2:-2, 2:-2] - enlarged, enlarged - high[2:-2, 2:-2]).max() <= 2  # both round
+
+
+def test_rows_are_moved_each_by_its_own_way_and_their_edge_is_repeated() -> None:
+    picture, shift = looks.town(90, 160), np.random.default_rng(1).normal(0, 30, 90)
+
+    bent = _look_screen._bent(picture, shift)
+
+    for row, way in enumerate(np.clip(np.rint(shift), -159, 159).astype(int)):
+        columns = np.clip(np.arange(160) - way, 0, 159)
+        assert np.array_equal(bent[row], picture[row, columns])
+
+
+@pytest.mark.parametrize("alpha", [255, 254, 0])
+def test_one_pixel_that_shines_through_is_seen(alpha: int) -> None:
+    picture = looks.town(90, 160)
+    picture[41, 73, 3] = alpha
+
+    assert _look_base.opaque(picture) is (alpha == 255)
+    assert _look_base.opaque(picture[40:43, 70:75]) is (alpha == 255)

@@ -349,12 +349,6 @@ def graded(paint: Callable[[Picture, Moment], Picture]) -> Effect:
     return effect
 
 
-def saturated(picture: Picture, share: float) -> Picture:
-    """Colours drawn towards their grey (share below 1) or away from it."""
-    grey = four(luma(picture))
-    return cv2.addWeighted(picture, share, grey, 1 - share, 0)
-
-
 Colours: TypeAlias = list[Mask]
 """Red, green and blue, each by itself: a table, noise or light costs a quarter less on them than on a picture."""
 
