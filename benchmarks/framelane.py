@@ -20,6 +20,7 @@ from tests.support.av import ffmpeg
 V1 = "/framelane/v1"
 MIMES = {"one.mp4": "video/mp4", "two.mp4": "video/mp4", "logo.png": "image/png"}
 RUNS = 15
+LATE, STEPS = 49.2, 6
 
 
 def films(folder: Path) -> None:
@@ -61,6 +62,12 @@ def minute(urls: dict[str, str]) -> dict[str, Any]:
     return {**request, "elements": [*clips, *others], "transitions": cuts}
 
 
+def titled(request: dict[str, Any], number: int) -> dict[str, Any]:
+    """The same scene with another title."""
+    elements = [{**one, "text": f"{number} days away"} if one["type"] == "text" else one for one in request["elements"]]
+    return {**request, "elements": elements}
+
+
 def frame_ms(server: Server, connection: http.client.HTTPConnection, request: dict[str, Any], at: float) -> float:
     """From the request to the last byte of the picture."""
     body = json.dumps({"render_request": request, "at": at}).encode()
@@ -93,6 +100,13 @@ def main() -> None:
             times = [frame_ms(server, connection, request, 2.5 + 3.7 * n) for n in range(RUNS)]
             usual, most = statistics.median(times), percentile(times, 0.95)
             print(f"  {what}: first {cold:.0f} ms, then median {usual:.0f} ms, 95 of 100 {most:.0f} ms")
+            # Somebody at work: the same late moment with other titles, then the frames behind it one after the other.
+            late = [LATE] * STEPS + [LATE + n / 30 for n in range(1, STEPS)]
+            near = [frame_ms(server, connection, titled(request, n), at) for n, at in enumerate(late)]
+            again, beside = statistics.median(near[1:STEPS]), statistics.median(near[STEPS:])
+            print(
+                f"    at {LATE} s {near[0]:.0f} ms, with other titles {again:.0f} ms, the next frames {beside:.0f} ms"
+            )
 
 
 if __name__ == "__main__":
