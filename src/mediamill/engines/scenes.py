@@ -56,6 +56,8 @@ _SAMPLE_S = 2.0
 """How long that moment is."""
 _BEGIN_S = 0.1
 """Processor seconds that FFmpeg takes up to its first picture."""
+_AHEAD, _READING = 14, 0.75
+"""Pictures that FFmpeg and the pipe hold ready, and how much of the work on a picture is reading it."""
 _STEP = 32
 """Luma and both chromas are counted in steps of that size for the look of a picture."""
 Planes = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
@@ -80,8 +82,8 @@ class Scenes(SceneFinder):
         watch = _Watch(fps)
         for number, (planes, _) in enumerate(_pictures(source, mime, video, fps, tools)):
             watch.see(planes)
-            if found.duration_s and number % 8 == 0:
-                report("work", min(1.0, number / fps / found.duration_s))
+            if found.duration_s and number % 4 == 0:
+                report("work", _reached(number, found.duration_s * fps))
         report("work", 1.0)
         return watch.cuts()
 
@@ -339,6 +341,12 @@ class _Watch:
         after = self._looks[min(len(self._looks) - 1, round(second + 0.5)) : int(second + LOOK_S) + 1]
         shared = np.minimum(np.mean(before, axis=0), np.mean(after, axis=0)).sum()
         return round(float(1 - shared), 4)
+
+
+def _reached(seen: int, pictures: float) -> float:
+    """The share of the work that is done when so many pictures of all are seen."""
+    read, looked = (min(1.0, count / pictures) for count in (seen + _AHEAD, seen))
+    return _READING * read + (1 - _READING) * looked
 
 
 def _warm(fps: float) -> None:

@@ -80,7 +80,7 @@ def _of_picture(ctx: Context, judge: Judge) -> dict[str, Any]:
         raise BadMedia(f"Nothing here reads {source.mime} as a picture.")
     # As the network was trained: the whole picture, whatever its shape, pressed into a square.
     png = _converted(ctx, source.path, source.mime, _PNG, {"resize": {"width": _SIDE_PX, "height": _SIDE_PX}})
-    ctx.report("work", 0.5)
+    ctx.report("work", 0.3)
     scores = judge.picture(png)
     return _document(judge, scores.categories, scores.classes, [])
 
