@@ -16,6 +16,7 @@ from tests.support.av import ffmpeg
 from tests.support.browser import browsing
 from tests.support.tools import PlainTools
 
+from mediamill.core.errors import ToolFailed
 from mediamill.engines import _ffmpeg, _frames, _matting_film, _prores_alpha, _vp9_alpha
 
 OWN = {
@@ -166,6 +167,20 @@ def test_a_step_that_fails_ends_the_film(tmp_path: Path) -> None:
     for word in ("webm", "mov"):
         with pytest.raises(ValueError, match="no more"):
             made(given, tmp_path / f"out.{word}", step=step)
+
+
+@pytest.mark.parametrize("coder", [_vp9_alpha, _prores_alpha])
+def test_what_libav_will_not_code_is_a_failure_of_the_tool(coder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coder, "OPTIONS", {**coder.OPTIONS, "threads": "many"})
+    plane = np.zeros((64, 64), np.uint8)
+    picture = _frames.Picture(plane, (plane, plane[::2, ::2], plane[::2, ::2], plane))
+
+    def code() -> None:
+        for step in coder.Coder().steps((64, 64), None, {}):
+            step(_frames.Frame(0, 0.0, picture, picture))
+
+    with pytest.raises(ToolFailed):
+        code()
 
 
 def test_slices_of_every_width_have_their_places() -> None:

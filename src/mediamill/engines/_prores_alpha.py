@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from mediamill.core.errors import ToolFailed
 from mediamill.engines import _frames
 
 if TYPE_CHECKING:
@@ -270,10 +271,14 @@ class _Canvas:
             plane[: len(one) * _MB].reshape(one.shape)[...] = one
 
     def coded(self) -> bytes:
+        import av
+
         self._frame.pts = self._coded
         self._coded += 1
-        [packet] = self._context.encode(self._frame)
-        return bytes(packet)
+        try:
+            return b"".join(map(bytes, self._context.encode(self._frame)))
+        except av.FFmpegError as error:
+            raise ToolFailed("The film's pictures could not be coded.", str(error)) from error
 
 
 def _deep(plane: NDArray[Any]) -> NDArray[np.uint16]:

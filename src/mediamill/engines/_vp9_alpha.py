@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from mediamill.core.errors import ToolFailed
 from mediamill.engines import _frames, _matroska
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class _Stream:
 
     def coded(self, number: int, planes: Sequence[NDArray[np.uint8]]) -> bytes:
         """The picture, coded: libvpx copies what it is given and, looking ahead at nothing, holds nothing back."""
+        import av
         import numpy as np
         from av.video.frame import PictureType
 
@@ -87,5 +89,7 @@ class _Stream:
             np.copyto(onto, given)
         self._frame.pts = number
         self._frame.pict_type = PictureType.NONE if number % KEY_EVERY else PictureType.I
-        [packet] = self._context.encode(self._frame)
-        return bytes(packet)
+        try:
+            return b"".join(map(bytes, self._context.encode(self._frame)))
+        except av.FFmpegError as error:
+            raise ToolFailed("The film's pictures could not be coded.", str(error)) from error
