@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -143,7 +144,11 @@ def test_progress_follows_the_pictures(tmp_path: Path) -> None:
 
     assert reports == sorted(reports)
     assert reports[-1] == 1.0
-    assert all(abs(fraction - number * 8 / 100) <= 0.05 for number, fraction in enumerate(reports[:-1]))
+    # Those seen, and beside them the work on those that FFmpeg holds ready: fourteen of a hundred, read and not looked at.
+    seen = [number * 4 / 100 for number in range(len(reports) - 1)]
+    assert len(seen) == 25
+    assert all(0 <= fraction - share <= 0.11 for fraction, share in zip(reports, seen, strict=False))
+    assert max(later - before for before, later in itertools.pairwise(reports)) <= 0.05
 
 
 def test_a_sound_has_no_cuts(tmp_path: Path) -> None:
