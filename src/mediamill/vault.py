@@ -23,7 +23,13 @@ _HOW = "32 random bytes as base64 or hex (openssl rand -base64 32). See docs/why
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _ID_BYTES = 8
+_TAG_BYTES = 16
 _FORMAT = b"\x01"
+
+
+def is_sealed(value: bytes) -> bool:
+    """Whether it has the form of a sealed value; for columns that once held secrets, which are shorter, as they are."""
+    return value[:1] == _FORMAT and len(value) >= len(_FORMAT) + _ID_BYTES + _NONCE_BYTES + _TAG_BYTES
 
 
 class Unopenable(MediamillError):
@@ -52,6 +58,10 @@ class Vault:
         key, nonce = self._sealing(), secrets.token_bytes(_NONCE_BYTES)
         head = _FORMAT + _id(key)
         return head + nonce + AESGCM(key).encrypt(nonce, secret.encode("utf-8", "surrogatepass"), _bound(head, about))
+
+    def mark(self) -> bytes:
+        """What everything begins with that is sealed now."""
+        return _FORMAT + _id(self._sealing())
 
     def open(self, sealed: bytes, about: str) -> str:
         """The secret again. Raises Unopenable, whose words may be shown."""

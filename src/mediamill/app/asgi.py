@@ -14,6 +14,7 @@ import structlog
 from mediamill import kinds, tracing
 from mediamill.app._lean import without_optional
 from mediamill.app.common import blobs_of, installed, lifetimes, net_of, runner_of, vault_of
+from mediamill.app.sealing import again, sealer
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
 from mediamill.core.dispatch import Accept
@@ -133,7 +134,8 @@ async def api(
         max_bytes=settings.max_upload_bytes,
         lifetime_s=lambda dialect: lasting.get(dialect),
     )
-    connections = Connections(store=ConnectionTable(pool), vault=vault_of(settings), check_url=client.check_url)
+    vault, endpoint_table = vault_of(settings), EndpointTable(pool)
+    connections = Connections(store=ConnectionTable(pool), vault=vault, check_url=client.check_url)
     tasks = Tasks(
         store=task_table,
         accept=accept,
@@ -160,12 +162,13 @@ async def api(
         projects=Projects(Results(pool)),
         tasks=tasks,
         endpoints=Endpoints(
-            store=EndpointTable(pool),
+            store=endpoint_table,
             deliveries=Deliveries(pool),
             tasks=task_table,
             runs=RunTable(pool),
             check_url=client.check_url,
             watch=watch,
+            seal=sealer(settings, vault),
         ),
         runs=runs,
         prompts=Prompts(
@@ -213,6 +216,7 @@ async def api(
     )
     if settings.secret_key is not None:
         await connections.reseal()  # what another key has sealed
+        await endpoint_table.reseal(vault.mark(), again(settings, vault))
     starter = asyncio.create_task(_starting(automations.start_due, asked))
     given = settings.signing_secret
     secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))

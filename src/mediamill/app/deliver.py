@@ -21,7 +21,8 @@ import msgspec
 import structlog
 
 from mediamill import config
-from mediamill.app.common import SUPERVISED, net_of, origin_of
+from mediamill.app.common import SUPERVISED, net_of, origin_of, vault_of
+from mediamill.app.sealing import opener
 from mediamill.config import Settings
 from mediamill.core.errors import NotFound
 from mediamill.core.files import File
@@ -62,7 +63,7 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
     dispatcher = Dispatcher(
         store=store,
         words=await wording(settings, Tasks(pool), Runs(pool), Files(pool).get_many, Upkeep(pool)),
-        postman=Postman(client, timeout_s=settings.webhook_timeout_s),
+        postman=Postman(client, timeout_s=settings.webhook_timeout_s, open=opener(vault_of(settings))),
         end=end,
     )
     listener = asyncio.create_task(listen(dsn, {WOKEN: lambda _: dispatcher.notice()}, dispatcher.notice))

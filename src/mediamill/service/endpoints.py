@@ -104,13 +104,16 @@ class Endpoints:
         runs: RunStore,
         check_url: Callable[[str], None],
         watch: Watch,
+        seal: Callable[[bytes, str], bytes],
     ) -> None:
+        """seal: of (secret, endpoint's id), how it is kept."""
         self._store = store
         self._deliveries = deliveries
         self._tasks = tasks
         self._runs = runs
         self._check_url = check_url
         self._watch = watch
+        self._seal = seal
 
     async def create(self, caller: Caller, new: NewEndpoint) -> tuple[Endpoint, str]:
         """A new endpoint and its secret, shown this once. Raises Invalid, LimitReached."""
@@ -118,7 +121,8 @@ class Endpoints:
         secret = secrets.token_bytes(24)
         if not new.topics:
             new = replace(new, topics=new.types)
-        return await self._store.create(caller.project_id, new_id("endpoint"), new, secret), _shown(secret)
+        id = new_id("endpoint")
+        return await self._store.create(caller.project_id, id, new, self._seal(secret, id)), _shown(secret)
 
     async def get(self, caller: Caller, id: str) -> Endpoint:
         """One endpoint. Raises NotFound."""
@@ -160,7 +164,7 @@ class Endpoints:
         if not 0 <= overlap_s <= LONGEST_OVERLAP_S:
             raise Invalid("overlap_s", f"must be from 0 to {LONGEST_OVERLAP_S:g}.")
         secret = secrets.token_bytes(24)
-        await self._store.rotate(caller.project_id, id, secret, overlap_s)
+        await self._store.rotate(caller.project_id, id, self._seal(secret, id), overlap_s)
         return await self._store.get(caller.project_id, id), _shown(secret)
 
     async def delete(self, caller: Caller, id: str) -> None:

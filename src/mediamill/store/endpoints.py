@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -35,6 +35,14 @@ _ROTATE = """
 UPDATE endpoints SET old_secret = CASE WHEN $4::float8 > 0 THEN secret END,
     old_until = clock_timestamp() + $4::float8 * interval '1 second', secret = $3, updated_at = clock_timestamp()
 WHERE project_id = $1 AND id = $2 RETURNING id
+"""
+_SEALED_BY_ANOTHER = """
+SELECT id, secret, old_secret FROM endpoints
+WHERE substring(secret FOR $2) <> $1 OR substring(old_secret FOR $2) <> $1 ORDER BY id
+"""
+_RESEAL = """
+UPDATE endpoints SET secret = coalesce($3, secret), old_secret = coalesce($5, old_secret)
+WHERE id = $1 AND secret = $2 AND old_secret IS NOT DISTINCT FROM $4 RETURNING id
 """
 _TEST = """
 WITH told AS (INSERT INTO events (project_id, type) VALUES ($1, $3) RETURNING id)
@@ -139,6 +147,16 @@ class Endpoints:
         """Sign with another secret from now on, and with the old one beside it for a while. Raises NotFound."""
         if await self._pool.fetchval(_ROTATE, project_id, clean(id), secret, overlap_s) is None:
             raise NotFound("endpoint", id)
+
+    async def reseal(self, mark: bytes, again: Callable[[bytes, str], bytes | None]) -> int:
+        """Seal anew what does not begin with `mark`; how many endpoints that were."""
+        done = 0
+        for row in await self._pool.fetch(_SEALED_BY_ANOTHER, mark, len(mark)):
+            old = row["old_secret"]
+            fresh = again(row["secret"], row["id"]), again(old, row["id"]) if old is not None else None
+            written = await self._pool.fetchval(_RESEAL, row["id"], row["secret"], fresh[0], old, fresh[1])
+            done += written is not None and fresh != (None, None)
+        return done
 
     async def delete(self, project_id: str, id: str) -> None:
         """Forget an endpoint and what was, or was to be, delivered to it. Raises NotFound."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from standardwebhooks import Webhook
 
-from mediamill.core.errors import Failed, Invalid
+from mediamill.core.errors import Invalid, MediamillError
 from mediamill.core.webhooks import Attempt, Done, Due, Heard, event_id, outcome
 from mediamill.net.values import Answer
 
@@ -58,10 +58,13 @@ class Postman:
         net: Net,
         *,
         timeout_s: float = TIMEOUT_S,
+        open: Callable[[bytes, str], bytes] = lambda secret, _: secret,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        """open: of (secret as it is kept, its endpoint's id), the secret itself."""
         self._net = net
+        self._open = open
         self.timeout_s = timeout_s
         self._now = now
         self._jitter = jitter
@@ -71,12 +74,11 @@ class Postman:
         started_at = self._now()
         assert due.url is not None, "nothing is claimed for an endpoint that is gone"
         at = started_at.astimezone(UTC)
-        headers = {
-            "content-type": "application/json",
-            **(message.sign or sign)(due.secrets, event_id(due.event.id), at, message.body),
-        }
+        headers: dict[str, str] = {"content-type": "application/json"}
         status, answered, body, took_s, error, final = None, {}, b"", 0.0, None, False
         try:
+            secrets = [self._open(secret, due.endpoint_id or "") for secret in due.secrets]
+            headers |= (message.sign or sign)(secrets, event_id(due.event.id), at, message.body)
             wait_s = max(self.timeout_s, min(message.patience_s, MOST_PATIENCE_S))
             answer = await self._net.post(due.url, body=message.body, headers=headers, timeout_s=wait_s)
             status, answered, body, took_s = answer.status, dict(answer.headers), answer.body, answer.took_s
@@ -84,7 +86,7 @@ class Postman:
                 error = "It answered with a redirect, which is not followed."
         except Invalid as refused:
             error, final = str(refused), True
-        except Failed as failed:
+        except MediamillError as failed:  # of the way there, or of a secret that no key opens
             error = str(failed)
         ended_at = self._now()
         heard = Heard(status=status, headers=answered, final=final)
