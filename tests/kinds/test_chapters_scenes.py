@@ -144,7 +144,7 @@ def test_progress_follows_the_pictures(tmp_path: Path) -> None:
 
     assert reports == sorted(reports)
     assert reports[-1] == 1.0
-    # Those seen, and beside them the work on those that FFmpeg holds ready: fourteen of a hundred, read and not looked at.
+    # Those seen, and the work on those that FFmpeg holds ready: fourteen of a hundred, read and not looked at.
     seen = [number * 4 / 100 for number in range(len(reports) - 1)]
     assert len(seen) == 25
     assert all(0 <= fraction - share <= 0.11 for fraction, share in zip(reports, seen, strict=False))
