@@ -104,7 +104,11 @@ async def test_a_backend_that_is_ended_is_told(
             pid = await connection.fetchval(WHO)
             await connection.execute(ADD.format("d"))
             if busy:
-                await asyncio.gather(connection.fetchval("SELECT pg_sleep(60)"), end(beside, pid, asleep=True))
+                ending = asyncio.create_task(end(beside, pid, asleep=True))
+                try:
+                    await connection.fetchval("SELECT pg_sleep(60)")
+                finally:
+                    await ending
             else:
                 await end(beside, pid)
             while not lost(connection):
