@@ -19,7 +19,7 @@ LONGEST_S = 15.0
 """Longer utterances are decoded no better, and one process would work while others wait."""
 SHORTEST_S = 4.0
 """Up to this, pieces are joined: words are heard better among others."""
-_LOAD_S, _SPEED, _LATER, _PIECE_S = 0.37, 0.15, 0.23, 0.6
+_LOAD_S, _SPEED, _LATER, _PIECE_S = 0.37, 0.16, 0.23, 0.6
 """Processor seconds to load, and to go through a second of speech for the first time; the share of that which going
 through what was found then takes, twice, when a piece has ended; and how much longer each piece counts than it is."""
 
