@@ -335,7 +335,8 @@ def grained(picture: Picture, moment: Moment, strength: float, *, size: float = 
 
 def with_grain(colours: Colours, moment: Moment, strength: float, *, size: float = 1.0) -> Colours:
     """The same over colours, which may be overwritten."""
-    part = _grains(*colours[0].shape, moment, size, "mono")
+    height, width = colours[0].shape[:2]
+    part = _grains(height, width, moment, size, "mono")
     gain = strength * 255 / 40
     return [cv2.addWeighted(one, 1, part, gain, -128 * gain, dst=one) for one in colours]
 
@@ -414,7 +415,7 @@ def curve(*points: tuple[float, float]) -> NDArray[Any]:
 
 def toned(picture: Picture, known: NDArray[Any]) -> Picture:
     """Colours looked up in a `table`."""
-    channels = cv2.split(picture)
+    channels: list[Any] = list(cv2.split(picture))
     return cv2.merge([*looked_up(channels[:3], known), channels[3]])
 
 

@@ -38,7 +38,7 @@ def _color_burn(b: Picture, s: Picture) -> Picture:
 
 def _some(picture: Picture) -> Picture:
     """The picture, in its own place, without noughts."""
-    return cv2.max(picture, (1.0, 1.0, 1.0, 1.0), dst=picture)
+    return np.maximum(picture, 1, out=picture)  # OpenCV takes a picture of one pixel for a scalar
 
 
 IN_SKIA: Mapping[str, str] = {

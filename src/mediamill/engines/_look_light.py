@@ -208,9 +208,9 @@ def snow(picture: Picture, moment: Moment, intensity: float, _: Settings) -> Pic
     if opaque(picture):
         faded = cv2.convertScaleAbs(picture, alpha=1 - 0.12 * intensity, beta=alpha * 0.10 * intensity)
     else:
-        white = alpha4(picture)
-        flakes = times(white, full)
-        faded = cv2.addWeighted(picture, 1 - 0.12 * intensity, white, 0.10 * intensity, 0)
+        there = alpha4(picture)
+        flakes = times(there, full)
+        faded = cv2.addWeighted(picture, 1 - 0.12 * intensity, there, 0.10 * intensity, 0)
     cv2.insertChannel(cv2.extractChannel(picture, 3), faded, 3)
     cv2.multiply(faded, cv2.bitwise_not(full), dst=faded, scale=1 / 255)
     out = cv2.add(faded, flakes, dst=faded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -228,7 +229,7 @@ def television(picture: Picture, moment: Moment, intensity: float, _: Settings) 
         light = 1 - 0.30 * np.exp(-(((rows - bar) / 0.10) ** 2)) + 0.12 * np.exp(-(((rows - bar - 0.2) / 0.06) ** 2))
         column = np.rint(np.clip(light * 255, 0, 255)).astype(np.uint8)
         parts = shaded(parts, np.repeat(column[:, None], width, axis=1))
-        parts = shaded([cv2.add(one, ROOM_LIGHT, dst=one) for one in parts], _old_tube(height, width))
+        parts = shaded([cv2.add(one, cast(Any, ROOM_LIGHT), dst=one) for one in parts], _old_tube(height, width))
         return mixed(colours, coloured(parts), intensity)
 
     return on_colours(picture, paint)

@@ -160,8 +160,8 @@ def page_turn(a: Picture, b: Picture, p: float, _: Moment) -> Picture:
         skipped = (first - start) // STEP  # squares that need not be enlarged
         after = min(x.shape[1], -(-(right - start) // STEP) + 2)
         wide = min(width, (after - 2) * STEP) - skipped * STEP
-        parts = ((at + move * share)[:, skipped:after] for at, share in ((x, across), (y, down)))
-        maps = fine(*parts, height, wide)
+        to_x, to_y = ((at + move * share)[:, skipped:after] for at, share in ((x, across), (y, down)))
+        maps = fine(to_x, to_y, height, wide)
         at = slice(first - start - skipped * STEP, right - start - skipped * STEP)
         bent = moved(a, *(part[:, at] for part in maps), beyond=cv2.BORDER_CONSTANT)
         bent[:, left - first :] = times(bent[:, left - first :], covered)
