@@ -76,12 +76,8 @@ class Hooks:
     ) -> AsyncIterator[Dispatcher]:
         """A dispatcher at work. With a clock it sleeps until it is noticed; without, it listens as in life."""
         end: Batcher[Done, None] = Batcher(lambda batch: self.deliveries.end(batch, clock() if clock else None))
-        postman = Postman(
-            net,
-            timeout_s=timeout_s,
-            jitter=lambda: 0.0,
-            **({"now": clock} if clock else {}),
-        )
+        own: dict[str, Any] = {"now": clock} if clock else {}
+        postman = Postman(net, timeout_s=timeout_s, jitter=lambda: 0.0, **own)
         dispatcher = Dispatcher(store=self.deliveries, words=words, postman=postman, end=end, clock=clock, **given)
         tasks = [asyncio.create_task(dispatcher.run())]
         if clock is None:
