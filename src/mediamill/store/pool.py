@@ -7,7 +7,7 @@ import json
 import logging
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 import structlog
@@ -59,21 +59,15 @@ class _Asked:
 _WITHOUT_EFFECT = ("SELECT", "BEGIN", "ROLLBACK")
 
 
-if TYPE_CHECKING:
-    _PlainConnection = asyncpg.Connection[asyncpg.Record]
-    _PlainPool = asyncpg.Pool[asyncpg.Record]
-else:
-    _PlainConnection, _PlainPool = asyncpg.Connection, asyncpg.Pool
-
-
-class _Connection(_PlainConnection):
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """A connection whose statements raise DatabaseAway, or OutcomeUnknown, when the database goes away."""
 
     __slots__ = ()
 
     async def execute(self, query: str, *args: Any, **given: Any) -> str:
         with _Asked(self, query):
-            return await super().execute(query, *args, **given)
+            said: str = await super().execute(query, *args, **given)
+            return said
 
     async def executemany(self, command: str, args: Any, **given: Any) -> None:
         with _Asked(self, command):
@@ -92,7 +86,7 @@ class _Connection(_PlainConnection):
             return await super().fetchval(query, *args, **given)
 
 
-class _Lease(PoolAcquireContext):
+class _Lease(PoolAcquireContext):  # type: ignore[misc]
     """A connection of the pool, for a while."""
 
     __slots__ = ()
@@ -121,7 +115,7 @@ def _is_lost(connection: Any) -> bool:
         return True
 
 
-class _Pool(_PlainPool):
+class _Pool(asyncpg.Pool):  # type: ignore[misc]
     """A pool that tells of a database that is away as `_Connection` does."""
 
     __slots__ = ()
