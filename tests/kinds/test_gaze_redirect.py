@@ -175,6 +175,40 @@ def test_shut_eyes_and_faces_from_the_side_are_left_alone(straight: Pixels) -> N
     assert not gaze._Film(1.0, 30)._moves(replace(face, points=points), luma(away), 0.0)
 
 
+def narrowed(eye: _face.Eye, share: float) -> _face.Eye:
+    """The eye, its lids a share as far apart."""
+    middle = eye.corners.mean(axis=0)
+    return replace(eye, lids=((eye.lids - middle) * [1, share] + middle).astype(np.float32))
+
+
+def test_an_eye_that_is_shut_or_disagrees_holds_the_other_back(straight: Pixels) -> None:
+    """A wink, a hand over one eye, a lash taken for an iris: eyes look together, or are left alone together."""
+    away = averted(straight, AVERTED)
+    face = face_of(away)
+    left, right = face.eyes
+    one_sided = straight.copy()
+    for eye, radii in zip(face_of(straight).eyes, (0.9, -0.9), strict=True):
+        move = gaze._Move(eye, radii * eye.radius, 0.0)
+        planes_of = [picture(flat, "yuv420p", WIDTH, HEIGHT).planes for flat in (straight, one_sided)]
+        gaze._moved(planes_of[0], planes_of[1], move)
+
+    assert len(gaze._Film(1.0, 30)._moves(face, luma(away), 0.0)) == 2
+    assert not gaze._Film(1.0, 30)._moves(replace(face, eyes=(narrowed(left, 0.25), right)), luma(away), 0.0)
+    assert not gaze._Film(1.0, 30)._moves(replace(face, eyes=(left, narrowed(right, 0.25))), luma(away), 0.0)
+    assert not gaze._Film(1.0, 30)._moves(face_of(one_sided), luma(one_sided), 0.0)
+
+
+def test_eyes_that_look_down_through_half_lowered_lids_are_left_alone(straight: Pixels) -> None:
+    """The lids went down with the iris; above it there is skin."""
+    eye = face_of(straight).eyes[0]
+    half = narrowed(eye, 0.25 / eye.openness)
+    up, level = np.array([0.05, -0.08]), np.array([0.05, 0.0])
+
+    assert gaze._believed(half, 40.0, level) > 0.9
+    assert gaze._believed(half, 40.0, up) < 0.1
+    assert gaze._believed(narrowed(eye, 0.36 / eye.openness), 40.0, up) > 0.9
+
+
 def write(path: Path, frames: Sequence[Pixels], *, rate: int = 25) -> Path:
     """A film with a tone, of raw pictures."""
     raw = path.with_suffix(".yuv")

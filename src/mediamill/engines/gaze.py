@@ -36,6 +36,10 @@ _BEHIND = 0.9
 _GLIMPSE_S = 0.4
 """What looks like a face for no longer, and has no eyes to turn, is none: patterns do for a frame or two."""
 _SHUT, _OPEN = 0.16, 0.24
+_UP, _ROOM = (0.02, 0.06), (0.26, 0.34)
+"""How far an iris is to go up, in widths of its eye, and how open that eye is to be for it."""
+_APART = (0.12, 0.22)
+"""Two eyes whose irises are to go ways so unlike, in widths of the eye, are not both seen as they are."""
 _AWAY = (math.radians(24), math.radians(36))
 """Of a head turned so far nothing is left to be seen of the far eye; between the two it fades."""
 _LEVEL_PITCH = math.radians(-11)
@@ -189,14 +193,17 @@ class _Film:
         ahead = 1 - _smooth(abs(face.yaw), *_AWAY)
         ahead *= 1 - _smooth(abs(face.pitch - _LEVEL_PITCH), *_AWAY)
         made = []
-        for at, seen in enumerate(face.eyes):
+        seen = [_looked_at(eye, luma) for eye in face.eyes]
+        ways = [_way(eye, face.yaw) for eye, _ in seen]
+        # Eyes look together: one that is shut, or behind a hand, holds the other back, and so does one that disagrees.
+        together = min(_believed(eye, contrast, way) for (eye, contrast), way in zip(seen, ways, strict=True))
+        together *= ahead * (1 - _smooth(abs(float(ways[0][0] - ways[1][0])), *_APART))
+        for at, ((eye, _), asked) in enumerate(zip(seen, ways, strict=True)):
             steady = followed.moves[at]
-            eye, contrast = _looked_at(seen, luma)
-            strength = ahead * _smooth(eye.openness, _SHUT, _OPEN) * _smooth(contrast, *_CONTRAST)
             # What a shut eye's iris seems to do is no reason to move it once it is open.
-            held = steady.value if strength <= 0.5 else None
-            way = steady(_way(eye, face.yaw), at_s) if held is None else held
-            strength = float(followed.strengths[at](np.array([strength, 0.0]), at_s)[0])
+            held = steady.value if together <= 0.5 else None
+            way = steady(asked, at_s) if held is None else held
+            strength = float(followed.strengths[at](np.array([together, 0.0]), at_s)[0])
             way = way * eye.width * self._intensity * min(1.0, max(0.0, strength))
             along, down = float(way[0]), float(way[1])
             axis = eye.axis
@@ -223,6 +230,13 @@ def _taking(frame: Frame) -> _face.Take:
 def _size(frame: Frame) -> tuple[int, int]:
     height, width = frame.given.planes[0].shape
     return width, height
+
+
+def _believed(eye: Eye, contrast: float, way: NDArray[np.float64]) -> float:
+    """How far an eye is one that can be turned, from 0 to 1."""
+    # Lids that are half down go with an eye that looks down: its iris has no room above it.
+    lowered = _smooth(-float(way[1]), *_UP) * (1 - _smooth(eye.openness, *_ROOM))
+    return _smooth(eye.openness, _SHUT, _OPEN) * _smooth(contrast, *_CONTRAST) * (1 - lowered)
 
 
 def _way(eye: Eye, yaw: float) -> NDArray[np.float64]:
