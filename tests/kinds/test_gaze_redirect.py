@@ -159,6 +159,22 @@ def test_eyes_behind_dark_glasses_are_left_alone(straight: Pixels) -> None:
     assert (redirected([flat])[0] == flat).all()
 
 
+def test_thin_rims_of_glasses_stay_and_the_eyes_behind_them_come_back(straight: Pixels) -> None:
+    away = averted(straight, AVERTED)
+    seen = np.asarray(cv2.cvtColor(away.reshape(HEIGHT * 3 // 2, WIDTH), cv2.COLOR_YUV2BGR_I420), np.uint8)
+    rims = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for eye in face_of(straight).eyes:
+        x, y = (int(at) for at in eye.corners.mean(axis=0))
+        for onto, colour in ((seen, (30, 25, 25)), (rims, (255,))):
+            cv2.ellipse(onto, (x, y), (int(0.8 * eye.width), int(0.55 * eye.width)), 0, 0, 360, colour, 2, cv2.LINE_AA)
+    glasses = planes(seen)
+
+    [back] = redirected([glasses])
+
+    assert abs(aside(back) - aside(straight)) < 0.5 * abs(aside(glasses) - aside(straight))
+    assert (luma(back)[rims > 0] == luma(glasses)[rims > 0]).all()
+
+
 def test_shut_eyes_and_faces_from_the_side_are_left_alone(straight: Pixels) -> None:
     away = averted(straight, AVERTED)
     face = face_of(away)
