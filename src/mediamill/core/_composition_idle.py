@@ -8,8 +8,8 @@ from typing import Any
 from mediamill.core import looks
 from mediamill.core._composition_read import length
 
-SILENT = ("gif", "png", "jpg")
-"""Formats that have no sound."""
+SILENT = ("gif",)
+"""Moving formats that have no sound. Of a still nobody expects any: it may be a look at a scene that has."""
 _SAID_IN_COLOUR = ("box", "color", "glow")
 """Styles of captions with a colour for the word that is said."""
 

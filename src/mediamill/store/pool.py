@@ -86,7 +86,7 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no
             return await super().fetchval(query, *args, **given)
 
 
-class _Lease(PoolAcquireContext):  # type: ignore[misc]
+class _Lease(PoolAcquireContext):  # type: ignore[misc]  # as above
     """A connection of the pool, for a while."""
 
     __slots__ = ()
@@ -115,7 +115,7 @@ def _is_lost(connection: Any) -> bool:
         return True
 
 
-class _Pool(asyncpg.Pool):  # type: ignore[misc]
+class _Pool(asyncpg.Pool):  # type: ignore[misc]  # as above
     """A pool that tells of a database that is away as `_Connection` does."""
 
     __slots__ = ()
