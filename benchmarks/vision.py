@@ -185,7 +185,7 @@ def opened(source: Path, most: int) -> Spent:
 
 def coded(source: Path, size: tuple[int, int], word: FilmFormat, target: Path, most: int) -> tuple[Spent, Spent]:
     """The coder's steps on pictures cut out of the source, and ffmpeg with the same settings on the same pictures, raw;
-    the processor time of both includes decoding the source."""
+    the processor time of both includes decoding the source. Where ffmpeg is the coder, it is both."""
     pictures = []
     cutting = steps(size, 1)
     for n, data in enumerate(decoded(source, "yuv420p", size, most)):
@@ -197,10 +197,6 @@ def coded(source: Path, size: tuple[int, int], word: FilmFormat, target: Path, m
             step(frame)
         pictures.append(frame.made)
     frames = [_frames.Frame(n, n / 30, picture, picture) for n, picture in enumerate(pictures)]
-    coder = _matting_film.CODERS[word]()
-    made: list[int] = []
-    coding = coder.steps(size, Fraction(30), {"color_range": "tv"})
-    ours = through(frames, [*coding, lambda frame: made.append(len(coder.packed(frame)))])
     raw = target.with_suffix(".yuv")
     with raw.open("wb") as file:
         for picture in pictures:
@@ -210,8 +206,15 @@ def coded(source: Path, size: tuple[int, int], word: FilmFormat, target: Path, m
     theirs = timed(lambda: subprocess.run(argv, check=True), most)
     raw.unlink()
     decoding = opened(source, most).cpu_s
+    theirs = Spent(theirs.rate, theirs.cpu_s + decoding)
+    if word not in _matting_film.CODERS:
+        return theirs, theirs
+    coder = _matting_film.CODERS[word]()
+    made: list[int] = []
+    coding = coder.steps(size, Fraction(30), {"color_range": "tv"})
+    ours = through(frames, [*coding, lambda frame: made.append(len(coder.packed(frame)))])
     print(f"{word}: {sum(made) / most:.0f} bytes a picture, ffmpeg {target.stat().st_size / most:.0f}")
-    return Spent(ours.rate, ours.cpu_s + decoding), Spent(theirs.rate, theirs.cpu_s + decoding)
+    return Spent(ours.rate, ours.cpu_s + decoding), theirs
 
 
 def row(what: str, whole: Spent, model: Spent, bare: Spent, short: int, long: int) -> bool:
@@ -241,7 +244,7 @@ def matting(folder: Path, height: int, seconds: int) -> list[bool]:
     short = film(folder / "short.mp4", height, seconds)
     long = film(folder / "long.mp4", height, 3 * seconds)
     width = height * 16 // 9 // 2 * 2
-    for word in _matting_film.CODERS:
+    for word in FFMPEG:
         target = folder / f"cut.{word}"
 
         def cut(source: Path, target: Path = target, word: FilmFormat = word) -> None:

@@ -97,9 +97,6 @@ class Coder(Protocol):
     def packed(self, frame: Frame) -> bytes:
         """What is written for a frame, after all steps; for the first, what stands before it."""
 
-    def rest(self) -> bytes:
-        """What is written after the last."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -394,16 +391,11 @@ class _Packer:
         return self
 
     def write(self, frame: Frame) -> None:
-        self._send(self._coder.packed(frame))
-
-    def _send(self, data: bytes) -> None:
-        self._pipe.write(data)
+        self._pipe.write(self._coder.packed(frame))
         if self._pipe.broken is not None:
             raise self._pipe.broken
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            self._send(self._coder.rest())
         self._raw.close()
 
 

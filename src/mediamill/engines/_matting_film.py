@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediamill.core.errors import NoSubject
 from mediamill.core.matting import FilmCut, FilmFormat
-from mediamill.engines import _frames, _matting, _prores_alpha, _vp9_alpha
+from mediamill.engines import _frames, _matting, _vp9_alpha
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 Network = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
 """(side, side, 3) RGB of 0 to 1 → (side, side) of 0 to 1."""
 
-CODERS: Mapping[FilmFormat, Callable[[], _frames.Coder]] = {"webm": _vp9_alpha.Coder, "mov": _prores_alpha.Coder}
+CODERS: Mapping[FilmFormat, Callable[[], _frames.Coder]] = {"webm": _vp9_alpha.Coder}
+ENCODERS: Mapping[FilmFormat, tuple[str, ...]] = {
+    # With one step for the whole film the encoder need not try many for every slice: a fifth of the processor time,
+    # the same faithfulness, and fewer bytes.
+    "mov": ("-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le", "-alpha_bits", "8", "-q:v", "1"),
+}
 _MATRICES = {
     "bt709": ((1.1644, 0.0, 1.7927), (1.1644, -0.2132, -0.5329), (1.1644, 2.1124, 0.0)),
     "smpte170m": ((1.1644, 0.0, 1.5960), (1.1644, -0.3918, -0.8130), (1.1644, 2.0172, 0.0)),
@@ -36,7 +41,8 @@ def cut(work: FilmCut, network: Network, side: int, *, sure: float = _matting.SU
         mime=work.source_mime,
         target=work.target,
         container=work.format,
-        coder=CODERS[work.format](),
+        encoder=ENCODERS.get(work.format, ()),
+        coder=CODERS[work.format]() if work.format in CODERS else None,
         given=given,
         made="yuva420p",
         tools=work.tools,

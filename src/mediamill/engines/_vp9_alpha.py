@@ -54,9 +54,6 @@ class Coder:
         head, self._head = self._head, b""
         return head + _matroska.picture(colour, frame.time_s, key=frame.number % KEY_EVERY == 0, alpha=alpha)
 
-    def rest(self) -> bytes:
-        return b""
-
 
 class _Stream:
     """One encoder, of pictures of one size. Planes that are not given are grey."""
