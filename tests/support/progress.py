@@ -60,6 +60,25 @@ class Seen:
         return max(later - before for before, later in itertools.pairwise(at))
 
 
+class Others:
+    """What all others use of the machine's processors from now on."""
+
+    def __init__(self) -> None:
+        self._used, self._whole = _of_all()
+
+    def share(self, own_s: float) -> float:
+        """Of all that there was, when so many processor seconds were our own. Time a host kept for itself counts."""
+        used, whole = _of_all()
+        return (used - self._used - own_s * _TICKS) / max(1, whole - self._whole)
+
+
+def _of_all() -> tuple[int, int]:
+    """Ticks in use and ticks in all, of all processors: /proc/stat, proc(5)."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+    used = user + nice + system + sum(rest)
+    return used, used + idle + waiting
+
+
 def used_s() -> float:
     """Processor seconds of this process and of all programs that ran or run below it."""
     ended = os.times()
