@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
-import resource
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from tests.support import hls_rules
+from tests.support import hls_rules, progress
 from tests.support.adaptive import H264, Packaged, halves, package
 from tests.support.av import BLUE, RED, close, colours, corners, ffmpeg, film
 
@@ -152,26 +150,6 @@ def test_progress_only_grows_to_the_end(made: Packaged) -> None:
     assert fractions[-1] >= 0.99
 
 
-def _children(thread: Path) -> list[str]:
-    try:
-        return (thread / "children").read_text().split()
-    except OSError:  # the thread has ended meanwhile
-        return []
-
-
-def spent_s() -> float:
-    """Processor time of this process's children, those that still run as well."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    total = spent.ru_utime + spent.ru_stime
-    children = [
-        child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    for child in children:
-        fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
-
-
 @pytest.mark.parametrize(("name", "mime"), [("grain.mp4", "video/mp4"), ("grain.avi", "video/x-msvideo")])
 def test_progress_is_the_share_of_the_work_that_is_done(tmp_path: Path, name: str, mime: str) -> None:
     codecs = H264 if name.endswith("mp4") else ("-c:v", "mpeg4", "-b:v", "4M", "-c:a", "libmp3lame")
@@ -187,15 +165,15 @@ def test_progress_is_the_share_of_the_work_that_is_done(tmp_path: Path, name: st
 def progress_apart(film_: Path, mime: str, target: Path) -> tuple[float, list[tuple[float, float]]]:
     """How far what is said is from the truth at most, and both each time."""
     seen: list[tuple[float, float]] = []
-    began_s = spent_s()
+    began_s = progress.used_s()
 
     def looked(stage: str, fraction: float | None) -> None:
         if fraction is not None and stage == "encode":
-            seen.append((spent_s() - began_s, fraction))
+            seen.append((progress.used_s() - began_s, fraction))
 
     package(film_, mime, target, reported=looked)
 
-    whole_s = spent_s() - began_s
+    whole_s = progress.used_s() - began_s
     assert len(seen) >= 4
     shares = [(round(at_s / whole_s, 3), round(fraction, 3)) for at_s, fraction in seen]
     return max(abs(share - fraction) for share, fraction in shares), shares
