@@ -1,7 +1,7 @@
 """Progress against the truth: the share of all processor time that had been used when it was said.
 
 Processor time, not the clock, because a machine that does other things as well slows the clock only. What a second of
-it is worth still changes while others come and go and take the caches: a case may be run three times, and must hold in
+it is worth still changes while others come and go and take the caches: a case may be run five times, and must hold in
 one of them. An estimate that is off is off in all. Where more wants to run than there are processors, as when all
 tests run at once, seconds differ by a third and 5 % cannot be told; a gross error can, and is.
 """
@@ -17,7 +17,7 @@ import pytest
 from tests.support import progress, voices
 from tests.support.images import ffmpeg
 
-_TRIES = 3
+_TRIES = 5
 _APART, _APART_BESIDE_OTHERS = 0.05, 0.2
 _OTHERS = 0.4
 """Share of the machine that others take while a case runs, from which on it is not alone; the load of a minute tells
