@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from mediamill.core.ports import Report
-from mediamill.engines._processor import slowness, used_s
+from mediamill.engines._processor import used_s
 
 _LEAST_S = 0.25
 """Shorter steps are over before anybody could read of them."""
@@ -22,11 +22,10 @@ take longer than expected, and must not be told as over."""
 @contextlib.contextmanager
 def expecting(report: Report, stage: str, expected_s: float, *, done_s: float = 0.0) -> Iterator[None]:
     """A step is done in the block, the last of a task that has used `done_s` before, that takes `expected_s` seconds of
-    processor time on a machine of slowness 1. Nothing else may report meanwhile."""
+    processor time here. Nothing else may report meanwhile."""
     if expected_s < _LEAST_S:
         yield
         return
-    expected_s *= slowness()
     began_s, over = used_s(), threading.Event()
 
     def look() -> None:

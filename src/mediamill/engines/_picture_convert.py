@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,7 +17,7 @@ from mediamill.engines._expected import expecting
 from mediamill.engines._picture import MAX_PIXELS, Still, Vips, Wishes, reading
 from mediamill.engines._picture_read import read
 from mediamill.engines._picture_write import write
-from mediamill.engines._processor import used_s
+from mediamill.engines._processor import slowness, used_s
 
 _KEYS = frozenset({"resize", "strip"})
 _MORE_KEYS: Mapping[str, frozenset[str]] = {
@@ -35,6 +36,10 @@ _MORE_KEYS: Mapping[str, frozenset[str]] = {
 
 _LINED = frozenset({"image/png", "image/jpeg", "image/tiff"})
 _LINED_FROM_S = 0.1
+_SAMPLED = frozenset({"image/webp", "image/avif", "image/gif", "image/jp2"})
+_SAMPLED_FROM_S = 0.3
+_SAMPLED_SHARE, _LEAST_TILES, _TILE_PX = 0.02, 32, 64
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _AHEAD_PX = 120
 """Lines that libvips has read and not yet encoded: 0 to 240, with pictures of 2000 and 4000."""
 _READ_S = 0.015
@@ -73,25 +78,59 @@ def convert(
             return {"frames": _animation.convert(source, mime, target, target_mime, wanted, work.report)}
         still = read(source, mime, wanted.resize, target_mime)
         work.report("encode", 0.0)
-        with encoding(work.report, still, source, target_mime, wanted, used_s() - began_s):
-            write(still, target, target_mime, wanted)
+        encode(work.report, still, source, target, target_mime, wanted, began_s)
     return {}
 
 
-def encoding(
-    report: Report, still: Still, source: Path, target_mime: str, wanted: Wishes, done_s: float
-) -> AbstractContextManager[None]:
-    """The step of writing a picture, with the reading that is put off until then; `done_s` were used before."""
-    megapixels = still.pixels.width * still.pixels.height / 1e6
-    reading_s = max(0.0, _READ_S * source.stat().st_size / 1e6 - done_s)
-    expected_s = reading_s + _WRITTEN_S.get(target_mime, 0.02) * megapixels
-    if expected_s > _LINED_FROM_S and target_mime in _LINED and not wanted.small:
-        from PIL import Image
+def encode(
+    report: Report, still: Still, source: Path, target: Path, target_mime: str, wanted: Wishes, began_s: float
+) -> None:
+    """Write a picture, with the reading that is put off until then, and report on it; `began_s`: `used_s()` when the
+    task began."""
+    done_s = used_s() - began_s
+    written_s = _WRITTEN_S.get(target_mime, 0.02) * still.pixels.width * still.pixels.height / 1e6
+    expected_s = max(0.0, _READ_S * source.stat().st_size / 1e6 - done_s) + written_s
+    telling: AbstractContextManager[None]
+    if target_mime in _SAMPLED and written_s > _SAMPLED_FROM_S:
+        still = Still(pixels=still.pillow(), icc=still.icc, exif=still.exif, xmp=still.xmp)
+        expected_s = _sampled_s(still, target, target_mime, wanted)
+        telling = expecting(report, "encode", expected_s, done_s=used_s() - began_s)
+    elif expected_s > _LINED_FROM_S and target_mime in _LINED and not wanted.small and _lazy(still):
+        telling = nullcontext()
+        _by_lines(report, still.pixels, done_s / (done_s + expected_s))
+    else:
+        telling = expecting(report, "encode", expected_s * slowness(), done_s=done_s)
+    with telling:
+        write(still, target, target_mime, wanted)
 
-        if not isinstance(still.pixels, Image.Image):
-            _by_lines(report, still.pixels, done_s / (done_s + expected_s))
-            return nullcontext()
-    return expecting(report, "encode", expected_s, done_s=done_s)
+
+def _lazy(still: Still) -> bool:
+    """Whether libvips holds it: what is read when it is asked for."""
+    from PIL import Image
+
+    return not isinstance(still.pixels, Image.Image)
+
+
+def _sampled_s(still: Still, target: Path, target_mime: str, wanted: Wishes) -> float:
+    """Processor seconds that writing a picture will take, by some of its tiles, for that hangs on what it shows."""
+    from PIL import Image
+
+    picture: Any = still.pixels
+    across, down = max(1, picture.width // _TILE_PX), max(1, picture.height // _TILE_PX)
+    wanted_tiles = max(_LEAST_TILES, round(across * down * _SAMPLED_SHARE))
+    columns = math.ceil(math.sqrt(wanted_tiles))
+    sample = Image.new(picture.mode, (columns * _TILE_PX, columns * _TILE_PX))
+    if picture.mode == "P":
+        sample.putpalette(picture.getpalette("RGBA"), "RGBA")
+    for number in range(columns * columns):
+        # Steps of the golden ratio along the lines of tiles: no two near each other, in no pattern of the picture.
+        at = int(number * _GOLDEN % 1 * across * down)
+        left, top = at % across * _TILE_PX, at // across * _TILE_PX
+        tile = picture.crop((left, top, left + _TILE_PX, top + _TILE_PX))
+        sample.paste(tile, (number % columns * _TILE_PX, number // columns * _TILE_PX))
+    began_s = used_s()
+    write(Still(pixels=sample), target, target_mime, wanted)
+    return (used_s() - began_s) * picture.width * picture.height / (sample.width * sample.height)
 
 
 def _by_lines(report: Report, picture: Vips, begin: float) -> None:

@@ -13,7 +13,7 @@ from mediamill.engines._colour import to_srgb
 from mediamill.engines._picture import Resize, Still, Wishes, reading
 from mediamill.engines._picture_over import Laid, composed, laid, plain, text
 from mediamill.engines._picture_read import PILLOW_FORMATS, read
-from mediamill.engines._picture_write import in_srgb, write
+from mediamill.engines._picture_write import in_srgb
 from mediamill.engines._processor import used_s
 
 QUALITIES: Mapping[str, Sequence[int]] = {
@@ -59,9 +59,9 @@ class PictureStudio(PictureEditor):
             if work.target_mime == _heic_write.MIME:
                 _heic_write.write(still.pillow(), work.target, wanted, scratch=work.scratch, tools=work.tools)
             else:
-                done_s = used_s() - began_s
-                with _picture_convert.encoding(work.report, still, source, work.target_mime, wanted, done_s):
-                    write(still, work.target, work.target_mime, wanted)
+                _picture_convert.encode(
+                    work.report, still, source, work.target, work.target_mime, wanted, began_s
+                )
         work.report("encode", 1.0)
         return {}
 

@@ -51,7 +51,7 @@ _MEASURE_COST, _LIMIT_COST, _READ_COST = 0.65, 3.5, 0.6
 is encoded."""
 _LEAD_S = 0.5
 """What is read before a start: a decoder says nothing of the first packet that it is given after a jump."""
-_LISTEN_COST = 0.4
+_LISTEN_COST = 0.6
 """The same for measuring the loudness of a result, of which nothing is told meanwhile."""
 _FAR_LU = 0.45
 

@@ -24,7 +24,7 @@ class RawPeaks(PeakFinder):
     """See the module."""
 
     name = "waveform"
-    cost_s = 0.3
+    cost_s = 0.65
     licence = "GPL-3.0-or-later AND BSD-3-Clause AND MIT-CMU"
 
     def missing(self) -> Missing | None:
