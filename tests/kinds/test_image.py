@@ -204,6 +204,24 @@ def test_heic_photos_of_any_size_are_read_by_ffmpeg_and_by_our_own_reader(
     assert (facts.width_px, facts.height_px) == size
 
 
+@pytest.mark.parametrize("size", [(1025, 300), (1300, 1100)])
+def test_a_large_heic_photo_is_made_of_tiles_that_show_no_seam(size: tuple[int, int], tmp_path: Path) -> None:
+    across, down = np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1])
+    slope = np.stack([*np.meshgrid(across, down), np.full(size[::-1], 90)], axis=2).round().astype(np.uint8)
+    source = images.save(tmp_path / "slope.png", slope)
+
+    made = run("image", source, tmp_path / "work", format="heic").result.path
+
+    pixels = look(made)[..., :3]
+    shown = slope[: pixels.shape[0], : pixels.shape[1]]
+    assert shown.shape[0] >= size[1] - 1
+    assert shown.shape[1] >= size[0] - 1
+    assert np.abs(pixels.astype(int) - shown).max() <= 10
+    facts = engines.open(PlainTools()).probe(made, "image/heic")
+    assert (facts.width_px, facts.height_px) == size
+    assert b"grid" in made.read_bytes()[:4096]
+
+
 def test_pictures_are_laid_over_in_order_at_their_place_and_strength(tmp_path: Path) -> None:
     ground = picture(tmp_path / "ground.png", (0, 0, 0), (200, 100))
     red, blue = picture(tmp_path / "red.png", (255, 0, 0)), picture(tmp_path / "blue.webp", (0, 0, 255))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 import threading
@@ -146,10 +147,19 @@ def _talk(
     assert child.stderr is not None
     errors: list[bytes] = []
     reader = threading.Thread(target=lambda stream: errors.append(stream.read()), args=(child.stderr,))
+    feeder = threading.Thread(target=_feed, args=(child, stdin or b""))
     reader.start()
+    feeder.start()
     lines = []
     for line in child.stdout:
         lines.append(line)
         on_line(line.decode(errors="replace").rstrip("\n"))
+    feeder.join()
     reader.join()
     return b"".join(lines), b"".join(errors)
+
+
+def _feed(child: subprocess.Popen[bytes], stdin: bytes) -> None:
+    if child.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), child.stdin:  # how it ended tells why it did not read all
+            child.stdin.write(stdin)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from mediamill.core.ports import Report
 from mediamill.engines._processor import used_s
 
-_LEAST_S = 0.25
+SHORT_S = 0.25
 """Shorter steps are over before anybody could read of them."""
 _LOOK_S = 0.05
 _KNEE = 0.8
@@ -23,7 +23,7 @@ take longer than expected, and must not be told as over."""
 def expecting(report: Report, stage: str, expected_s: float, *, done_s: float = 0.0) -> Iterator[None]:
     """A step is done in the block, the last of a task that has used `done_s` before, that takes `expected_s` seconds of
     processor time here. Nothing else may report meanwhile."""
-    if expected_s < _LEAST_S:
+    if expected_s < SHORT_S:
         yield
         return
     began_s, over = used_s(), threading.Event()

@@ -57,11 +57,11 @@ class PictureStudio(PictureEditor):
             if over or not plain(placing):
                 still = Still(pixels=composed(still.pillow(), placing, work.background, over))
             if work.target_mime == _heic_write.MIME:
-                _heic_write.write(still.pillow(), work.target, wanted, scratch=work.scratch, tools=work.tools)
-            else:
-                _picture_convert.encode(
-                    work.report, still, source, work.target, work.target_mime, wanted, began_s
+                _heic_write.write(
+                    still.pillow(), work.target, wanted, scratch=work.scratch, tools=work.tools, report=work.report
                 )
+            else:
+                _picture_convert.encode(work.report, still, source, work.target, work.target_mime, wanted, began_s)
         work.report("encode", 1.0)
         return {}
 

@@ -21,7 +21,6 @@ def test_what_takes_longer_than_expected_is_told_ever_slower_and_never_as_over()
 def test_a_long_step_is_told_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     used_s = iter([100.0, *(100.0 + n / 10 for n in range(1, 1000))])
     monkeypatch.setattr(_expected, "used_s", lambda: next(used_s))
-    monkeypatch.setattr(_expected, "slowness", lambda: 1.0)
     monkeypatch.setattr(_expected, "_LOOK_S", 0.001)
     said: list[float | None] = []
     enough = threading.Event()
@@ -40,8 +39,7 @@ def test_a_long_step_is_told_while_it_works(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(said) == before
 
 
-def test_a_short_step_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_expected, "slowness", lambda: pytest.fail("not worth it"))
+def test_a_short_step_is_not_looked_at() -> None:
     with expecting(lambda stage, fraction=None: pytest.fail("not told"), "encode", 0.1):
         pass
 
