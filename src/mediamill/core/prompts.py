@@ -248,7 +248,10 @@ def read_delay(delay: str | datetime, now: datetime, field: str = "delay") -> da
         at = at.replace(tzinfo=UTC)
     if at is None or (at - now).total_seconds() > LONGEST_DELAY_S:
         raise Invalid(field, "must be within a year from now.")
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return now  # before the first year by our clock: long past, as any other date of old
 
 
 def read_ttl(ttl: str | float | None, field: str = "ttl") -> float | None:

@@ -268,7 +268,7 @@ def retry_after_s(header: str | None, now: datetime) -> float | None:
     else:
         try:
             asked_s = (parsedate_to_datetime(text) - now).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):  # the last: of numbers that no clock shows
             return None
     return min(max(asked_s, 1.0), LONGEST_RETRY_AFTER_S)
 

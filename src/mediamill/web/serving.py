@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
@@ -98,10 +99,7 @@ def _changed(asked: Mapping[str, str], file: File) -> bool:
     if (tags := asked.get("if-match")) is not None:
         return tags.strip() != "*" and _etag(file) not in [tag.strip() for tag in tags.split(",")]
     if (since := asked.get("if-unmodified-since")) is not None:
-        try:
-            return file.updated_at.replace(microsecond=0) > parsedate_to_datetime(since)
-        except (ValueError, TypeError):
-            return False
+        return (at := _date(since)) is not None and file.updated_at.replace(microsecond=0) > at
     return False
 
 
@@ -109,10 +107,7 @@ def _unchanged(asked: Mapping[str, str], file: File) -> bool:
     if (tags := asked.get("if-none-match")) is not None:
         return tags.strip() == "*" or _etag(file) in [tag.strip().removeprefix("W/") for tag in tags.split(",")]
     if (since := asked.get("if-modified-since")) is not None:
-        try:
-            return file.updated_at.replace(microsecond=0) <= parsedate_to_datetime(since)
-        except (ValueError, TypeError):
-            return False
+        return (at := _date(since)) is not None and file.updated_at.replace(microsecond=0) <= at
     return False
 
 
@@ -123,10 +118,16 @@ def _range_holds(asked: Mapping[str, str], file: File) -> bool:
         return True
     if wanted.startswith('"'):
         return wanted == _etag(file)
+    return file.updated_at.replace(microsecond=0) == _date(wanted)
+
+
+def _date(header: str) -> datetime | None:
+    """The instant that a header names; None for what names none, which is as if it had not been sent."""
     try:
-        return file.updated_at.replace(microsecond=0) == parsedate_to_datetime(wanted)
-    except (ValueError, TypeError):
-        return False
+        at = parsedate_to_datetime(header)
+    except (ValueError, TypeError, OverflowError):  # the last: of numbers that no clock shows
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def _range(header: str, size: int) -> tuple[int, int] | str | None:

@@ -182,6 +182,8 @@ def test_410_ends_it_and_disables_the_endpoint() -> None:
         ("999999999999999999999", 86_400.0),
         ("Wed, 02 Jan 2030 03:05:05 GMT", 60.0),
         ("Wed, 02 Jan 2020 03:05:05 GMT", 1.0),
+        ("Wed, 02 Jan 99999999999999999999 03:05:05 GMT", None),
+        ("Wed, 02 Jan 2030 03:05:05 +99999999999999999999", None),
         ("soon", None),
         ("-5", None),
         ("1.5", None),
