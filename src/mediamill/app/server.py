@@ -46,6 +46,8 @@ def _save_key(folder: Path, secret: str) -> None:
 async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
     import uvicorn
 
+    from mediamill.app.connections import Bounded, raise_open_files
+
     loop, leaving = asyncio.get_running_loop(), asyncio.Event()
 
     class Server(uvicorn.Server):
@@ -56,6 +58,7 @@ async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
     crew = Crew(settings) if worker else None
     if crew is not None:
         await crew.start()
+    raise_open_files()
     try:
         async with api(settings, dsn, leaving=leaving) as (asgi, keys):
             secret = await first_key(settings, keys)
@@ -65,7 +68,7 @@ async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
                     host=settings.host,
                     port=settings.port,
                     loop="none",
-                    http="httptools",
+                    http=Bounded,
                     ws="none",
                     lifespan="off",
                     access_log=False,
