@@ -189,8 +189,13 @@ class Actor(ABC):
     def close(self) -> None:  # noqa: B027 - few have something to close
         """No more will be asked for."""
 
+    @property
+    def lead(self) -> int:
+        """How many frames before one that is shown are needed for it."""
+        return 0
+
     def remember(self, frame: int) -> Any:  # noqa: B027 - few look back
-        """That frame will not be shown, but one after it may look back at it."""
+        """That frame may not be shown, but one after it may look back at it."""
 
     def moment(self, frame: int) -> Moment:
         """That frame as looks see it."""

@@ -55,6 +55,12 @@ class Shot:
         return self.size[0] * self.size[1] * 4 if self.alpha else planar_bytes(*self.size)
 
     @property
+    def holding(self) -> bool:
+        """Whether a frame may be shown for longer than a decoder begins before it."""
+        rate = self.video.frame_rate
+        return self.video.varying or rate is None or 2 / rate > _BEFORE * self.step_s
+
+    @property
     def step_s(self) -> float:
         """Seconds of the source from frame to frame."""
         return self.speed / self.rate
@@ -133,6 +139,8 @@ class Film:
         self._at = 0
         self._last = 0
         self._part = (0, 0, 0)
+        self._least = self._begun = 0
+        self._came = False
         self._held: Buffer | None = None
         self._next: Buffer | None = None
         self._over = False
@@ -144,10 +152,10 @@ class Film:
     def open(self, first: int, after: int, *, whole: int | None = None, threads: int = 0) -> None:
         """Begin to decode frames [first, after) of the grid. whole: the first that a film of it all would have."""
         self._last = after
-        self._part = first, after, threads
+        step = max(self.shot.least, first)
+        begin = self._least = self._before(step if whole is None else whole)
+        self._part = step, after, threads
         if after - first <= 1 and whole is not None and _compose_glimpse.can(self.shot):
-            begin = self.shot.first_of(whole)
-            step = max(self.shot.least, first)
             self._at = step - 1
             self._running = nullcontext()
             self._thread = threading.Thread(
@@ -176,17 +184,38 @@ class Film:
             if found is not None:
                 self._frames.put(None)
 
-    def _start(self) -> None:
-        """Have it decoded by a program."""
-        first, after, threads = self._part
+    def _before(self, step: int, *, anew: bool = False) -> int:
+        """The step at which a decoder begins whose first frame wanted is this one. anew: in the midst of a clip.
+
+        One that comes too late has not the frame that is still shown, as in slow films and between the pages of a talk.
+        """
+        usual = self.shot.first_of(step)
+        if not (anew or self.shot.holding):
+            return usual
         least = self.shot.least
-        begin = max(least, first)
-        back = begin - self.shot.first_of(first)
-        self._at = begin - back - 1
-        count = max(1, after - begin) + back
+        with suppress(BadMedia, OSError, ValueError):  # the program has a word for what is wrong with it
+            found = _compose_glimpse.before(
+                self.shot, max(least, step) - least, begin_s=self.shot.second_of(least), nudge=NUDGE
+            )
+            if found is not None:
+                return max(least, min(usual, least + found - _BEFORE))
+        return usual
+
+    def _start(self, back: int | None = None) -> None:
+        """Have it decoded by a program. back: begin so many steps before what is wanted."""
+        step, after, threads = self._part
+        if back is not None:
+            first = max(self._least, step - back)
+        elif self.shot.first_of(step) <= self._least:
+            first = self._least
+        else:
+            first = max(self._least, self._before(step, anew=True))
+        self._begun = first
+        self._at = first - 1
+        count = max(step + 1, after) - first
         tone = {"zscale", "tonemap"} <= _ffmpeg.filters(self._tools) if self.shot.video.transfer else False
         running = self._tools.spawn(
-            self.shot.argv(begin - back, count, tone, threads),
+            self.shot.argv(first, count, tone, threads),
             name="ffmpeg",
             stdout=True,
             cwd=None if self.shot.cube is None else self.shot.cube.parent,
@@ -217,10 +246,17 @@ class Film:
                 self._running = None
                 self._start()
                 found = self._frames.get()
+            while found is None and not self._came and self._begun > self._least:
+                # The source is over where it was begun, and the last of its frames is still shown.
+                self._end()
+                self._start(max(2 * (self._part[0] - self._begun), math.ceil(1 / self.shot.step_s)))
+                found = self._frames.get()
             assert not isinstance(found, _Unseen)
             self._next = found
+            self._came = True
             if found is None:
-                self._finish()
+                self._over = True
+                self._end()
         return self._next
 
     def taken(self) -> None:
@@ -251,8 +287,8 @@ class Film:
         except queue.Empty:
             return
 
-    def _finish(self) -> None:
-        self._over = True
+    def _end(self) -> None:
+        """Wait for the program. Raises what it ended of."""
         running, self._running = self._running, None
         if running is None:
             return

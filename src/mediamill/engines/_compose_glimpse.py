@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -84,28 +84,63 @@ def frame(
     is at work."""
     with _av.opened(shot.path, shot.mime) as container:
         stream = next(one for one in container.streams.video if one.index == shot.video.index)
-        if stream.time_base is None:
+        grid = _grid(shot, container, stream, begin_s, nudge)
+        if grid is None:
             return None
-        grid = Grid(
-            begin_s=begin_s,
-            speed=float(f"{shot.speed:.6f}"),
-            rate=shot.rate,
-            nudge=nudge,
-            time_base=stream.time_base,
-            start_us=container.start_time or 0,
-        )
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.thread_count = threads or min(_THREADS, len(os.sched_getaffinity(0)))
-        for back_s in (*_BACK_S, None):
-            at = 0 if back_s is None else grid.pts(step + 0.5) - round(back_s / grid.time_base)
-            container.seek(max(0, at), stream=stream, backward=True)
-            packets, pts = _packets(container, stream, grid, step)
+        for packets, pts, over in _looks(container, stream, grid, step):
+            if over and pts is not None and not _stays(packets, pts, stream, grid):
+                return None
             picture = None if pts is None else _decoded(shot, stream, packets, pts, wanted)
             if not wanted():
                 return None
             if picture is not None:
                 return _brought(picture, stream, shot, pool)
         return None
+
+
+def before(shot: Shot, step: int, *, begin_s: float, nudge: float) -> int | None:
+    """The step after `begin_s` from which on the frame before the one of that step is shown: a decoder that is to show
+    what the film does must have both. None where it cannot be told without decoding."""
+    if not _av.DEMUXERS[shot.mime].startswith(_CONTAINERS):
+        return None
+    with _av.opened(shot.path, shot.mime) as container:
+        stream = next(one for one in container.streams.video if one.index == shot.video.index)
+        grid = _grid(shot, container, stream, begin_s, nudge)
+        if grid is None:
+            return None
+        found = None
+        for packets, pts, _ in _looks(container, stream, grid, step):
+            if pts is not None:
+                earlier = [packet.pts for packet in packets if packet.pts is not None and packet.pts < pts]
+                found = grid.step(max(earlier, default=pts))
+                if earlier:
+                    break
+        return found
+
+
+def _grid(shot: Shot, container: InputContainer, stream: VideoStream, begin_s: float, nudge: float) -> Grid | None:
+    if stream.time_base is None:
+        return None
+    return Grid(
+        begin_s=begin_s,
+        speed=float(f"{shot.speed:.6f}"),
+        rate=shot.rate,
+        nudge=nudge,
+        time_base=stream.time_base,
+        start_us=container.start_time or 0,
+    )
+
+
+def _looks(
+    container: InputContainer, stream: VideoStream, grid: Grid, step: int
+) -> Iterator[tuple[Sequence[Packet[VideoStream]], int | None, bool]]:
+    """What `_packets` finds around a frame, again and again from further back."""
+    for back_s in (*_BACK_S, None):
+        at = 0 if back_s is None else grid.pts(step + 0.5) - round(back_s / grid.time_base)
+        container.seek(max(0, at), stream=stream, backward=True)
+        yield _packets(container, stream, grid, step)
 
 
 def _decoded(
@@ -133,15 +168,18 @@ def _decoded(
 
 def _packets(
     container: InputContainer, stream: VideoStream, grid: Grid, step: int
-) -> tuple[Sequence[Packet[VideoStream]], int | None]:
-    """What is to be decoded, in order, and the pts of the frame that is wanted of it; None where it is not there."""
+) -> tuple[Sequence[Packet[VideoStream]], int | None, bool]:
+    """What is to be decoded, in order; the pts of the frame that is wanted of it, None where it is not there; and
+    whether nothing follows."""
     read: list[Packet[VideoStream]] = []
     wanted: int | None = None
     size_bytes = behind = 0
+    over = False
     for packet in container.demux(stream):
         if packet.pts is None:
             if packet.size and not behind:
-                return read, None
+                return read, None, False
+            over = not packet.size
             break
         if behind or (packet.dts is not None and grid.step(packet.dts) > step):
             behind += 1
@@ -150,12 +188,24 @@ def _packets(
         if behind > _BEHIND or (behind and size_bytes > _MOST_BYTES):
             break
         if size_bytes > _MOST_BYTES:
-            return read, None
+            return read, None, False
         if not behind and grid.since(packet.pts) >= 0 and grid.step(packet.pts) <= step:
             wanted = packet.pts if wanted is None else max(wanted, packet.pts)
     if wanted is None or not read[0].is_keyframe or wanted < (read[0].pts or 0):
-        return read, None
-    return read, wanted
+        return read, None, over
+    return read, wanted, over
+
+
+def _stays(packets: Sequence[Packet[VideoStream]], pts: int, stream: VideoStream, grid: Grid) -> bool:
+    """Whether a frame is one that the film has, too: of the last, ffmpeg leaves out one that ends before it would be
+    shown, and when it ends is a guess where not everything says the same."""
+    last, rate = max(packets, key=lambda packet: packet.pts or 0), stream.average_rate
+    if last.pts != pts:
+        return True
+    if not last.duration or not rate:
+        return False
+    lengths = last.duration, round(1 / (rate * grid.time_base))
+    return all(grid.step(pts + length) > grid.step(pts) for length in lengths)
 
 
 def _brought(picture: VideoFrame, stream: VideoStream, shot: Shot, pool: Pool) -> Buffer | None:

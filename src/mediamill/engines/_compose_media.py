@@ -39,7 +39,7 @@ STEADY = frozenset(
         "sepia", "duotone", "cross_process", "bleach_bypass", "posterize", "invert", "thermal", "camera_lens_blur",
         "camera_lens_blur_bg", "box_blur", "glow", "prism", "mosaic", "mosaic_blur", "mosaic_posterize", "cc_halftone",
         "cc_halftone_red", "cc_halftone_green", "cc_halftone_blue", "rgb_split", "chromatic_aberration",
-        "optics_compensation", "chroma_key", "portra",
+        "optics_compensation", "chroma_key",
     }
 )  # fmt: skip
 """Effects that make the same of a picture at any time."""
@@ -64,7 +64,8 @@ class Pictured(Actor):
         self._effects = [effect for effect in element["effects"] if effect["intensity"] > 0]
         self._matted = stage.people is not None and any(effect["type"] in looks.MATTED for effect in self._effects)
         self._remembered: deque[tuple[int, Picture]] = deque()
-        self._remembers = any(effect["type"] in REMEMBERING for effect in self._effects)
+        seen = self._content.width >= 1 and self._content.height >= 1
+        self._remembers = seen and any(effect["type"] in REMEMBERING for effect in self._effects)
         self._moving = self._controls.moving or any(effect["type"] not in STEADY for effect in self._effects)
         self._styled: tuple[Hashable, tuple[Picture, int, int]] | None = None
 
@@ -78,7 +79,6 @@ class Pictured(Actor):
 
     @property
     def lead(self) -> int:
-        """How many frames before one that is shown are needed for it."""
         return math.ceil(REMEMBERED_S * self.stage.rate) if self._remembers else 0
 
     @property

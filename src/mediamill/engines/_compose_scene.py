@@ -83,8 +83,7 @@ class Scene:
         self._active.clear()
         self._prepare(frame)
         for actor in self._actors.values():
-            lead = getattr(actor, "lead", 0)
-            for earlier in range(max(actor.span.first, frame - lead), frame):
+            for earlier in range(max(actor.span.first, frame - actor.lead), frame):
                 actor.remember(earlier)
 
     def frames(self, first: int, after: int) -> Iterator[Buffer]:
@@ -96,6 +95,9 @@ class Scene:
     def frame(self, frame: int) -> Buffer:
         """One frame, the caller's to keep or to give back to the canvas' pool."""
         self._prepare(frame)
+        for number in self._active:
+            if self._actors[number].lead:  # hidden or not, it is looked back at when it is to be seen
+                self._actors[number].remember(frame)
         self.canvas.begin()
         shown: list[tuple[Layer | tuple[Raw, Raw, float], Actor | None]] = []
         for thing in self._stacked(frame):
