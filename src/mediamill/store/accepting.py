@@ -15,7 +15,7 @@ from mediamill.core.prompts import MOST_DEPTH
 from mediamill.core.tasks import NO_ORIGIN, Origin, State
 from mediamill.store.awaited import settle
 from mediamill.store.notices import OFFER, columns, wake
-from mediamill.store.text import clean, dumps
+from mediamill.store.text import clean, dumps, indexed
 from mediamill.store.turns import in_turn
 
 _SEEN = """
@@ -149,7 +149,7 @@ async def unseen(
     keyed: dict[tuple[str, str, str], list[int]] = {}
     for i, item in enumerate(batch):
         if item.new.idempotency_key is not None:
-            keyed.setdefault((item.project_id, item.scope, item.new.idempotency_key), []).append(i)
+            keyed.setdefault((item.project_id, item.scope, indexed(item.new.idempotency_key)), []).append(i)
     if not keyed:
         return list(range(len(batch)))
     first = sorted((key, indexes[0]) for key, indexes in keyed.items())
@@ -212,9 +212,9 @@ async def below_callers(
 async def _forget(connection: Any, batch: Sequence[Accept], ids: Sequence[str], refused: Iterable[int]) -> None:
     """Give back the keys of items that were refused after all."""
     keys = [
-        (batch[i].project_id, batch[i].scope, batch[i].new.idempotency_key, ids[i])
+        (batch[i].project_id, batch[i].scope, indexed(key), ids[i])
         for i in refused
-        if batch[i].new.idempotency_key is not None
+        if (key := batch[i].new.idempotency_key) is not None
     ]
     if keys:
         await connection.execute(_FORGET, *columns(keys))

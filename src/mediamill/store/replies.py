@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from mediamill.core.errors import Conflict, IdempotencyMismatch
+from mediamill.store.text import indexed
 
 _CLAIM = """
 INSERT INTO replies (project_id, scope, key, body_hash) VALUES ($1, $2, $3, $4)
@@ -25,6 +26,8 @@ DELETE FROM replies WHERE (project_id, scope, key) IN (
 _FIND = "SELECT body_hash, status, body FROM replies WHERE project_id = $1 AND scope = $2 AND key = $3"
 _KEEP = "UPDATE replies SET status = $4, body = $5 WHERE project_id = $1 AND scope = $2 AND key = $3"
 _RELEASE = "DELETE FROM replies WHERE project_id = $1 AND scope = $2 AND key = $3 AND status = 0"
+_MOST_SCOPE = 400
+"""Bytes of a scope, which is a path as somebody wrote it; beside them there is room for a key."""
 
 
 class Replies:
@@ -38,10 +41,11 @@ class Replies:
 
         Raises IdempotencyMismatch for another body, Conflict while the first request is still at work.
         """
-        if await self._pool.fetchval(_CLAIM, project_id, scope, key, body_hash):
+        place = _place(project_id, scope, key)
+        if await self._pool.fetchval(_CLAIM, *place, body_hash):
             await self._pool.execute(_OLD)
             return None
-        row = await self._pool.fetchrow(_FIND, project_id, scope, key)
+        row = await self._pool.fetchrow(_FIND, *place)
         if row is None or (row["status"] == 0 and row["body_hash"] == body_hash):
             raise Conflict("A request with this idempotency key is still at work.")
         if row["body_hash"] != body_hash:
@@ -51,8 +55,12 @@ class Replies:
 
     async def keep(self, project_id: str, scope: str, key: str, status: int, body: bytes) -> None:
         """Remember what was answered."""
-        await self._pool.execute(_KEEP, project_id, scope, key, status, body)
+        await self._pool.execute(_KEEP, *_place(project_id, scope, key), status, body)
 
     async def release(self, project_id: str, scope: str, key: str) -> None:
         """Forget the claim: the request came to nothing, and may be sent again."""
-        await self._pool.execute(_RELEASE, project_id, scope, key)
+        await self._pool.execute(_RELEASE, *_place(project_id, scope, key))
+
+
+def _place(project_id: str, scope: str, key: str) -> tuple[str, str, str]:
+    return project_id, indexed(scope, _MOST_SCOPE), indexed(key)

@@ -1,7 +1,8 @@
-"""JSON as jsonb takes it: PostgreSQL has no NUL character and no lone surrogates in text."""
+"""JSON as jsonb takes it, and words as an index does: text of PostgreSQL has no NUL character, no lone surrogates."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -20,3 +21,12 @@ def dumps(value: Any) -> str:
 def clean(text: str) -> str:
     """Text without what a text column cannot hold."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def indexed(text: str, most: int = 2048) -> str:
+    """A caller's word as a unique index takes it: of one with more than `most` bytes, or with what a text column cannot
+    hold, its hash. An entry of an index ends at 2,704 bytes; what would be longer fails the whole statement."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= most and clean(text) == text:
+        return text
+    return f"sha256:{hashlib.sha256(encoded).hexdigest()}"

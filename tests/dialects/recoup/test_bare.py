@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,6 +68,8 @@ async def test_payloads_are_kept_as_they_were_before_they_were_text(
         ({"options": {"maxAttempts": 0}}, ["options", "maxAttempts"]),
         ({"options": {"maxDuration": 0}}, ["options", "maxDuration"]),
         ({"options": {"metadata": [1]}}, ["options", "metadata"]),
+        ({"options": {"metadata": "{"}}, ["options", "metadata"]),
+        ({"payload": "[" * 100 + "]" * 100, "options": {"payloadType": "application/json"}}, ["payload"]),
         ({"options": {"parentRunId": "x"}}, ["options", "parentRunId"]),
         ({"payload": "{", "options": {"payloadType": "application/json"}}, ["payload"]),
         ({"payload": "{}", "options": {"payloadType": "application/super+json"}}, ["payload"]),
@@ -119,6 +122,28 @@ async def test_a_key_answers_the_run_it_was_first_used_for(call: Caller) -> None
     assert again["id"] == first["id"] != other["id"]
     found = await retrieve(call, first["id"])
     assert (found["idempotencyKey"], found["payload"]) == ("mine", 1)
+
+
+async def test_a_key_is_told_from_others_whatever_it_is_made_of(call: Caller) -> None:
+    """An entry of an index of the database has less room than 2048 characters may take."""
+    long = "".join(chr(0x10000 + n * 97 % 0xFFFF) for n in range(2047))
+    first, again, other = [
+        await call.good("POST", TRIGGER, {"options": {"idempotencyKey": key}})
+        for key in (f"{long}a", f"{long}a", f"{long}b")
+    ]
+    assert again == {"id": first["id"], "isCached": True}
+    assert other["isCached"] is False
+    assert (await retrieve(call, first["id"]))["idempotencyKey"] == f"{long}a"
+
+    for key in (f"{long}a", "a\0b", "\0"):
+        batch, again = [
+            await call.good("POST", "/api/v3/batches", {"runCount": 1, "idempotencyKey": key}) for _ in range(2)
+        ]
+        assert (again["id"], again["isCached"], again["idempotencyKey"]) == (batch["id"], True, key)
+
+    path = f"/api/v1/tasks/{''.join(hashlib.sha256(bytes([n])).hexdigest() for n in range(60))}"
+    said = await call.bad(404, "POST", f"{path}/trigger", {}, headers={"x-trigger-request-idempotency-key": "k" * 200})
+    assert said["error"].endswith("not found")
 
 
 async def test_a_request_sent_again_is_answered_as_before(call: Caller) -> None:
@@ -180,6 +205,18 @@ async def test_metadata_is_replaced_or_changed_in_part(call: Caller) -> None:
     assert (await retrieve(call, run))["metadata"] == {"b": [2], "n": 3}
     assert (await call.bad(400, "PUT", path, {"metadata": [1]}))["error"] == "Invalid request body"
     assert (await call.bad(400, "PUT", path, {"operations": [{"type": "x", "key": "a"}]}))["issues"]
+
+
+@pytest.mark.parametrize(("there", "value"), [(1e308, 1e308), (int("9" * 400), 0.5), (int("9" * 400), 1)])
+async def test_a_sum_beyond_what_numbers_reach_is_refused(call: Caller, there: float, value: float) -> None:
+    run = await start(call)
+    body = {"metadata": {"n": there}, "operations": [{"type": "increment", "key": "n", "value": value}]}
+
+    said = await call.bad(400, "PUT", f"/api/v1/runs/{run}/metadata", body)
+
+    assert said["issues"][0]["path"] == ["operations", 0, "value"]
+    said = await call.good("PUT", f"/api/v1/runs/{run}/metadata", {**body, "metadata": {"n": True}})
+    assert said == {"metadata": {"n": value}}  # what is no number counts as none
 
 
 async def test_lists_are_walked_by_cursors(call: Caller) -> None:

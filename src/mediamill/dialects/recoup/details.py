@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -317,10 +318,25 @@ def _operate(metadata: dict[str, Any], operation: Mapping[str, Any], n: int) -> 
         case "remove":
             if isinstance(there, list):
                 metadata[key] = [one for one in there if one != value]
-        case "increment" if isinstance(value, int | float) and not isinstance(value, bool):
-            metadata[key] = (there if isinstance(there, int | float) else 0) + value
+        case "increment" if _is_number(value):
+            metadata[key] = _sum(there if _is_number(there) else 0, value, n)
         case _:
             raise bare.bad_body("is no change of metadata", ["operations", n])
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _sum(there: float, value: float, n: int) -> float:
+    """Raises a 400 Fault where JSON has no number for it."""
+    try:
+        found = there + value
+        if math.isfinite(found):
+            return found
+    except OverflowError:
+        pass  # a whole number beyond every fraction, and a fraction
+    raise bare.bad_body("makes a number that is too large", ["operations", n, "value"])
 
 
 ROUTES = [

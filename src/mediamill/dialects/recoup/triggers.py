@@ -99,7 +99,7 @@ async def read_new(
     """A run as it was asked for. Raises a 400 Fault."""
     given = body.options or Options()
     identifier = read_identifier(word)
-    payload = _payload(body.payload, given.payload_type, at)
+    payload = _payload(body.payload, given.payload_type, [*at, "payload"])
     if len(msgspec.json.encode(payload)) > JSON_BYTES:
         raise Fault(413, f"A payload may have {JSON_BYTES} bytes")
     schedule = await _scheduled(call, identifier, payload)
@@ -112,7 +112,7 @@ async def read_new(
             ttl_s=read_ttl(given.ttl),
             priority=max(-100, min(100, round(given.priority or 0))),
             tags=tags,
-            metadata=_metadata(given),
+            metadata=_metadata(given, at),
         )
         return NewPrompt(
             identifier=identifier,
@@ -154,28 +154,28 @@ async def _scheduled(call: Call, identifier: str, payload: Any) -> Schedule | No
 
 
 def _payload(payload: Any, kind: str | None, at: Sequence[str | int]) -> Any:
-    """The payload as it was before the client wrote it as text."""
+    """The payload as it was before the client wrote it as text. at: where in the body it is."""
     if kind is None or not isinstance(payload, str):
         return payload
     if kind == "application/store":
-        raise bare.bad_body("payloads in a store of yours are not taken", [*at, "options", "payloadType"])
+        raise bare.bad_body("payloads in a store of yours are not taken", [*at[:-1], "options", "payloadType"])
     if kind not in ("application/json", "application/super+json"):
         return payload
     try:
         found = msgspec.json.decode(payload)
     except (msgspec.DecodeError, RecursionError, ValueError):
-        raise bare.bad_body("is not JSON", [*at, "payload"]) from None
+        raise bare.bad_body("is not JSON", at) from None
     if kind == "application/super+json":
         if not isinstance(found, dict) or "json" not in found:
-            raise bare.bad_body("is not what payloadType says", [*at, "payload"])
+            raise bare.bad_body("is not what its type says", at)
         return found["json"]
     return found
 
 
-def _metadata(given: Options) -> Mapping[str, Any] | None:
+def _metadata(given: Options, at: Sequence[str | int]) -> Mapping[str, Any] | None:
     found = given.metadata
     if isinstance(found, str) and given.metadata_type in (None, "application/json", "application/super+json"):
-        found = _payload(found, given.metadata_type or "application/json", ())
+        found = _payload(found, given.metadata_type or "application/json", [*at, "options", "metadata"])
     if found is not None and not isinstance(found, dict):
         raise Invalid("metadata", "must be an object.")
     return found
@@ -233,6 +233,8 @@ def _path(field: str) -> list[str | int]:
     """Where in the body a field of ours is: all but the items of a batch are options."""
     parts: list[str | int] = [int(part) if part.isdigit() else _THEIRS.get(part, part) for part in field.split(".")]
     at = 2 if parts[0] == "items" and len(parts) > 1 else 0
+    if parts[at:] == ["options"]:
+        return [*parts[:at], "payload"]  # of the options of our kind, it alone can be too deep
     return [*parts[:at], "options", *parts[at:]] if parts[at:] and parts != ["items"] else parts
 
 
