@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mediamill.core.errors import DatabaseAway, MediamillError, NotFound, Rejected
+from mediamill.core.errors import DatabaseAway, MediamillError, NotFound, Rejected, StorageFull
 from mediamill.dialects import Answer, Dialect, Scope, Site
 from mediamill.web.serving import raw, say, serve
 
@@ -64,7 +64,8 @@ class SignedApp:
             await self._refuse(file_id, error, send)
 
     async def _refuse(self, file_id: str, error: MediamillError, send: Send) -> None:
-        known = _ID.fullmatch(file_id) and not isinstance(error, DatabaseAway)
+        away = isinstance(error, DatabaseAway) and not isinstance(error, StorageFull)
+        known = _ID.fullmatch(file_id) and not away
         name = await self._site.service.files.dialect_of(file_id) if known else None
         await send_answer(send, self._dialect(name).write_error(error))
 

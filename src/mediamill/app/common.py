@@ -60,9 +60,24 @@ def configure_logs(settings: Settings) -> None:
             *([frames] if as_json else []),
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=_Loggers(),
         cache_logger_on_first_use=True,
     )
+
+
+class _Loggers:
+    """Makes loggers that write to stderr while that takes anything: what cannot be told must not break the work."""
+
+    def __call__(self, *_: Any) -> Any:
+        return _Logger(sys.stderr)
+
+
+class _Logger(structlog.WriteLogger):
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk, a reader that has gone
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def blobs_of(settings: Settings) -> Blobs:

@@ -8,19 +8,20 @@ copy, and inputs are lent to a job the same way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import os
 import secrets
 import shutil
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mediamill.core.errors import Misconfigured, NotFound, TooLarge
+from mediamill.core.errors import Misconfigured, NotFound, StorageFull, TooLarge, is_full
 from mediamill.net.behind import Behind, Digest, write_all
 
 if TYPE_CHECKING:
@@ -134,9 +135,7 @@ class Blobs:
         """In steps of a megabyte: one is hashed and written in a thread while the next is coming."""
         assert self._folder is not None
         target = self._folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
-        try:
+        with _making(target) as part:
             with part.open("wb", buffering=0) as file:
 
                 def put(data: bytes) -> None:
@@ -155,8 +154,6 @@ class Blobs:
                     await behind.call(os.fsync, file.fileno())
                     await behind.rest()
             part.rename(target)
-        finally:
-            part.unlink(missing_ok=True)
 
     async def adopt(self, file: BinaryIO, path: Path, *, sha256: str | None = None) -> Stored:
         """Take over a finished local file, open as `file`; it may be moved away from `path`.
@@ -183,7 +180,6 @@ class Blobs:
     ) -> Stored:
         assert self._folder is not None
         target = self._folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
         head = file.read(_HEAD_BYTES)
         if sha256 is None:
             digest = hashlib.sha256(head)
@@ -192,20 +188,20 @@ class Blobs:
             sha256 = digest.hexdigest()
         if unwanted.is_set():
             raise InterruptedError("nobody wants it any more")
-        os.fsync(file.fileno())
-        ours = os.fstat(file.fileno())
-        try:
-            os.rename(path, target)
-            moved = os.path.samestat(os.lstat(target), ours)
-        except OSError:
-            moved = False  # another file system
-        if not moved:
-            part = target.with_name(target.name + ".part")
-            file.seek(0)
-            with part.open("wb") as copy:
-                shutil.copyfileobj(file, copy, _READ_BYTES)
-            part.rename(target)
-        os.chmod(target, 0o600)
+        with _making(target) as part:
+            os.fsync(file.fileno())
+            ours = os.fstat(file.fileno())
+            try:
+                os.rename(path, target)
+                moved = os.path.samestat(os.lstat(target), ours)
+            except OSError:
+                moved = False  # another file system
+            if not moved:
+                file.seek(0)
+                with part.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, _READ_BYTES)
+                part.rename(target)
+            os.chmod(target, 0o600)
         return Stored(key=key, size_bytes=ours.st_size, sha256=sha256, head=head)
 
     async def copy(self, key: str) -> str:
@@ -225,16 +221,15 @@ class Blobs:
     def _copy_local(self, key: str, fresh: str) -> None:
         assert self._folder is not None
         target = self._folder / fresh
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(self._folder / key, target)
-            os.utime(target)  # or it would look like bytes that nobody has referred to for long
-        except FileNotFoundError as error:
-            raise NotFound("blob", key) from error
-        except OSError:  # a file system without links
-            part = target.with_name(target.name + ".part")
-            shutil.copyfile(self._folder / key, part)
-            part.rename(target)
+        with _making(target) as part:
+            try:
+                os.link(self._folder / key, target)
+                os.utime(target)  # or it would look like bytes that nobody has referred to for long
+            except FileNotFoundError as error:
+                raise NotFound("blob", key) from error
+            except OSError:  # a file system without links
+                shutil.copyfile(self._folder / key, part)
+                part.rename(target)
 
     async def join(self, keys: Sequence[str]) -> Stored:
         """The bytes of several keys, one after the other, under a fresh key. Raises NotFound; leaves nothing then."""
@@ -252,11 +247,9 @@ class Blobs:
         assert self._folder is not None
         key = new_key()
         target = self._folder / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
         digest, head, size = hashlib.sha256(), b"", 0
         buffer = memoryview(bytearray(_READ_BYTES))
-        try:
+        with _making(target) as part:
             with part.open("wb", buffering=0) as joined:
                 for one in keys:
                     with self.open(one) as file:
@@ -268,8 +261,6 @@ class Blobs:
                             size += came
                 os.fsync(joined.fileno())
             part.rename(target)
-        finally:
-            part.unlink(missing_ok=True)
         return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
 
     def open(self, key: str) -> BinaryIO:
@@ -364,10 +355,24 @@ class Blobs:
         await obstore.delete_async(self._store, key)
 
 
+@contextlib.contextmanager
+def _making(target: Path) -> Iterator[Path]:
+    """Where to write what is to lie at `target`; what is still there on leaving goes. Raises StorageFull."""
+    part = target.with_name(target.name + ".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+    except OSError as error:
+        if is_full(error):
+            raise StorageFull from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _try_to_write(path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"1")
-    path.unlink()
+    with _making(path) as part:
+        part.write_bytes(b"1")
 
 
 class _Reader(io.RawIOBase):

@@ -29,6 +29,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ SourceUnreachable *     source: a fetch that may work later
 │  ├─ DestinationFailed       source: a bucket that would not take a result
 │  │  └─ DestinationAway *    it could not be reached, or was too busy
+│  ├─ OutOfSpace *            internal: the disk is full
 │  ├─ WorkerLost *            internal: the process doing the work went away
 │  ├─ Interrupted *           internal: the server was stopped while it worked
 │  ├─ SystemFailure           internal: our own fault
@@ -40,13 +41,15 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ StepLimit · TokenLimit · CostLimit   limit: a run did, read or cost more than it may
 │  └─ Cancelled               the caller asked for it
 ├─ DatabaseAway *             what was asked is not done
-│  └─ OutcomeUnknown          it may be
+│  ├─ OutcomeUnknown          it may be
+│  └─ StorageFull             the disk is full: of the database, or of the files
 └─ Misconfigured              names the setting, the value's format and the doc page; stops the start
                               (* retryable)
 """
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -297,6 +300,16 @@ class DestinationAway(DestinationFailed):
     retryable = True
 
 
+class OutOfSpace(Failed):
+    """The disk of the machine that did the work is full."""
+
+    code = "out_of_space"
+    retryable = True
+
+    def __init__(self, reason: str = "The disk of this machine is full.") -> None:
+        super().__init__(reason)
+
+
 class WorkerLost(Failed):
     """The process doing the work went away before it could say how it ended."""
 
@@ -411,6 +424,14 @@ class OutcomeUnknown(DatabaseAway):
     )
 
 
+class StorageFull(DatabaseAway):
+    """The disk is full, and so nothing is taken until there is room: of the database's own, or of the stored files."""
+
+    code = "storage_full"
+    retry_after_s = 30.0
+    said = "The server has no space left to store this. It was not done; try again later."
+
+
 class Misconfigured(MediamillError):
     """A setting that cannot be worked with; the message names it, its format and its page in the docs."""
 
@@ -420,3 +441,8 @@ class Misconfigured(MediamillError):
         super().__init__(f"{setting}: {reason} {remedy}".strip())
         self.setting = setting
         self.remedy = remedy
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it says that a disk, or somebody's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -14,7 +14,7 @@ import structlog
 from asyncpg.pool import PoolAcquireContext
 from pgqueuer.queries import Queries
 
-from mediamill.core.errors import DatabaseAway, OutcomeUnknown
+from mediamill.core.errors import DatabaseAway, OutcomeUnknown, StorageFull
 
 log = structlog.get_logger()
 
@@ -50,6 +50,8 @@ class _Asked:
         return None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, asyncpg.DiskFullError):
+            raise StorageFull from error  # it has undone the statement
         if isinstance(error, _AWAY):
             raise (OutcomeUnknown if self._doubtful else DatabaseAway) from error
         if isinstance(error, asyncpg.InterfaceError) and self._connection.is_closed():

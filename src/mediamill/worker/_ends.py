@@ -1,13 +1,18 @@
-"""What went wrong in a child, as an error of ours."""
+"""What went wrong in a child or around it, as an error of ours."""
 
 from __future__ import annotations
 
 import signal
 from typing import Any
 
+import structlog
+
 from mediamill.core import errors
-from mediamill.core.errors import BadMedia, Failed
+from mediamill.core.errors import BadMedia, Failed, OutOfSpace, StorageFull, SystemFailure, is_full
+from mediamill.core.tasks import Task
 from mediamill.worker.messages import Broke
+
+log = structlog.get_logger()
 
 
 def as_error(said: Broke, tail: str) -> Failed:
@@ -21,6 +26,18 @@ def as_error(said: Broke, tail: str) -> Failed:
     error.stderr_tail = said.stderr_tail or tail
     error.private = said.private
     return error
+
+
+def unforeseen(error: Exception, task: Task, *, hosted: bool) -> Failed:
+    """What a task ends with that the worker itself broke at. hosted: it was to be done in the worker."""
+    if is_full(error) or isinstance(error, StorageFull):
+        log.warning("disk full", task=task.id, kind=task.kind)
+        broken: Failed = OutOfSpace()
+    else:
+        log.error("task broke the worker's own code", task=task.id, kind=task.kind, exc_info=error)
+        broken = (SystemFailure if hosted else Failed)("The server failed at this task; its log says more.")
+    broken.__cause__ = error
+    return broken
 
 
 def signal_name(number: int) -> str:

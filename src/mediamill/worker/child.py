@@ -28,7 +28,7 @@ import msgspec
 
 from mediamill import sandbox
 from mediamill.core import errors
-from mediamill.core.errors import BadMedia, Failed, Invalid, LimitExceeded, MediamillError, ToolFailed
+from mediamill.core.errors import BadMedia, Failed, Invalid, LimitExceeded, MediamillError, OutOfSpace, ToolFailed
 from mediamill.core.ports import Engines, Report
 from mediamill.kinds import Context, Input, Kind, Output
 from mediamill.worker.messages import (
@@ -244,8 +244,8 @@ class Child:
             gc.collect()
         elif isinstance(error, OSError) and error.errno == errno.EFBIG:
             error = LimitExceeded("The work wrote a larger file than it may.")
-        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            error = ToolFailed("The disk of this machine is full.")
+        elif errors.is_full(error):
+            error = OutOfSpace()
         elif not isinstance(error, MediamillError):
             private = "".join(traceback.format_exception(error))
             error = ToolFailed("The work failed unexpectedly.")

@@ -20,9 +20,10 @@ import structlog
 from mediamill import tracing
 from mediamill.core import formats
 from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
-from mediamill.core.errors import BadMedia, Cancelled, Failed, Interrupted, NotFound, SystemFailure
+from mediamill.core.errors import BadMedia, Cancelled, Failed, Interrupted, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import MOST_BYTES, Failure, State, backoff_s
+from mediamill.worker._ends import unforeseen
 from mediamill.worker.carrier import Carrier
 from mediamill.worker.children import Children, Done, Job, OutputFile, Slot
 from mediamill.worker.early import Early
@@ -217,11 +218,7 @@ class Executor:
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            log.exception("task broke the worker's own code", task=task.id, kind=task.kind)
-            wrong = SystemFailure if task.kind in self._hosts else Failed
-            broken = wrong("The server failed at this task; its log says more.")
-            broken.__cause__ = error
-            return self._failed(taken, live, broken)
+            return self._failed(taken, live, unforeseen(error, task, hosted=task.kind in self._hosts))
 
     def _failed(self, taken: Taken, live: Live, error: Failed) -> Finish:
         task = taken.task

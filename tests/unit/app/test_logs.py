@@ -35,3 +35,19 @@ def test_a_traceback_shows_where_it_broke_and_not_the_key_that_was_asked_about(a
     assert "mill_key_of_a_caller" not in said
     if as_json:
         assert json.loads(said)["exception"][0]["exc_type"] == "RuntimeError"
+
+
+def test_a_log_that_takes_nothing_breaks_nothing() -> None:
+    code = """
+import structlog
+from mediamill.app.common import configure_logs
+from mediamill.config import load
+
+configure_logs(load(log_json=True))
+structlog.get_logger().error("request broke", why="x" * 100_000)
+print("went on")
+"""
+    with open("/dev/full", "w") as full:
+        said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+
+    assert said.stdout == "went on\n"

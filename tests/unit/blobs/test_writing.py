@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import mediamill.blobs as module
 from mediamill.blobs import Blobs
+from mediamill.core.errors import StorageFull
 from mediamill.net.behind import write_all
 
 STEP = b"x" * (1 << 20)
@@ -34,10 +36,43 @@ async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(module, "write_all", full)
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(StorageFull):
         await Blobs(tmp_path).write(source())
 
     assert left(tmp_path) == []
+
+
+async def test_a_result_of_another_disk_that_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: io.BufferedIOBase, target: io.BufferedIOBase, *_: object) -> None:
+        target.write(source.read(3))
+        raise OSError(errno.EDQUOT, "full")
+
+    def elsewhere(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(os, "rename", elsewhere)
+    made = tmp_path / "made"
+    made.write_bytes(b"0123456789")
+
+    with made.open("rb") as file, pytest.raises(StorageFull):
+        await Blobs(tmp_path / "blobs").adopt(file, made)
+
+    assert left(tmp_path / "blobs") == []
+
+
+async def test_a_full_disk_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    blobs = Blobs(tmp_path)
+    await blobs.check()
+    monkeypatch.setattr(Path, "write_bytes", full)
+
+    with pytest.raises(StorageFull):
+        await blobs.check()
 
 
 def test_a_write_that_takes_less_goes_on_with_the_rest(tmp_path: Path) -> None:

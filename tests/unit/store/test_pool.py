@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from tests.support.lossy import Line, line
 
-from mediamill.core.errors import DatabaseAway, NotFound, OutcomeUnknown
+from mediamill.core.errors import DatabaseAway, NotFound, OutcomeUnknown, StorageFull
 from mediamill.store import pool as pools
 from mediamill.store.batch import Batcher
 
@@ -166,3 +166,13 @@ def lost(connection: Any) -> bool:
         return bool(connection.is_closed())
     except asyncpg.InterfaceError:
         return True
+
+
+async def test_a_database_whose_disk_is_full_has_done_nothing_and_is_asked_again(pool: asyncpg.Pool[Any]) -> None:
+    full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+
+    with pytest.raises(StorageFull) as told:
+        await pool.execute(full)
+
+    assert not isinstance(told.value, OutcomeUnknown)
+    assert await pool.fetchval("SELECT 1") == 1

@@ -32,6 +32,7 @@ ERRORS: Errors = {
     e.Failed: (500, "failed"),
     e.DatabaseAway: (503, "database_away"),
     e.OutcomeUnknown: (503, "outcome_unknown"),
+    e.StorageFull: (503, "storage_full"),
     e.Misconfigured: (500, "misconfigured"),
 }
 
