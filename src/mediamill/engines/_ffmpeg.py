@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from mediamill.core.errors import BadMedia, Failed, LimitExceeded, ToolFailed
+from mediamill.core.errors import BadMedia, Failed, LimitExceeded, OutOfSpace, ToolFailed
 from mediamill.core.ports import Conversion, Missing, Report, Tools
 from mediamill.engines._av import DEMUXERS, MAX_PIXELS, PROTOCOLS, unreadable
 
@@ -148,7 +148,8 @@ _UNREADABLE = (
     "Output file is empty",
 )
 _TOO_LARGE = ("dimensions too large", "Failed initializing scaling graph", "incorrect parameters such as bit_rate")
-_TOO_MUCH = ("Cannot allocate memory", "No space left on device", "File too large", "Disk quota exceeded")
+_TOO_MUCH = ("Cannot allocate memory", "File too large")
+_FULL = ("No space left on device", "Disk quota exceeded")
 
 
 def named(error: ToolFailed, mime: str, what: str = "video") -> Failed:
@@ -156,6 +157,8 @@ def named(error: ToolFailed, mime: str, what: str = "video") -> Failed:
     tail = error.stderr_tail
     if any(sign in tail for sign in _TOO_MUCH):
         return LimitExceeded(f"The {what} needs more memory or disk than this task may use.")
+    if any(sign in tail for sign in _FULL):
+        return OutOfSpace()  # the bounds of a task are kept by other means: it is the machine's disk
     if any(sign in tail for sign in _TOO_LARGE):
         return LimitExceeded(f"The {what} cannot be written at this size: the target's codec has a limit.")
     if any(sign in tail for sign in _UNREADABLE):

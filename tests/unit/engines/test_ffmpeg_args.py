@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mediamill.core.errors import BadMedia, LimitExceeded, ToolFailed
+from mediamill.core.errors import BadMedia, LimitExceeded, OutOfSpace, ToolFailed
 from mediamill.engines import _ffmpeg, _ffmpeg_args, _ffmpeg_sound
 from mediamill.engines._av import DEMUXERS, Sound, Source, Text, Video
 from mediamill.engines.ffmpeg import CONVERTER
@@ -216,7 +216,8 @@ def test_without_a_duration_progress_waits_for_the_end() -> None:
         ("Error opening input: Invalid data found when processing input", BadMedia),
         ("[in#0 @ 0x55] Format not on whitelist 'mov'", BadMedia),
         ("Decode error rate 1 exceeds maximum 0.666667", BadMedia),
-        ("av_interleaved_write_frame(): No space left on device", LimitExceeded),
+        ("av_interleaved_write_frame(): No space left on device", OutOfSpace),
+        ("Error writing trailer: Disk quota exceeded", OutOfSpace),
         ("x264 [error]: malloc of size 99 failed\nCannot allocate memory", LimitExceeded),
         ("[mpeg4 @ 0x55] dimensions too large for MPEG-4", LimitExceeded),
         ("Segmentation fault", ToolFailed),
