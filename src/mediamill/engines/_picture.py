@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mediamill.core.errors import BadMedia, LimitExceeded
+from mediamill.core.errors import BadMedia, LimitExceeded, OutOfSpace, is_full
 
 if TYPE_CHECKING:
     from PIL import Image as pil
@@ -168,6 +168,8 @@ def check_size(width: int, height: int, frames: int = 1, most: int = MAX_ANIMATI
 def reading() -> Iterator[None]:
     """Names what image libraries raise: anything a file can provoke is BadMedia, memory is LimitExceeded.
 
+    What is written within is named, too: a full disk is OutOfSpace, and no fault of the picture.
+
     Warnings stay inside: libraries warn about harmless oddities of files, and the one that matters (too many pixels)
     is an error here.
     """
@@ -186,11 +188,16 @@ def reading() -> Iterator[None]:
         except pyvips.Error as error:
             if "out of memory" in str(error).lower():
                 raise LimitExceeded("The picture needs more memory than a task may use.") from error
+            if any(sign in str(error) for sign in _FULL):
+                raise OutOfSpace from error
             raise BadMedia("The picture cannot be read; it is damaged, cut short or of another type.") from error
         except (*_STUMBLES, struct.error) as error:  # Pillow's readers let what they stumble over escape as it is
+            if is_full(error):
+                raise OutOfSpace from error
             raise BadMedia("The picture cannot be read; it is damaged, cut short or of another type.") from error
 
 
+_FULL = ("No space left on device", "Disk quota exceeded")
 _STUMBLES = (OSError, ValueError, SyntaxError, TypeError, EOFError, ArithmeticError, LookupError, RuntimeError)
 
 
