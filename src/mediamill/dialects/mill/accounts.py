@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from litestar import MediaType, Response, Router, delete, get, patch, post, put
+from litestar import Response, Router, delete, get, patch, post, put
 from msgspec import Meta
 
 from mediamill.core.access import Caller
 from mediamill.core.accounts import Account, Organisation
 from mediamill.dialects import Site
 from mediamill.dialects.mill.requests import Req, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.responses import json, problems, says
 
 
 class AccountOut(msgspec.Struct, kw_only=True):
@@ -66,9 +66,6 @@ def router(site: Site) -> Router:
     service = site.service.accounts
     tags: Any = ["accounts"]
 
-    def answer(value: Any, status: int = 200) -> Response[bytes]:
-        return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON)
-
     @get(
         "/accounts",
         responses={200: says(AccountPage, "The accounts."), **problems(403)},
@@ -77,7 +74,7 @@ def router(site: Site) -> Router:
     )
     async def list_accounts(caller: Caller) -> Response[bytes]:
         """Every account, oldest first."""
-        return answer(AccountPage(data=[_account(one) for one in await service.all(caller)]))
+        return json(AccountPage(data=[_account(one) for one in await service.all(caller)]))
 
     @patch(
         "/accounts/{project_id:str}",
@@ -88,7 +85,7 @@ def router(site: Site) -> Router:
     async def change_account(request: Req, caller: Caller, project_id: str) -> Response[bytes]:
         """Say how the owner of a project is reached."""
         body = await read_body(request, AccountChange)
-        return answer(_account(await service.set_email(caller, project_id, body.email)))
+        return json(_account(await service.set_email(caller, project_id, body.email)))
 
     @get(
         "/organisations",
@@ -98,7 +95,7 @@ def router(site: Site) -> Router:
     )
     async def list_organisations(caller: Caller) -> Response[bytes]:
         """Every organisation, oldest first."""
-        return answer(OrganisationPage(data=[_organisation(one) for one in await service.organisations(caller)]))
+        return json(OrganisationPage(data=[_organisation(one) for one in await service.organisations(caller)]))
 
     @post(
         "/organisations",
@@ -109,7 +106,7 @@ def router(site: Site) -> Router:
     async def create_organisation(request: Req, caller: Caller) -> Response[bytes]:
         """A new organisation without members."""
         body = await read_body(request, OrganisationIn)
-        return answer(_organisation(await service.create_organisation(caller, body.name)), 201)
+        return json(_organisation(await service.create_organisation(caller, body.name)), 201)
 
     @delete(_ONE, responses=problems(403, 404), tags=tags, operation_id="deleteOrganisation")
     async def delete_organisation(caller: Caller, organisation_id: str) -> None:
@@ -124,7 +121,7 @@ def router(site: Site) -> Router:
     )
     async def add_member(caller: Caller, organisation_id: str, project_id: str) -> Response[bytes]:
         """Make a project a member."""
-        return answer(_organisation(await service.join(caller, organisation_id, project_id)))
+        return json(_organisation(await service.join(caller, organisation_id, project_id)))
 
     @delete(_ONE + "/members/{project_id:str}", responses=problems(403, 404), tags=tags, operation_id="removeMember")
     async def remove_member(caller: Caller, organisation_id: str, project_id: str) -> None:

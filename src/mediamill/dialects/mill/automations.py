@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
-from litestar import MediaType, Response, Router, delete, get, patch, post
-from litestar.params import HeaderParameter, Parameter
+from litestar import Response, Router, delete, get, patch, post
+from litestar.params import HeaderParameter
 
 from mediamill import kinds
 from mediamill.core import automations as core
@@ -26,8 +26,8 @@ from mediamill.dialects.mill.kept import (
     StartIn,
     write_automation,
 )
-from mediamill.dialects.mill.requests import Req, ends, page_of, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, ends, page_of, read_body
+from mediamill.dialects.mill.responses import json, problems, says
 from mediamill.dialects.mill.runs import NodeIn, RunIn, RunOut, read_run, write_run
 from mediamill.service.tasks import invalid_option
 
@@ -56,11 +56,6 @@ def router(site: Site) -> Router:
     service = site.service.automations
     tags: Any = ["automations"]
 
-    def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-        return Response(
-            msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {}
-        )
-
     @post(
         "/automations",
         responses={201: says(AutomationOut, "The automation."), **problems(413, 415)},
@@ -78,7 +73,7 @@ def router(site: Site) -> Router:
             status=body.status,
             trigger=msgspec.to_builtins(body.trigger),
         )
-        return answer(write_automation(await service.create(caller, new)), 201)
+        return json(write_automation(await service.create(caller, new)), 201)
 
     @get(
         "/automations",
@@ -88,16 +83,16 @@ def router(site: Site) -> Router:
     )
     async def list_automations(
         caller: Caller,
-        limit: Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")] = 20,
-        after: Annotated[str | None, Parameter(description="A cursor from `next`.", max_length=200)] = None,
-        before: Annotated[str | None, Parameter(description="A cursor from `prev`.", max_length=200)] = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
+        order: Order = "desc",
     ) -> Response[bytes]:
         """The project's automations, newest first."""
         page = page_of(limit, after, before, order)
         found, more = await service.list(caller, page)
         next_, prev = ends(page, found, more)
-        return answer(AutomationPage(data=[write_automation(one) for one in found], next=next_, prev=prev))
+        return json(AutomationPage(data=[write_automation(one) for one in found], next=next_, prev=prev))
 
     @get(
         "/automations/{automation_id:str}",
@@ -107,7 +102,7 @@ def router(site: Site) -> Router:
     )
     async def get_automation(caller: Caller, automation_id: str) -> Response[bytes]:
         """One automation."""
-        return answer(write_automation(await service.get(caller, automation_id)))
+        return json(write_automation(await service.get(caller, automation_id)))
 
     @patch(
         "/automations/{automation_id:str}",
@@ -119,7 +114,7 @@ def router(site: Site) -> Router:
         """Make some of an automation another. Paused, it starts nothing; what it has started goes on."""
         body = await read_body(request, AutomationChange)
         changes: dict[str, Any] = msgspec.to_builtins(body)
-        return answer(write_automation(await service.change(caller, automation_id, changes)))
+        return json(write_automation(await service.change(caller, automation_id, changes)))
 
     @delete("/automations/{automation_id:str}", responses=problems(404), tags=tags, operation_id="deleteAutomation")
     async def delete_automation(caller: Caller, automation_id: str) -> None:
@@ -160,7 +155,7 @@ def router(site: Site) -> Router:
         given = core.Given(source=source, metadata=body.metadata)
         run, fresh = await service.run(caller, automation_id, given, idempotency_key=idempotency_key)
         out = write_run(run, site.links(request.scope))
-        return answer(out, 201 if fresh else 200, {"location": out.links["self"]})
+        return json(out, 201 if fresh else 200, {"location": out.links["self"]})
 
     return Router(
         "/",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-from litestar import MediaType, Response, Router, delete, get, patch, post
-from litestar.params import Parameter
+from litestar import Response, Router, delete, get, patch, post
 
 from mediamill.core import connections as core
 from mediamill.core.access import Caller
@@ -18,17 +16,14 @@ from mediamill.dialects.mill.kept import (
     ConnectionPage,
     write_connection,
 )
-from mediamill.dialects.mill.requests import Req, ends, page_of, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, ends, page_of, read_body
+from mediamill.dialects.mill.responses import json, problems, says
 
 
 def router(site: Site) -> Router:
     """Everything about connections."""
     service = site.service.connections
     tags: Any = ["connections"]
-
-    def answer(value: Any, status: int = 200) -> Response[bytes]:
-        return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON)
 
     @post(
         "/connections",
@@ -40,7 +35,7 @@ def router(site: Site) -> Router:
         """Keep credentials for a bucket of yours. A new default takes the place of the old."""
         body = await read_body(request, ConnectionIn)
         new = core.NewConnection(**{name: getattr(body, name) for name in body.__struct_fields__})
-        return answer(write_connection(await service.create(caller, new)), 201)
+        return json(write_connection(await service.create(caller, new)), 201)
 
     @get(
         "/connections",
@@ -50,16 +45,16 @@ def router(site: Site) -> Router:
     )
     async def list_connections(
         caller: Caller,
-        limit: Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")] = 20,
-        after: Annotated[str | None, Parameter(description="A cursor from `next`.", max_length=200)] = None,
-        before: Annotated[str | None, Parameter(description="A cursor from `prev`.", max_length=200)] = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
+        order: Order = "desc",
     ) -> Response[bytes]:
         """The project's connections, newest first."""
         page = page_of(limit, after, before, order)
         found, more = await service.list(caller, page)
         next_, prev = ends(page, found, more)
-        return answer(ConnectionPage(data=[write_connection(one) for one in found], next=next_, prev=prev))
+        return json(ConnectionPage(data=[write_connection(one) for one in found], next=next_, prev=prev))
 
     @get(
         "/connections/{connection_id:str}",
@@ -69,7 +64,7 @@ def router(site: Site) -> Router:
     )
     async def get_connection(caller: Caller, connection_id: str) -> Response[bytes]:
         """One connection."""
-        return answer(write_connection(await service.get(caller, connection_id)))
+        return json(write_connection(await service.get(caller, connection_id)))
 
     @patch(
         "/connections/{connection_id:str}",
@@ -81,7 +76,7 @@ def router(site: Site) -> Router:
         """Make some of a connection another. The secret stays unless one is given."""
         body = await read_body(request, ConnectionChange)
         changes = core.Changes(**{name: getattr(body, name) for name in body.__struct_fields__})
-        return answer(write_connection(await service.change(caller, connection_id, changes)))
+        return json(write_connection(await service.change(caller, connection_id, changes)))
 
     @delete("/connections/{connection_id:str}", responses=problems(404), tags=tags, operation_id="deleteConnection")
     async def delete_connection(caller: Caller, connection_id: str) -> None:

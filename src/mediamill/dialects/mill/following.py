@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import msgspec
-from litestar import MediaType, Response, Router, get
+from litestar import Response, Router, get
 from litestar.response import Stream
 
 from mediamill.core.access import Caller
@@ -14,7 +14,7 @@ from mediamill.dialects import Site
 from mediamill.dialects.mill import wire
 from mediamill.dialects.mill.prompt_bodies import StepsOut, write_step
 from mediamill.dialects.mill.requests import Req
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.responses import json, problems, says
 
 
 class TokenOut(msgspec.Struct, kw_only=True):
@@ -45,7 +45,7 @@ def router(site: Site) -> Router:
     async def list_steps(caller: Caller, task_id: str) -> Response[bytes]:
         """What the run of a prompt has done, in order."""
         found = StepsOut(data=[write_step(step) for step in await steps.list(caller, task_id)])
-        return Response(msgspec.json.encode(found), media_type=MediaType.JSON)
+        return json(found)
 
     @get(
         "/{task_id:str}/tokens",

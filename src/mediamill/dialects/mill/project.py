@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from litestar import MediaType, Response, Router, get, patch
+from litestar import Response, Router, get, patch
 
 from mediamill.core.access import Caller
 from mediamill.dialects import Site
 from mediamill.dialects.mill.requests import Req, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.responses import json, problems, says
 
 
 class ProjectIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ def router(site: Site) -> Router:
 
     async def answer(caller: Caller) -> Response[bytes]:
         out = ProjectOut(id=caller.project_id, reuse=await service.reuses(caller))
-        return Response(msgspec.json.encode(out), media_type=MediaType.JSON)
+        return json(out)
 
     @get(
         "/project",

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import msgspec
-from litestar import MediaType, Response, Router, get, post, put
+from litestar import Response, Router, get, post, put
 from litestar.params import HeaderParameter, Parameter, QueryParameter
 
 from mediamill.core.access import Caller
@@ -19,8 +18,8 @@ from mediamill.core.prompts import MOST_KEY, PromptFilter, PromptRun, Status
 from mediamill.core.tasks import Task
 from mediamill.dialects import Site
 from mediamill.dialects.mill import prompt_bodies as bodies
-from mediamill.dialects.mill.requests import Req, ends, page_of, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, ends, page_of, read_body
+from mediamill.dialects.mill.responses import json, problems, says
 
 Words = Annotated[str | None, Parameter(description="Comma list.", max_length=2000)]
 Wait = Annotated[float | None, Parameter(ge=0, le=60, description="Seconds to wait for the end.")]
@@ -77,7 +76,7 @@ def router(site: Site) -> Router:
 
     def encoded(out: Any, status: int = 200, location: str | None = None) -> Response[bytes]:
         headers = {"location": location} if location is not None else {}
-        return Response(msgspec.json.encode(out), status_code=status, media_type=MediaType.JSON, headers=headers)
+        return json(out, status, headers)
 
     def answer(run: PromptRun, request: Req) -> Response[bytes]:
         return encoded(bodies.write_one(run, site.links(request.scope)))
@@ -144,10 +143,10 @@ def router(site: Site) -> Router:
     async def list_prompts(
         request: Req,
         caller: Caller,
-        limit: Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")] = 20,
-        after: Annotated[str | None, Parameter(description="A cursor from `next`.", max_length=200)] = None,
-        before: Annotated[str | None, Parameter(description="A cursor from `prev`.", max_length=200)] = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
+        order: Order = "desc",
         statuses: Annotated[
             str | None, QueryParameter(name="status", description="Comma list.", max_length=500)
         ] = None,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State as AppState
+from litestar.params import Parameter
 
 from mediamill.core import tasks as core
 from mediamill.core.errors import Invalid, MediamillError, TooLarge
@@ -16,6 +17,9 @@ from mediamill.web.cursors import read_cursor, write_cursor
 
 JSON_BYTES = 1 << 20
 Req = Request[Any, Any, AppState]
+Limit = Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")]
+CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`.", max_length=200)]
+Order = Annotated[str, Parameter(pattern="^(asc|desc)$", description="By age: newest or oldest first.")]
 T = TypeVar("T")
 
 

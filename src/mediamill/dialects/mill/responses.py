@@ -1,9 +1,11 @@
-"""What routes say of their answers in the OpenAPI document."""
+"""What routes answer, and what they say of it in the OpenAPI document."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from litestar import MediaType, Response
 from litestar.openapi import ResponseSpec
 
 from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
@@ -22,6 +24,11 @@ _PROBLEMS = {
     429: "Too many calls, or too many tasks in flight; Retry-After says when.",
     460: "The bytes do not have the checksum.",
 }
+
+
+def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """A struct as a JSON response; encoded here, because Litestar's own way round costs three times as much."""
+    return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {})
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:

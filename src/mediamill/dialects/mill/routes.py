@@ -30,8 +30,20 @@ from mediamill.dialects.mill.errors import problem, write_error
 from mediamill.dialects.mill.following import router as following_router
 from mediamill.dialects.mill.project import router as project_router
 from mediamill.dialects.mill.prompts import router as prompts_router
-from mediamill.dialects.mill.requests import Malformed, NotJson, Req, ends, filter_of, page_of, read_body, secret_of
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import (
+    CursorWord,
+    Limit,
+    Malformed,
+    NotJson,
+    Order,
+    Req,
+    ends,
+    filter_of,
+    page_of,
+    read_body,
+    secret_of,
+)
+from mediamill.dialects.mill.responses import json, problems, says
 from mediamill.dialects.mill.runs import router as runs_router
 from mediamill.dialects.mill.schedules import router as schedules_router
 from mediamill.dialects.mill.shell import with_allow, with_head
@@ -42,16 +54,9 @@ from mediamill.web.forms import file_part
 
 log = structlog.get_logger()
 
-Limit = Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")]
 Wait = Annotated[float | None, Parameter(ge=0, le=60, description="Seconds to wait for the end.")]
 Words = Annotated[str | None, Parameter(description="Comma list.", max_length=500)]
 StateWords = Annotated[str | None, QueryParameter(name="state", description="Comma list.", max_length=500)]
-CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`.", max_length=200)]
-
-
-def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-    """A struct as a JSON response; encoded here, because Litestar's own way round costs three times as much."""
-    return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {})
 
 
 def respond(answer: Answer) -> Response[bytes]:
@@ -122,7 +127,7 @@ def build(site: Site) -> App:
         limit: Limit = 20,
         after: CursorWord = None,
         before: CursorWord = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        order: Order = "desc",
         states: StateWords = None,
         kind: Words = None,
         dialect: Words = None,
@@ -269,7 +274,7 @@ def build(site: Site) -> App:
         limit: Limit = 20,
         after: CursorWord = None,
         before: CursorWord = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        order: Order = "desc",
     ) -> Response[bytes]:
         """The project's files, newest first."""
         page = page_of(limit, after, before, order)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import MediaType, Response, Router, get, post
+from litestar import Response, Router, get, post
 from litestar.params import HeaderParameter, Parameter, QueryParameter
 from msgspec import Meta
 
@@ -19,8 +19,8 @@ from mediamill.core.runs import Node
 from mediamill.core.tasks import Page
 from mediamill.dialects import Links, Site
 from mediamill.dialects.mill import wire
-from mediamill.dialects.mill.requests import Req, page_of, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, page_of, read_body
+from mediamill.dialects.mill.responses import json, problems, says
 from mediamill.web.cursors import write_cursor
 
 RunState = Literal["waiting", "running", "succeeded", "failed", "cancelled"]
@@ -155,7 +155,7 @@ def router(site: Site) -> Router:
     def answer(run: core.Run, request: Req, status: int = 200) -> Response[bytes]:
         out = write_run(run, site.links(request.scope))
         headers = {"location": out.links["self"]} if status != 200 else {}
-        return Response(msgspec.json.encode(out), status_code=status, media_type=MediaType.JSON, headers=headers)
+        return json(out, status, headers)
 
     @post(
         "/runs",
@@ -184,10 +184,10 @@ def router(site: Site) -> Router:
     async def list_runs(
         request: Req,
         caller: Caller,
-        limit: Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")] = 20,
-        after: Annotated[str | None, Parameter(description="A cursor from `next`.", max_length=200)] = None,
-        before: Annotated[str | None, Parameter(description="A cursor from `prev`.", max_length=200)] = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
+        order: Order = "desc",
         states: Annotated[str | None, QueryParameter(name="state", description="Comma list.", max_length=200)] = None,
     ) -> Response[bytes]:
         """The project's runs, newest first. Every task belongs to one."""
@@ -199,7 +199,7 @@ def router(site: Site) -> Router:
         links = site.links(request.scope)
         next_, prev = _ends(page, found)
         out = RunPage(data=[write_run(run, links) for run in found.items], next=next_, prev=prev)
-        return Response(msgspec.json.encode(out), media_type=MediaType.JSON)
+        return json(out)
 
     @get(
         "/runs/{run_id:str}",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import MediaType, Response, Router, delete, get, patch, post
+from litestar import Response, Router, delete, get, patch, post
 from litestar.params import Parameter
 from msgspec import UNSET, Meta, UnsetType
 
@@ -15,8 +15,8 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import Invalid
 from mediamill.dialects import Site
 from mediamill.dialects.mill import wire
-from mediamill.dialects.mill.requests import Req, ends, page_of, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, ends, page_of, read_body
+from mediamill.dialects.mill.responses import json, problems, says
 from mediamill.service.schedules import MOST_PROMPT, MOST_TITLE, MOST_WORD, Schedules
 
 OverlapWord = Literal["queue", "skip", "cancel"]
@@ -178,11 +178,6 @@ def router(site: Site) -> Router:
     service = site.service.schedules
     tags: Any = ["schedules"]
 
-    def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-        return Response(
-            msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {}
-        )
-
     @post(
         "/schedules",
         responses={201: says(ScheduleOut, "The schedule."), **problems(409, 413, 415)},
@@ -197,7 +192,7 @@ def router(site: Site) -> Router:
         except Invalid as error:
             raise _told(error) from None
         out = write_schedule(made, service, site.links(request.scope).base)
-        return answer(out, 201, {"location": out.links["self"]})
+        return json(out, 201, {"location": out.links["self"]})
 
     @get(
         "/schedules",
@@ -208,10 +203,10 @@ def router(site: Site) -> Router:
     async def list_schedules(
         request: Req,
         caller: Caller,
-        limit: Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")] = 20,
-        after: Annotated[str | None, Parameter(description="A cursor from `next`.", max_length=200)] = None,
-        before: Annotated[str | None, Parameter(description="A cursor from `prev`.", max_length=200)] = None,
-        order: Annotated[str, Parameter(pattern="^(asc|desc)$")] = "desc",
+        limit: Limit = 20,
+        after: CursorWord = None,
+        before: CursorWord = None,
+        order: Order = "desc",
         enabled: Annotated[bool | None, Parameter(description="Only those that are, or are not.")] = None,
     ) -> Response[bytes]:
         """The project's schedules, newest first, each with its next ten instants."""
@@ -219,7 +214,7 @@ def router(site: Site) -> Router:
         found = await service.list(caller, page, core.ScheduleFilter(active=enabled))
         next_, prev = ends(page, found.items, found.more)
         base = site.links(request.scope).base
-        return answer(
+        return json(
             SchedulePage(data=[write_schedule(one, service, base) for one in found.items], next=next_, prev=prev)
         )
 
@@ -232,7 +227,7 @@ def router(site: Site) -> Router:
     async def get_schedule(request: Req, caller: Caller, schedule_id: str) -> Response[bytes]:
         """One schedule."""
         found = await service.get(caller, schedule_id)
-        return answer(write_schedule(found, service, site.links(request.scope).base))
+        return json(write_schedule(found, service, site.links(request.scope).base))
 
     @patch(
         "/schedules/{schedule_id:str}",
@@ -248,7 +243,7 @@ def router(site: Site) -> Router:
             changed = await service.change(caller, schedule_id, _given(body))
         except Invalid as error:
             raise _told(error) from None
-        return answer(write_schedule(changed, service, site.links(request.scope).base))
+        return json(write_schedule(changed, service, site.links(request.scope).base))
 
     @delete("/schedules/{schedule_id:str}", responses=problems(404), tags=tags, operation_id="deleteSchedule")
     async def delete_schedule(caller: Caller, schedule_id: str) -> None:
@@ -264,7 +259,7 @@ def router(site: Site) -> Router:
     async def run_schedule(request: Req, caller: Caller, schedule_id: str) -> Response[bytes]:
         """Start the prompt now, beside the plan. It waits while an earlier run is at work."""
         out = wire.write_task(await service.run_now(caller, schedule_id), site.links(request.scope))
-        return answer(out, 201, {"location": out.links.self})
+        return json(out, 201, {"location": out.links.self})
 
     return Router(
         "/",

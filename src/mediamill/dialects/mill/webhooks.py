@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from litestar import MediaType, Response, Router, delete, get, patch, post
+from litestar import Response, Router, delete, get, patch, post
 from litestar.params import HeaderParameter, Parameter
 from litestar.response import Stream
 
@@ -15,17 +15,11 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import Invalid
 from mediamill.dialects import Site
 from mediamill.dialects.mill import events as wire
-from mediamill.dialects.mill.requests import Req, read_body
-from mediamill.dialects.mill.responses import problems, says
+from mediamill.dialects.mill.requests import Limit, Order, Req, read_body
+from mediamill.dialects.mill.responses import json, problems, says
 
-Limit = Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")]
-Order = Annotated[str, Parameter(pattern="^(asc|desc)$")]
 Words = Annotated[str | None, Parameter(description="Comma list.", max_length=500)]
 CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`: an id.", max_length=60)]
-
-
-def _json(value: Any, status: int = 200) -> Response[bytes]:
-    return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON)
 
 
 def router(site: Site) -> Router:
@@ -43,7 +37,7 @@ def router(site: Site) -> Router:
         body = await read_body(request, wire.EndpointIn)
         new = core.NewEndpoint(url=body.url, types=body.types, name=body.name, origin=site.links(request.scope).origin)
         endpoint, secret = await service.create(caller, new)
-        return _json(wire.write_endpoint(endpoint, secret), 201)
+        return json(wire.write_endpoint(endpoint, secret), 201)
 
     @get(
         "/endpoints",
@@ -53,7 +47,7 @@ def router(site: Site) -> Router:
     )
     async def list_endpoints(caller: Caller) -> Response[bytes]:
         """The project's endpoints, newest first."""
-        return _json(wire.EndpointPage(data=[wire.write_endpoint(e) for e in await service.list(caller)]))
+        return json(wire.EndpointPage(data=[wire.write_endpoint(e) for e in await service.list(caller)]))
 
     @get(
         "/endpoints/{endpoint_id:str}",
@@ -63,7 +57,7 @@ def router(site: Site) -> Router:
     )
     async def get_endpoint(caller: Caller, endpoint_id: str) -> Response[bytes]:
         """One endpoint."""
-        return _json(wire.write_endpoint(await service.get(caller, endpoint_id)))
+        return json(wire.write_endpoint(await service.get(caller, endpoint_id)))
 
     @patch(
         "/endpoints/{endpoint_id:str}",
@@ -76,7 +70,7 @@ def router(site: Site) -> Router:
         body = await read_body(request, wire.EndpointChange)
         state = core.EndpointState(body.state) if body.state is not None else None
         changed = await service.change(caller, endpoint_id, name=body.name, url=body.url, types=body.types, state=state)
-        return _json(wire.write_endpoint(changed))
+        return json(wire.write_endpoint(changed))
 
     @delete("/endpoints/{endpoint_id:str}", responses=problems(404), tags=["webhooks"], operation_id="deleteEndpoint")
     async def delete_endpoint(caller: Caller, endpoint_id: str) -> None:
@@ -94,7 +88,7 @@ def router(site: Site) -> Router:
         """A new secret, shown this once; for a while the old one signs beside it."""
         body = await read_body(request, wire.RotateIn)
         endpoint, secret = await service.rotate(caller, endpoint_id, body.overlap_s)
-        return _json(wire.write_endpoint(endpoint, secret))
+        return json(wire.write_endpoint(endpoint, secret))
 
     @post(
         "/endpoints/{endpoint_id:str}/test",
@@ -105,7 +99,7 @@ def router(site: Site) -> Router:
     )
     async def test_endpoint(caller: Caller, endpoint_id: str) -> Response[bytes]:
         """Send an endpoint an event of type endpoint.test; the delivery tells how it was answered."""
-        return _json(wire.write_delivery(await service.test(caller, endpoint_id)), 202)
+        return json(wire.write_delivery(await service.test(caller, endpoint_id)), 202)
 
     @post(
         "/endpoints/{endpoint_id:str}/replay",
@@ -118,7 +112,7 @@ def router(site: Site) -> Router:
         """Tell an endpoint events again: of a range of ids, since an instant, all that it missed."""
         body = await read_body(request, wire.ReplayIn)
         count, last = await service.replay(caller, endpoint_id, wire.read_span(body))
-        return _json(wire.ReplayOut(count=count, next=core.event_id(last + 1) if last is not None else None), 202)
+        return json(wire.ReplayOut(count=count, next=core.event_id(last + 1) if last is not None else None), 202)
 
     @get(
         "/endpoints/{endpoint_id:str}/deliveries",
@@ -162,7 +156,7 @@ def router(site: Site) -> Router:
     async def answer(caller: Caller, page: core.DeliveryPage) -> Response[bytes]:
         found, more = await service.deliveries(caller, page)
         next_, prev = _ends(page, [core.delivery_id(d.id) for d in found], more)
-        return _json(wire.DeliveryPage(data=[wire.write_delivery(d) for d in found], next=next_, prev=prev))
+        return json(wire.DeliveryPage(data=[wire.write_delivery(d) for d in found], next=next_, prev=prev))
 
     @get(
         "/deliveries/{delivery_id:str}",
@@ -173,7 +167,7 @@ def router(site: Site) -> Router:
     async def get_delivery(caller: Caller, delivery_id: str) -> Response[bytes]:
         """One delivery with the log of its attempts: request, answer, time."""
         found = await service.delivery(caller, wire.delivery_number(delivery_id))
-        return _json(wire.write_delivery(found, log=True))
+        return json(wire.write_delivery(found, log=True))
 
     @post(
         "/deliveries/{delivery_id:str}/replay",
@@ -185,7 +179,7 @@ def router(site: Site) -> Router:
     async def replay_delivery(caller: Caller, delivery_id: str) -> Response[bytes]:
         """The same event to the same address once more, under the same event id."""
         found = await service.again(caller, wire.delivery_number(delivery_id))
-        return _json(wire.write_delivery(found), 202)
+        return json(wire.write_delivery(found), 202)
 
     @get(
         "/events/log",
@@ -211,7 +205,7 @@ def router(site: Site) -> Router:
         )
         found, more = await service.events(caller, page)
         next_, prev = _ends(page, [core.event_id(e.id) for e in found], more)
-        return _json(wire.EventLog(data=[wire.write_line(e) for e in found], next=next_, prev=prev))
+        return json(wire.EventLog(data=[wire.write_line(e) for e in found], next=next_, prev=prev))
 
     @get(
         "/events/follow",
@@ -251,7 +245,7 @@ def router(site: Site) -> Router:
     async def get_event(request: Req, caller: Caller, event_id: str) -> Response[bytes]:
         """One event with what it is about."""
         event = await service.event(caller, wire.event_number(event_id))
-        return _json(wire.write_event(event, await service.subject(event), site.links(request.scope)))
+        return json(wire.write_event(event, await service.subject(event), site.links(request.scope)))
 
     return Router(
         path="/",
