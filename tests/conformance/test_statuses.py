@@ -153,6 +153,10 @@ def test_delayed_queued_dequeued_executing_and_canceled(mill: Mill) -> None:
             ),
             what="runs before and behind the worker's hands",
         )
+        with mill.server.client() as http:
+            dequeued = mill.client.runs(limit=1, batch_id=crowd[0]["batch_id"], status=["dequeued"])["data"][0]
+            [shown] = http.get("/api/tasks/runs", params={"runId": f"run_{dequeued['id']}"}).json()["runs"]
+            assert (shown["status"], shown["attempts"][0]["status"]) == ("EXECUTING", "PENDING")
         with pytest.raises(Refused):
             mill.client.reschedule_run(first, "2h")
         soon = mill.client.reschedule_run(later, "2h")

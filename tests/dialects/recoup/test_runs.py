@@ -219,8 +219,13 @@ async def test_a_run_at_work_is_told_in_both_vocabularies(call: Caller) -> None:
 
     taken = await take(call, run)
     assert await seen() == ("EXECUTING", "DEQUEUED", "DEQUEUED EXECUTING")
+    [attempt] = (await one(call, run))["attempts"]
+    assert (attempt["status"], attempt["startedAt"]) == ("PENDING", None)
+    assert "startedAt" not in (await bare(call, run))["attempts"][0]
     await stage(call, taken, "model")
     assert await seen() == ("EXECUTING", "EXECUTING", "EXECUTING")
+    [attempt] = (await one(call, run))["attempts"]
+    assert (attempt["status"], attempt["startedAt"]) == ("EXECUTING", attempt["createdAt"])
     await stage(call, taken, STAGE_WAITS)
     assert await seen() == ("FROZEN", "WAITING", "FROZEN WAITING")
     found, newer = await one(call, run), await bare(call, run)

@@ -150,12 +150,14 @@ def duration(seconds: float) -> str:
 
 
 def _attempt(task: Task, one: Attempt, stands: Status) -> Json:
+    waits = stands is Status.FROZEN or one.stage == STAGE_WAITS
+    word = attempt_word(one.state, begun=stands is not Status.DEQUEUED, waits=waits)
     return {
         "id": ids.attempt(task.id, one.number),
-        "status": attempt_word(one.state, waits=stands is Status.FROZEN or one.stage == STAGE_WAITS),
+        "status": word,
         "createdAt": instant(one.started_at),
         "updatedAt": instant(one.finished_at or max(one.started_at, task.updated_at)),
-        "startedAt": instant(one.started_at),
+        "startedAt": instant(one.started_at) if word != "PENDING" else None,
         "completedAt": instant(one.finished_at),
         "error": error(one.error) if one.state in ("failed", "lost") else None,
     }

@@ -110,11 +110,11 @@ def flags_of(word: str) -> dict[str, bool]:
     }
 
 
-def attempt_word(state: str, *, waits: bool) -> str:
-    """What the state of an attempt is called."""
+def attempt_word(state: str, *, begun: bool, waits: bool) -> str:
+    """What the state of an attempt is called. begun: it has done something; waits: for what the run has started."""
     if state == "running":
-        return "PAUSED" if waits else "EXECUTING"
-    return _ATTEMPTS.get(state, "PENDING")
+        return "PAUSED" if waits else "EXECUTING" if begun else "PENDING"
+    return _ATTEMPTS[state]
 
 
 def identifier_word(identifier: str) -> str:
