@@ -42,7 +42,7 @@ class _FromFiles(PydanticBaseSettingsSource):
 
 _USUAL = (
     "llm_base_url", "llm_api_key", "llm_model", "llm_timeout_s", "llm_price_in", "llm_price_out", "llm_prices",
-    "task_runner", "run_max_attempts", "run_max_duration_s", "run_max_steps",
+    "task_runner", "run_max_attempts", "run_max_duration_s", "run_max_steps", "missed_runs",
 )  # fmt: skip
 """Settings that other programs know by the same names: LLM_MODEL without our prefix counts too, after our own."""
 
@@ -219,6 +219,11 @@ class Settings(BaseSettings):
     run_max_attempts: int = Field(3, ge=1, le=10, description="Attempts of a prompt's run.")
     run_max_duration_s: float = Field(900.0, gt=0, description="Longest work of a run, over all of its attempts.")
     run_max_steps: int = Field(30, ge=1, description="Most model calls and function calls of a run.")
+    missed_runs: str = Field(
+        "one",
+        pattern="^(one|skip)$",
+        description="After a downtime, for new schedules that do not say: one late run each (one), or none (skip).",
+    )
 
     # telling
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")

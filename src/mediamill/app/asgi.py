@@ -182,7 +182,7 @@ async def api(
             store=ScheduleTable(pool),
             accept=accept,
             read=read,
-            runner=runner_of(kinds.named(PROMPT)),
+            runner=runner_of(kinds.named(PROMPT), settings),
             runners=served,
         ),
         files=files,

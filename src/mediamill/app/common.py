@@ -145,9 +145,10 @@ def address_of(settings: Settings, task: Task, file: File) -> str | None:
     return address(origin_of(settings, task.extra.get("webhook_origin")), file) if address is not None else None
 
 
-def runner_of(kind: Any) -> Runner:
+def runner_of(kind: Any, settings: Settings) -> Runner:
     """The kind as what schedules start."""
-    return Runner(kind=kind.name, queue=kind.queue, options=frozenset(kind.options.__struct_fields__))
+    options = frozenset(kind.options.__struct_fields__)
+    return Runner(kind=kind.name, queue=kind.queue, options=options, max_attempts=settings.run_max_attempts)
 
 
 def export_tools(settings: Settings) -> None:

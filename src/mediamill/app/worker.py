@@ -217,7 +217,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         store=(schedule_table := ScheduleTable(pool)),
         expiry=Expiry(pool),
         clock=SystemClock(schedule_table.now),
-        runner=runner_of(kinds.named(PROMPT)),
+        runner=runner_of(kinds.named(PROMPT), settings),
         offered=runners if AGENT in queues else list[str],
         cancel=task_table.cancel,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from mediamill.core.dispatch import Accept
 from mediamill.core.prompts import NewPrompt, Settings, as_task
 from mediamill.core.schedules import LATE_S, Missed, Overlap, Schedule
+from mediamill.core.tasks import MAX_ATTEMPTS
 
 SHOWN = 10
 """How many coming instants the payload of a firing and the dialects show."""
@@ -19,11 +20,13 @@ _TOKEN = "123456789abcdefghijkmnopqrstuvwxyz"  # noqa: S105 - an alphabet: no 0 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
-    """The kind of task that a firing is. options: the names of those that the kind takes."""
+    """The kind of task that a firing is. options: the names of those that the kind takes; max_attempts: of schedules
+    that do not say."""
 
     kind: str
     queue: str
     options: frozenset[str] = frozenset()
+    max_attempts: int = MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,7 @@ def task_of(
 
     served: whether a worker runs its identifier; if not, it waits for one that does.
     """
-    settings = Settings(**schedule.settings)
+    settings = Settings(**{"max_attempts": runner.max_attempts, **schedule.settings})
     new = as_task(
         NewPrompt(
             identifier=schedule.identifier,

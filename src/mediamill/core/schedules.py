@@ -15,6 +15,8 @@ the earlier."""
 Missed = Literal["none", "last", "all"]
 """Of the instants that passed while nobody looked at the clock: which are made up for."""
 
+UNLESS_SAID: Mapping[str, Missed] = {"one": "last", "skip": "none"}
+"""By the install's setting: what of missed firings a schedule that does not say makes up for."""
 RUNNER = "prompt"
 """The identifier of the runner that comes with the install."""
 LATE_S = 60.0

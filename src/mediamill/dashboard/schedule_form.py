@@ -20,7 +20,6 @@ FRESH: Mapping[str, str] = {
     "zone": "UTC",
     "identifier": "prompt",
     "overlap": "queue",
-    "missed": "last",
     "enabled": "yes",
 }
 

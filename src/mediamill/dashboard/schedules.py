@@ -16,7 +16,7 @@ from mediamill import cron
 from mediamill.core.access import Caller
 from mediamill.core.errors import Conflict, Invalid, LimitReached, NotFound, Unauthorized
 from mediamill.core.prompts import PromptFilter
-from mediamill.core.schedules import NewSchedule, Schedule, ScheduleFilter
+from mediamill.core.schedules import UNLESS_SAID, NewSchedule, Schedule, ScheduleFilter
 from mediamill.core.tasks import Page as Part
 from mediamill.dashboard.firings import Cell, Line, cell, firings, foresee
 from mediamill.dashboard.new import FORM_BYTES, pairs_of
@@ -160,7 +160,8 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
 
     @get("/schedules/new", name="new-schedule")
     async def blank(request: Req, caller: Caller) -> Page:
-        return show(request, caller, {**FRESH, **filled(request)})
+        usual = {**FRESH, "missed": UNLESS_SAID[site.settings.missed_runs]}
+        return show(request, caller, {**usual, **filled(request)})
 
     @get("/schedules/upcoming")
     async def upcoming(rule: str = "", zone: str = "UTC") -> Response[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, get_args
@@ -85,10 +85,12 @@ class Schedules:
         now = await self._now()
         return await self._store.create(caller.project_id, new, _next(new.cron, new.zone, new.enabled, now))
 
-    async def upsert(self, caller: Caller, new: NewSchedule) -> tuple[Schedule, bool]:
+    async def upsert(
+        self, caller: Caller, new: NewSchedule, replaced: Iterable[str] = CHANGES - {"enabled", "dedup_key"}
+    ) -> tuple[Schedule, bool]:
         """The schedule with that dedup_key made like this, or a new one; (schedule, whether it is new).
 
-        Of one that is there, what switches it on or off stays as it is. Raises Invalid.
+        Of one that is there, only the fields `replaced` are made another. Raises Invalid.
         """
         if new.dedup_key is None:
             return await self.create(caller, new), True
@@ -99,8 +101,7 @@ class Schedules:
                     return await self.create(caller, new), True
                 except Conflict:
                     continue  # somebody else has just made it
-            changes = {name: getattr(new, name) for name in CHANGES - {"enabled", "dedup_key"}}
-            return await self.change(caller, old.id, changes), False
+            return await self.change(caller, old.id, {name: getattr(new, name) for name in replaced}), False
 
     async def get(self, caller: Caller, id: str) -> Schedule:
         """One of the project's. Raises NotFound."""

@@ -316,8 +316,27 @@ async def test_a_task_and_its_schedule_are_one(call: Caller) -> None:
     assert upserted["generator"]["expression"] == "1 2 3 * *"
     [shown] = await call.tasks()
     assert (shown["schedule"], shown["timezone"], shown["title"]) == ("1 2 3 * *", "UTC", task["title"])
+    renamed = await call.good("PUT", path, {**PLAN, "externalId": "mine"})
+    cleared = await call.good("PUT", path, PLAN)
+    assert (renamed["externalId"], cleared["externalId"]) == ("mine", task["id"])
+    mill = (await call.good("GET", "/mill/schedules"))["data"]
+    assert [one["external_id"] for one in mill] == [task["id"]]  # as its runs are told
     assert await call.good("DELETE", path) == {"id": found["id"]}
     assert await call.tasks() == []
+
+
+async def test_what_a_client_has_no_words_for_stays_when_it_says_its_schedule_again(call: Caller) -> None:
+    made = await call.good("POST", SCHEDULES, PLAN)
+    [one] = (await call.good("GET", "/mill/schedules"))["data"]
+    own = {"title": "Mine", "prompt": "Say hi.", "model": "m", "overlap": "skip", "missed": "all", "missed_limit": 7}
+    more = {**own, "settings": {"max_attempts": 2, "tags": ["t"]}}
+    await call.good("PATCH", f"/mill/schedules/{one['id']}", more)
+
+    again = await call.good("POST", SCHEDULES, {**PLAN, "cron": "1 2 * * *", "timezone": "Asia/Tokyo"})
+
+    assert (again["id"], again["generator"]["expression"]) == (made["id"], "1 2 * * *")
+    [one] = (await call.good("GET", "/mill/schedules"))["data"]
+    assert {name: one[name] for name in (*more, "timezone")} == {**more, "timezone": "Asia/Tokyo"}
 
 
 async def test_a_schedule_without_a_prompt_is_no_task(call: Caller) -> None:

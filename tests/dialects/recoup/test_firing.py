@@ -6,19 +6,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-from tests.dialects.recoup.conftest import Caller
+from tests.dialects.recoup.conftest import Caller, Mill
+from tests.support import inprocess
+from tests.support.database import Postgres
 
-from mediamill import kinds
+from mediamill import config, kinds
 from mediamill.app.common import runner_of
 from mediamill.core.firings import Due
 from mediamill.core.prompts import KIND
 from mediamill.core.schedules import Schedule
 from mediamill.core.tasks import State
 from mediamill.scheduling.plan import plan
+from mediamill.service.accounts import Accounts
+from mediamill.store.accounts import Accounts as AccountTable
 from mediamill.store.schedules import Schedules
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,9 +31,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TRIGGER = "/api/v1/tasks/customer-prompt-task/trigger"
 
 
-async def fire(call: Caller, at: datetime) -> None:
+async def fire(call: Caller, at: datetime, **settings: Any) -> None:
     """What a worker does when it looks at the clock."""
-    runner = runner_of(kinds.named(KIND))
+    runner = runner_of(kinds.named(KIND), config.load(**settings))
 
     def due(schedule: Schedule, account_id: str | None) -> Due:
         return plan(schedule, account_id, at, runner, {schedule.identifier})
@@ -71,6 +76,36 @@ async def test_a_firing_is_a_run_of_its_nominal_instant(call: Caller) -> None:
     newest, oldest = shown["recent_runs"]
     assert (oldest["id"], oldest["status"]) == (run["id"], "COMPLETED")
     assert newest["payload"]["lastTimestamp"] == payload["timestamp"]
+
+
+async def test_a_firing_is_tried_as_often_as_the_install_says_unless_its_schedule_does(call: Caller) -> None:
+    usual, own = await call.task(schedule="* * * * *"), await call.task(schedule="* * * * *")
+    await call.good("PATCH", f"/mill/schedules/{own['id']}", {"settings": {"max_attempts": 5}})
+
+    await fire(call, datetime.fromisoformat(usual["upcoming"][0]) + timedelta(seconds=0.2), run_max_attempts=1)
+
+    tries = {}
+    for task in await call.tasks():
+        run = task["recent_runs"][0]["id"].removeprefix("run_")
+        tries[task["id"]] = (await call.good("GET", f"/mill/tasks/{run}"))["max_attempts"]
+    assert tries == {usual["id"]: 1, own["id"]: 5}
+
+
+async def test_an_install_may_let_missed_firings_go(postgres: Postgres, tmp_path: Path) -> None:
+    async with inprocess.fresh(postgres, tmp_path, missed_runs="skip") as running:
+        call = Caller(Mill(running, Accounts(AccountTable(running.bench.pool))), inprocess.KEY, "default")
+        task = await call.task(schedule="* * * * *")
+        await call.good("POST", "/api/v1/schedules", {"task": "t", "cron": "* * * * *", "deduplicationKey": "k"})
+        for missed in ({}, {"missed": "last"}):
+            answer = await call("POST", "/mill/schedules", {"cron": "* * * * *", "prompt": "x", **missed})
+            assert answer.status_code == 201
+        listed = (await call.good("GET", "/mill/schedules"))["data"]
+        assert [one["missed"] for one in listed] == ["last", "none", "none", "none"]
+
+        await fire(call, datetime.fromisoformat(task["upcoming"][2]) + timedelta(seconds=30))
+
+        [shown] = await call.tasks(f"?id={task['id']}")
+        assert [run["createdAt"] for run in shown["recent_runs"]] == task["upcoming"][2:3]  # not a minute late yet
 
 
 async def test_a_switched_off_task_drops_what_has_not_begun(call: Caller) -> None:

@@ -36,7 +36,10 @@ Overlapping = Annotated[
 ]
 Missing = Annotated[
     MissedWord,
-    Meta(description="Of the firings that came while no server was up, those that are made up for."),
+    Meta(
+        description="Of the firings that came while no server was up, those that are made up for. Unless said: the "
+        "last, or none where the operator has set MISSED_RUNS=skip."
+    ),
 ]
 MissedLimit = Annotated[int, Meta(ge=1, le=core.MOST_MISSED, description="Most of them, with missed=all; the latest.")]
 
@@ -68,7 +71,7 @@ class ScheduleIn(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     external_id: Annotated[Word, Meta(description="Yours; told to each run.")] | None = None
     dedup_key: Annotated[Word, Meta(description="Yours; one schedule of the project has it.")] | None = None
     overlap: Overlapping = "queue"
-    missed: Missing = "last"
+    missed: Missing | UnsetType = UNSET
     missed_limit: MissedLimit = 100
     settings: SettingsIn = msgspec.field(default_factory=SettingsIn)
 
@@ -176,6 +179,7 @@ def _told(error: Invalid) -> Invalid:
 def router(site: Site) -> Router:
     """Everything about schedules."""
     service = site.service.schedules
+    unsaid = {"missed": core.UNLESS_SAID[site.settings.missed_runs]}
     tags: Any = ["schedules"]
 
     @post(
@@ -188,7 +192,7 @@ def router(site: Site) -> Router:
         """Keep a prompt and the cron rule that starts it, from now on."""
         body = await read_body(request, ScheduleIn)
         try:
-            made = await service.create(caller, core.NewSchedule(**_given(body)))
+            made = await service.create(caller, core.NewSchedule(**{**unsaid, **_given(body)}))
         except Invalid as error:
             raise _told(error) from None
         out = write_schedule(made, service, site.links(request.scope).base)

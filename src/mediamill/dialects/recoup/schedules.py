@@ -15,7 +15,7 @@ import msgspec
 from mediamill.core.access import Caller
 from mediamill.core.errors import Conflict, Invalid, NotFound
 from mediamill.core.ids import ScheduleId
-from mediamill.core.schedules import NewSchedule, Schedule
+from mediamill.core.schedules import UNLESS_SAID, NewSchedule, Schedule
 from mediamill.core.tasks import Page
 from mediamill.cron import describe
 from mediamill.dialects.recoup import bare, reading, runs
@@ -25,6 +25,8 @@ from mediamill.dialects.recoup.words import NAME, identifier_word, read_identifi
 
 NOT_FOUND = "Schedule not found"
 PER_PAGE, MOST_PER_PAGE, MOST_PAGE = 20, 100, 100_000
+_REPLACED = ("cron", "zone", "identifier", "external_id")
+"""What of a schedule that is there already a client makes another; what it has no words for stays as it is."""
 _NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
@@ -88,15 +90,16 @@ async def create(call: Call) -> Reply:
         identifier=read_identifier(body.task),
         external_id=body.external_id,
         dedup_key=body.deduplication_key,
+        missed=UNLESS_SAID[call.site.settings.missed_runs],
         dialect=NAME,
     )
     service = call.site.service.schedules
     try:
         if (task := await _task(call, body.deduplication_key)) is not None:
-            changes = {"cron": new.cron, "zone": new.zone, "identifier": new.identifier, "external_id": new.external_id}
-            schedule = await service.change(call.caller, task.id, changes)
+            changes = {name: getattr(new, name) for name in _REPLACED}
+            schedule = await service.change(call.caller, task.id, {**changes, "external_id": _external_id(new, task)})
         else:
-            schedule, _ = await service.upsert(call.caller, new)
+            schedule, _ = await service.upsert(call.caller, new, _REPLACED)
     except (Invalid, Conflict) as error:
         raise _told(error) from None
     return Reply(body=write_schedule(schedule, await _token(call, schedule)))
@@ -111,11 +114,16 @@ async def get_schedule(call: Call) -> Reply:
 async def change(call: Call) -> Reply:
     """A schedule made another."""
     body = bare.read(call, ChangedBody)
+    caller, id = await _called(call)
+    try:
+        old = await call.site.service.schedules.get(caller, id)
+    except NotFound:
+        raise Fault(404, NOT_FOUND) from None
     changes = {
         "cron": body.cron,
         "zone": body.timezone or "UTC",
         "identifier": read_identifier(body.task),
-        "external_id": body.external_id,
+        "external_id": _external_id(body, old),
     }
     return await _changed(call, changes)
 
@@ -173,6 +181,11 @@ async def _called(call: Call) -> tuple[Caller, ScheduleId]:
         return call.caller, (await call.site.service.schedules.get(call.caller, given)).id
     except NotFound:
         raise Fault(404, NOT_FOUND) from None
+
+
+def _external_id(body: NewSchedule | ChangedBody, old: Schedule) -> str | None:
+    """What runs are told: of a task's own schedule the task, unless a client says another."""
+    return body.external_id or (old.uuid if old.prompt else None)
 
 
 async def _task(call: Call, key: str) -> Schedule | None:

@@ -10,7 +10,7 @@ from mediamill.core.access import Caller
 from mediamill.core.accounts import Account
 from mediamill.core.errors import Denied, Invalid, NotFound
 from mediamill.core.prompts import PromptFilter
-from mediamill.core.schedules import NewSchedule, Schedule, ScheduleFilter
+from mediamill.core.schedules import UNLESS_SAID, NewSchedule, Schedule, ScheduleFilter
 from mediamill.core.tasks import Page
 from mediamill.dialects.recoup import ids, reading, runs
 from mediamill.dialects.recoup.call import Call, Reply, Route
@@ -87,7 +87,8 @@ class Tasks:
         id = str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
         given = {_OURS.get(name, name): value for name, value in body.items()}
         # As the hosted service does: the schedule of a task is known by the task's id to those who trigger it.
-        new = NewSchedule(**given, uuid=id, external_id=id, dedup_key=id, dialect=NAME)
+        missed = UNLESS_SAID[call.site.settings.missed_runs]
+        new = NewSchedule(**given, uuid=id, external_id=id, dedup_key=id, missed=missed, dialect=NAME)
         try:
             schedule = await call.site.service.schedules.create(caller, new)
         except Invalid as error:
