@@ -17,6 +17,8 @@ _LONGEST = {"image/webp": 16383, "image/jpeg": 65500, "image/gif": 65535}
 JPEG_QUALITY, WEBP_QUALITY, AVIF_QUALITY = 80, 80, 60
 WEBP_METHOD = 4
 AVIF_SPEED = 8
+_LARGE_PX, THREADS = 1_000_000, 4
+"""Pictures from which on a coder may use several threads: smaller ones are done before these have begun."""
 
 
 def write(still: Still, target: Path, mime: str, wishes: Wishes) -> None:
@@ -188,8 +190,9 @@ def _webp(still: Still, target: Path, wishes: Wishes) -> None:
 def _avif(still: Still, target: Path, wishes: Wishes) -> None:
     picture, still = _colour_and_alpha(still)
     lossless: dict[str, Any] = {"subsampling": "4:4:4", "quality": 100} if wishes.lossless else {}
+    count = THREADS if picture.width * picture.height > _LARGE_PX else 1
     options = {"quality": wishes.quality or AVIF_QUALITY, "speed": AVIF_SPEED, **lossless}
-    picture.save(target, "AVIF", max_threads=1, **options, **_metadata(still))
+    picture.save(target, "AVIF", max_threads=count, **options, **_metadata(still))
 
 
 def in_srgb(still: Still) -> Still:

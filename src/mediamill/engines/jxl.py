@@ -11,7 +11,7 @@ from mediamill.core.ports import Conversion, Missing, Pair
 from mediamill.engines import _animation, _ffmpeg, _picture_convert, heif, svg
 from mediamill.engines._picture import MAX_FRAMES, Resize, Wishes, reading, wishes
 from mediamill.engines._picture_read import PILLOW_FORMATS, read
-from mediamill.engines._picture_write import TARGETS, in_srgb, write
+from mediamill.engines._picture_write import TARGETS, THREADS, in_srgb, write
 
 MIME = "image/jxl"
 _PNG = "image/png"
@@ -96,6 +96,6 @@ def _encode(work: Conversion, source: Path, mime: str, wanted: Wishes) -> Mappin
             "1:1000",
         ),
         *("-c:v", "libjxl_anim" if moving else "libjxl", "-distance", f"{distance(quality):.3f}"),
-        *("-effort", str(EFFORT), "-f", "image2pipe", _ffmpeg.url(work.target)),
+        *("-threads", str(THREADS), "-effort", str(EFFORT), "-f", "image2pipe", _ffmpeg.url(work.target)),
     )
     return {"frames": frames} if moving else {}
