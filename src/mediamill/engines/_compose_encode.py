@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.ports import Tools
@@ -77,18 +77,17 @@ def pictures(
     hard: Sequence[tuple[int, int]] = (),
 ) -> list[str]:
     """What ffmpeg is told about the picture track. scaled: a filter that makes it smaller. hard: see `h264`."""
-    to_yuv = (() if scaled is None else (scaled,)) if pixel_format == "yuv420p" else (
+    to_yuv = (() if scaled is None else (scaled,)) if pixel_format in PLANAR else (
         *(() if scaled is None else (scaled,)), "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd",
     )  # fmt: skip
-    whole = ["format=gbrap", "unpremultiply=inplace=1"] if alpha else []
     if format == "webm":
-        chain = [*whole, *to_yuv, f"format={'yuva420p' if alpha else 'yuv420p'}", _TAGS]
+        chain = [*to_yuv, f"format={'yuva420p' if alpha else 'yuv420p'}", _TAGS]
         # "good" at 5 takes three times as long, and is less alike however many bits it may have.
         speed = ("-deadline", "realtime", "-cpu-used", "7", "-row-mt", "1", "-tile-columns", "2")
         codec = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "6", *speed]
         return ["-vf", ",".join(chain), *codec, *(("-auto-alt-ref", "0") if alpha else ())]
     if format == "mov" and alpha:
-        chain = [*whole, *to_yuv, "format=yuva444p10le", _TAGS]
+        chain = [*to_yuv, "format=yuva444p10le", _TAGS]
         return ["-vf", ",".join(chain), "-c:v", "prores_ks", "-profile:v", "4444", "-vendor", "apl0"]
     codec = h264(crf=None if scaled is None else _GLANCE_CRF, pixels=pixels, hard=hard)
     return ["-vf", ",".join([*to_yuv, "format=yuv420p", _TAGS]), *codec]
@@ -103,6 +102,8 @@ def sounds(format: str, *, alpha: bool) -> list[str]:
     return ["-c:a", "aac", "-b:a", "192k"]
 
 
+PLANAR = ("yuv420p", "yuva420p")
+"""Formats of frames that are in BT.709 already."""
 MUXERS = {
     "mp4": ("-movflags", "+faststart", "-f", "mp4"),
     "mov": ("-movflags", "+faststart", "-f", "mov"),
@@ -110,12 +111,17 @@ MUXERS = {
 }
 
 
+Coding: TypeAlias = Callable[[Buffer], Buffer]
+"""What is written of a frame; it may be the frame itself."""
+
+
 class Writer:
     """Takes frames in order and writes them from a thread of its own; each goes back to its pool when it is written."""
 
-    def __init__(self, stream: IO[bytes], pool: Pool, written: Callable[[int], None]) -> None:
+    def __init__(self, stream: IO[bytes], pool: Pool, written: Callable[[int], None], coding: Coding | None) -> None:
         self._stream = stream
         self._pool = pool
+        self._coding = coding
         self._written = written
         self._frames: queue.Queue[Buffer | None] = queue.Queue(max(1, min(8, _QUEUED_BYTES // pool.size_bytes)))
         self._broken: BaseException | None = None
@@ -146,25 +152,33 @@ class Writer:
         while (buffer := self._frames.get()) is not None:
             if self._broken is None:
                 try:
-                    rest = buffer.data
+                    rest = (buffer if self._coding is None else self._coding(buffer)).data
                     while rest:
                         rest = rest[self._stream.write(rest) :]
                     count += 1
                     self._written(count)
                 except (OSError, ValueError) as error:
                     self._broken = error if isinstance(error, BrokenPipeError) else BrokenPipeError()
+                except BaseException as error:
+                    self._broken = error  # raised to whoever writes
             self._pool.give(buffer)
 
 
 @contextmanager
 def encoder(
-    argv: Sequence[str | Path], *, tools: Tools, pool: Pool, cwd: Path, written: Callable[[int], None]
+    argv: Sequence[str | Path],
+    *,
+    tools: Tools,
+    pool: Pool,
+    cwd: Path,
+    written: Callable[[int], None],
+    coding: Coding | None = None,
 ) -> Iterator[Writer]:
     """A running encoder that reads frames from its standard input. Raises what `Tools.spawn` raises, better named."""
     try:
         with tools.spawn(argv, name="ffmpeg", stdin=True, cwd=cwd) as piped:
             assert piped.stdin is not None
-            writer = Writer(piped.stdin, pool, written)
+            writer = Writer(piped.stdin, pool, written, coding)
             try:
                 yield writer
                 writer.finish()
@@ -181,7 +195,7 @@ def encoder(
 
 def raw_input(width: int, height: int, rate: int, pixel_format: str) -> list[str]:
     """Frames from standard input, as ffmpeg is told of them."""
-    tags = ("-color_range", "tv", "-colorspace", "bt709") if pixel_format == "yuv420p" else ()
+    tags = ("-color_range", "tv", "-colorspace", "bt709") if pixel_format in PLANAR else ()
     return [
         "-f", "rawvideo", "-pixel_format", pixel_format, "-video_size", f"{width}x{height}", "-framerate", str(rate),
         *tags, "-thread_queue_size", "4", "-i", "pipe:0",

@@ -100,11 +100,16 @@ def into_planes(picture: Picture, buffer: Buffer) -> None:
     """A picture of even sides as a 4:2:0 frame; what is transparent becomes black."""
     height, width = picture.shape[:2]
     y, u, v = planes(buffer, width, height)
-    coded = cv2.transform(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), _TO_YUV)
+    coded = to_coded(picture)
     cv2.extractChannel(coded, 0, y)
     half = cv2.resize(coded, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     cv2.extractChannel(half, 1, u)
     cv2.extractChannel(half, 2, v)
+
+
+def to_coded(picture: Picture) -> Picture:
+    """Luma and the two differences of a picture's colours, all of them at its size."""
+    return np.asarray(cv2.transform(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), _TO_YUV), np.uint8)
 
 
 def coded(red: int, green: int, blue: int) -> tuple[int, int, int]:
@@ -180,7 +185,7 @@ def _coded(patch: Patch) -> Coded:
     rows, columns = pixels.shape[:2]
     half = columns // 2, rows // 2
     solid = not any(pads) and patch.opaque
-    full = cv2.transform(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), _TO_YUV)
+    full = to_coded(pixels)
     small = cv2.resize(full, half, interpolation=cv2.INTER_AREA)
     y, u, v = cv2.extractChannel(full, 0), cv2.extractChannel(small, 1), cv2.extractChannel(small, 2)
     keep = cv2.bitwise_not(cv2.extractChannel(pixels, 3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,7 @@ def _film(
     part: tuple[int, int] | None = None,
     scaled: str | None = None,
 ) -> None:
+    from mediamill.engines import _compose_alpha as shine
     from mediamill.engines import _compose_encode as encode
     from mediamill.engines import _compose_sound as sound
 
@@ -160,9 +162,13 @@ def _film(
     rate, (width, height) = scene.timeline.rate, scene.stage.size
     format = "mp4" if part else work.scene.format
     alpha = work.scene.alpha and not part
+    pixels, coding = scene.canvas.pixel_format, None
+    if alpha:
+        coded, pixels = (shine.yuva, "yuva420p") if format == "webm" else (shine.rgba, "rgba")
+        coding = partial(coded, width=width, height=height)
     options = encode.pictures(
         format,
-        scene.canvas.pixel_format,
+        pixels,
         alpha=alpha,
         pixels=width * height,
         scaled=scaled,
@@ -175,7 +181,7 @@ def _film(
         mixing = ["-filter_complex", graph, "-map", "[sound]", *encode.sounds(format, alpha=alpha)]
     argv: list[str | Path] = [
         *(_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning"),
-        *encode.raw_input(width, height, rate, scene.canvas.pixel_format),
+        *encode.raw_input(width, height, rate, pixels),
         *sound.inputs(heard),
         *("-map", "0:v", *mixing, *options, "-map_metadata", "-1"),
         *(*encode.MUXERS[format], _ffmpeg.url(target)),
@@ -184,35 +190,40 @@ def _film(
     def written(count: int) -> None:
         work.report("compose", _WHOLE * count / (after - first))
 
-    with encode.encoder(argv, tools=work.tools, pool=scene.canvas.pool, cwd=work.scratch, written=written) as writer:
+    with encode.encoder(
+        argv, tools=work.tools, pool=scene.canvas.pool, cwd=work.scratch, written=written, coding=coding
+    ) as writer:
         for buffer in scene.frames(first, after):
             writer.write(buffer)
     work.report("encode", 1.0)
 
 
 def _gif(work: Render, scene: Scene, target: Path) -> None:
+    from mediamill.engines import _compose_alpha as shine
     from mediamill.engines import _compose_encode as encode
 
     frames, rate, (width, height) = scene.timeline.frames, scene.timeline.rate, scene.stage.size
     once = frames * width * height * 4 <= _GIF_BYTES
-    plain = "format=gbrap,unpremultiply=inplace=1,format=rgba"
     palette = "split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
     head = (_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning")
     loop = ("-loop", "0", "-f", "gif", _ffmpeg.url(target))
     between = work.scratch / "frames.mkv"
-    last = ("-vf", f"{plain},{palette}", *loop) if once else ("-c:v", "ffv1", "-f", "matroska", _ffmpeg.url(between))
+    last = ("-vf", palette, *loop) if once else ("-c:v", "ffv1", "-f", "matroska", _ffmpeg.url(between))
     argv: list[str | Path] = [*head, *encode.raw_input(width, height, rate, "rgba"), *last]
 
     def written(count: int) -> None:
         work.report("compose", (0.9 if once else 0.6) * count / frames)
 
-    with encode.encoder(argv, tools=work.tools, pool=scene.canvas.pool, cwd=work.scratch, written=written) as writer:
+    coding = partial(shine.rgba, width=width, height=height)
+    with encode.encoder(
+        argv, tools=work.tools, pool=scene.canvas.pool, cwd=work.scratch, written=written, coding=coding
+    ) as writer:
         for buffer in scene.frames(0, frames):
             writer.write(buffer)
     if not once:
         source = ("-i", _ffmpeg.url(between))
         table = work.scratch / "palette.png"
-        made = (f"{plain},palettegen=stats_mode=diff", "[0:v]" + plain + "[b];[b][1:v]paletteuse=dither=sierra2_4a")
+        made = ("palettegen=stats_mode=diff", "[0:v][1:v]paletteuse=dither=sierra2_4a")
         first: list[str | Path] = [*head, *source, "-vf", made[0], _ffmpeg.url(table)]
         work.tools.run(first, name="ffmpeg", cwd=work.scratch)
         work.report("encode", 0.8)
