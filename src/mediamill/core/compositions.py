@@ -26,6 +26,7 @@ from mediamill.core._composition_fields import (
     Fields,
 )
 from mediamill.core._composition_idle import idle
+from mediamill.core._composition_kept import DROPPED, UNSUPPORTED_FIELDS, brought
 from mediamill.core._composition_read import colour, degrees, factor, length, read
 from mediamill.core.errors import Invalid, Unsupported
 from mediamill.core.matting import Masks
@@ -33,8 +34,8 @@ from mediamill.core.ports import Engine, Report, Tools
 
 __all__ = [
     "ELEMENTS", "ELEMENT_TYPES", "FORMATS", "MAX_DURATION_S", "MAX_ELEMENTS", "REQUEST", "UNSUPPORTED_FIELDS",
-    "Composition", "Compositor", "Field", "Fields", "Format", "Material", "Render", "Violation", "colour", "degrees",
-    "factor", "filled", "lasts", "length", "options", "parse", "sources", "violations",
+    "Composition", "Compositor", "Field", "Fields", "Format", "Material", "Render", "Violation", "brought", "colour",
+    "degrees", "dropped", "factor", "filled", "lasts", "length", "options", "parse", "sources", "violations",
 ]  # fmt: skip
 
 Format = Literal["mp4", "webm", "mov", "gif", "png", "jpg"]
@@ -50,8 +51,6 @@ VIOLATIONS = (
     "CAPTION_WORD_OUTSIDE", "NO_EFFECT",
 )  # fmt: skip
 """The codes of violations; all but the last are those of the contract."""
-UNSUPPORTED_FIELDS = ("clip",)
-"""Fields of elements that may be given as what they are without being given, and no otherwise."""
 _FEW_LETTERS = 500
 """Of a text whose characters move one by one: each is drawn by itself."""
 
@@ -263,6 +262,11 @@ def sources(scene: Composition) -> list[str]:
 def violations(scene: Composition) -> list[Violation]:
     """What is doubtful in it."""
     return [*_identities(scene), *_ends_met(scene), *_shown(scene), *_words_placed(scene), *_idle(scene)]
+
+
+def dropped(paths: Sequence[str]) -> list[Violation]:
+    """What `brought` left out of a scene that was kept."""
+    return [Violation(code="NO_EFFECT", message=DROPPED, severity="warning", path=path) for path in paths]
 
 
 def _identities(scene: Composition) -> Iterator[Violation]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +14,8 @@ Author = Literal["user", "agent"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptScene:
-    """The record. `request` is filled in (`compositions.filled`); `author` is who made this version."""
+    """The record. `request` is filled in (`compositions.filled`); `author` is who made this version. dropped: dotted
+    paths of what an earlier version of the program took for it and this one leaves out (`compositions.brought`)."""
 
     id: str
     project_id: ProjectId
@@ -24,3 +25,4 @@ class KeptScene:
     author: Author
     created_at: datetime
     updated_at: datetime
+    dropped: Sequence[str] = ()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from mediamill.core.access import Caller
 from mediamill.core.composition_ops import Edited, edited
-from mediamill.core.compositions import filled
+from mediamill.core.compositions import brought, filled
 from mediamill.core.errors import Conflict
 from mediamill.core.kept_scenes import Author, KeptScene
 from mediamill.core.tasks import Page
@@ -41,11 +42,12 @@ class Compositions:
 
     async def get(self, caller: Caller, id: str) -> KeptScene:
         """One. Raises NotFound."""
-        return await self._store.get(caller.project_id, id)
+        return _today(await self._store.get(caller.project_id, id))
 
     async def list(self, caller: Caller, page: Page) -> tuple[Sequence[KeptScene], bool]:
         """(a page, newest first; whether more follow)."""
-        return await self._store.list(caller.project_id, page)
+        found, more = await self._store.list(caller.project_id, page)
+        return [_today(scene) for scene in found], more
 
     async def edit(
         self, caller: Caller, id: str, ops: Any, *, if_version: int | None = None, author: Author = "user"
@@ -55,7 +57,7 @@ class Compositions:
         Without `if_version` it is applied to whatever is the newest, however many others edit.
         """
         for _ in range(_TRIES):
-            scene = await self._store.get(caller.project_id, id)
+            scene = _today(await self._store.get(caller.project_id, id))
             if if_version is not None and scene.version != if_version:
                 raise Conflict(f"The project is at version {scene.version}, not {if_version}.")
             made = edited(scene.request, ops)
@@ -67,3 +69,9 @@ class Compositions:
     async def delete(self, caller: Caller, id: str) -> None:
         """Let it go. Raises NotFound."""
         await self._store.delete(caller.project_id, id)
+
+
+def _today(scene: KeptScene) -> KeptScene:
+    """The same by the rules of this version."""
+    request, dropped = brought(scene.request)
+    return replace(scene, request=request, dropped=dropped) if dropped else scene

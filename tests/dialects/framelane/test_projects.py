@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -40,6 +41,39 @@ async def request_of(call: Caller, id: str) -> Any:
     return (await call.good("GET", f"/projects/{id}?view=full"))["render_request"]
 
 
+async def test_a_project_kept_by_an_earlier_version_is_drawn_and_edited_as_it_was(call: Caller) -> None:
+    """clip and the way out of a loop were taken, and nothing was done with them."""
+    made = await project(call)
+    loop = {"type": "loop_wiggle", "time": 0, "duration": 1, "reversed": True}
+    await call.mill.bench.pool.execute(
+        "UPDATE compositions SET request = jsonb_set(jsonb_set(request, '{elements,0,clip}', 'true'),"
+        " '{elements,2,motion,0}', (request #> '{elements,2,motion,0}') || $2::jsonb) WHERE id = $1",
+        ours(made["id"]), json.dumps(loop),
+    )  # fmt: skip
+    path = f"/projects/{made['id']}"
+
+    looked = await call.good("POST", f"{path}/preview", {"dry_run": True})
+    rendered = await call.good("POST", f"{path}/renders", status=202)
+    edited = await edit(call, made["id"], {"op": "shift_element", "id": "t", "by": 0.5})
+    after = await call.good("POST", f"{path}/preview", {"dry_run": True})
+
+    told = [(one["code"], one["severity"], one["path"]) for one in looked["violations"]]
+    assert told == [
+        ("NO_EFFECT", "warning", "elements.0.clip"),
+        ("NO_EFFECT", "warning", "elements.2.motion.0.reversed"),
+    ]
+    assert looked["ok"]
+    assert rendered["kind"] == "render"
+    assert (edited["ok"], after["violations"]) == (True, [])
+    kept = (await request_of(call, made["id"]))["elements"]
+    assert kept[0]["clip"] is False
+    assert (kept[2]["motion"][0]["type"], kept[2]["motion"][0]["reversed"]) == ("loop_wiggle", False)
+    await call.error(
+        422, "unsupported_feature", "POST", f"{path}/ops",
+        {"ops": [{"op": "set_fields", "id": "a", "fields": {"clip": True}}]},
+    )  # fmt: skip
+
+
 async def test_a_render_is_a_job_of_its_own_kind(call: Caller) -> None:
     made = await call.good("POST", "/renders", {**SCENE, "metadata": {"cut": "2"}}, status=202)
 
@@ -53,6 +87,28 @@ async def test_a_render_is_a_job_of_its_own_kind(call: Caller) -> None:
     assert [one["id"] for one in (await call.good("GET", "/renders"))["data"]] == [made["id"]]
     assert (await call.good("GET", "/tasks"))["data"] == []
     assert (await call.good("DELETE", f"/renders/{made['id']}"))["status"] == "cancelled"
+
+
+async def test_what_does_nothing_is_told_beside_the_job(call: Caller) -> None:
+    """In a header, as a job is of one shape wherever it is answered."""
+    idle = {"type": "text", "id": "i", "text": "Line", "duration": 1, "border_width": 4}
+    many = [{**idle, "id": f"i{n}", "border_width": 3} for n in range(90)]
+
+    plain = await call("POST", "/renders", SCENE)
+    told = await call("POST", "/renders", {**SCENE, "elements": [*SCENE["elements"], idle]})
+    kept = await project(call, render_request={**SCENE, "elements": [*SCENE["elements"], idle]})
+    again = await call("POST", f"/projects/{kept['id']}/renders")
+    crowded = await call("POST", "/renders", {"elements": many})
+
+    assert [one.status_code for one in (plain, told, again, crowded)] == [202] * 4
+    assert "framelane-violations" not in plain.headers
+    assert set(told.json()) == set(plain.json())
+    [found] = json.loads(told.headers["framelane-violations"])
+    assert set(found) == {"code", "message", "severity", "path"}
+    assert (found["code"], found["severity"], found["path"]) == ("NO_EFFECT", "warning", "elements.3.border_width")
+    assert json.loads(again.headers["framelane-violations"]) == [found]
+    assert len(crowded.headers["framelane-violations"]) <= 4000  # servers in between take no more of headers
+    assert 10 < len(json.loads(crowded.headers["framelane-violations"])) < 90
 
 
 async def test_the_same_render_under_the_same_key_is_one(call: Caller) -> None:

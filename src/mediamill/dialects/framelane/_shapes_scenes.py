@@ -193,7 +193,16 @@ SCENES: Json = {
         }
     ),
 }
-_NEW: Json = {"202": good("Taken.", ref("Job")), "200": good("Asked for before.", ref("Job"))}
+_TOLD: Json = {
+    "Framelane-Violations": {
+        "description": "Warnings, where there are any: a JSON list of violations, of those that go into 4000 bytes.",
+        "schema": TEXT,
+    }
+}
+_NEW: Json = {
+    "202": {**good("Taken.", ref("Job")), "headers": _TOLD},
+    "200": {**good("Asked for before.", ref("Job")), "headers": _TOLD},
+}
 _BODY_ERRORS = (400, 408, 413)
 _VIEW = query("view", {"enum": ["summary", "full"]}, "full: with its request.")
 SCENES_POSTS: Json = {

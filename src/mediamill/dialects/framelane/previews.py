@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -47,9 +47,11 @@ async def preview(call: Call) -> Reply:
     return await look(call, scenes.filled(given), body)
 
 
-async def look(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) -> Reply:
-    """The answer about a filled-in scene, in the way that the body asks for."""
-    found = scenes.doubts(request)
+async def look(
+    call: Call, request: Mapping[str, Any], body: Mapping[str, Any], *, dropped: Sequence[str] = ()
+) -> Reply:
+    """The answer about a filled-in scene, in the way that the body asks for. dropped: see KeptScene."""
+    found = scenes.doubts(request, dropped)
     mode = _mode(body)
     dry = body.get("dry_run")
     if dry is not None and not isinstance(dry, bool):

@@ -126,15 +126,16 @@ async def edit_project(call: Call) -> Reply:
 async def preview_project(call: Call) -> Reply:
     """A look at its newest version."""
     scene = await _project(call)
-    return await previews.look(call, scene.request, call.body(required=False))
+    return await previews.look(call, scene.request, call.body(required=False), dropped=scene.dropped)
 
 
 async def render_project(call: Call) -> Reply:
     """Render its newest version."""
     scene = await _project(call)
     body = call.body(required=False)
-    new = scenes.new_render(call, scene.request, {**body, "webhook_url": scene.request.get("webhook_url")})
-    return await accept(call, new)
+    found = scenes.doubts(scene.request, scene.dropped)
+    new = scenes.new_render(call, scene.request, {**body, "webhook_url": scene.request.get("webhook_url")}, found)
+    return await accept(call, new, headers=scenes.told(found))
 
 
 def _full(call: Call) -> bool:

@@ -15,7 +15,9 @@ async def list_renders(call: Call) -> Reply:
 async def create_render(call: Call) -> Reply:
     """Render a scene."""
     body = call.body()
-    return await accept(call, scenes.new_render(call, scenes.filled(body), body))
+    request = scenes.filled(body)
+    found = scenes.doubts(request)
+    return await accept(call, scenes.new_render(call, request, body, found), headers=scenes.told(found))
 
 
 async def get_render(call: Call) -> Reply:

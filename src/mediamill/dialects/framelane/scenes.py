@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mediamill.core import compositions
@@ -14,6 +15,8 @@ from mediamill.dialects.framelane.errors import Fault
 from mediamill.dialects.framelane.jobs import LINK_S
 from mediamill.dialects.framelane.tasks import PATIENT, extra_of, key_of, metadata_of, source_bound, source_of
 
+_MOST_HEADER_BYTES = 4000
+
 
 def filled(raw: Mapping[str, Any]) -> Json:
     """The request with every default. Raises Invalid, Unsupported."""
@@ -21,9 +24,10 @@ def filled(raw: Mapping[str, Any]) -> Json:
     return compositions.filled(raw)
 
 
-def doubts(request: Mapping[str, Any]) -> list[Json]:
-    """Its violations."""
-    return [write_violation(one) for one in compositions.violations(compositions.parse(request))]
+def doubts(request: Mapping[str, Any], dropped: Sequence[str] = ()) -> list[Json]:
+    """Its violations. dropped: see KeptScene."""
+    found = [*compositions.violations(compositions.parse(request)), *compositions.dropped(dropped)]
+    return [write_violation(one) for one in found]
 
 
 def write_violation(violation: Violation) -> Json:
@@ -36,18 +40,28 @@ def write_violation(violation: Violation) -> Json:
     }
 
 
-def sound(found: list[Json]) -> bool:
+def sound(found: Sequence[Json]) -> bool:
     """Whether it may be rendered."""
     return not any(one["severity"] == "error" for one in found)
 
 
-def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any]) -> NewTask:
-    """A render of a filled-in request. `body`: what was sent, for its key and webhook. Raises a 422 Fault."""
-    found = doubts(request)
+def told(found: Sequence[Json]) -> dict[str, str]:
+    """The header that tells warnings beside a job, which has no place for them: as many as it may hold."""
+    shown: list[Json] = []
+    for one in found:
+        if len(json.dumps([*shown, one])) > _MOST_HEADER_BYTES:
+            break
+        shown.append(one)
+    return {"framelane-violations": json.dumps(shown)} if shown else {}
+
+
+def new_render(call: Call, request: Mapping[str, Any], body: Mapping[str, Any], found: Sequence[Json]) -> NewTask:
+    """A render of a filled-in request. `body`: what was sent, for its key and webhook. found: its violations. Raises a
+    422 Fault."""
     if not sound(found):
         first = next(one for one in found if one["severity"] == "error")
         said = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
-        raise Fault(422, "invalid_request", said, {"violations": found})
+        raise Fault(422, "invalid_request", said, {"violations": list(found)})
     options = compositions.options(_with_uploads(call, request))
     if request.get("output_filename"):
         options["output_filename"] = request["output_filename"]

@@ -82,12 +82,16 @@ def creator(type: str) -> Callable[[Call], Awaitable[Reply]]:
     return create
 
 
-async def accept(call: Call, new: NewTask, asked: Mapping[str, str] | None = None) -> Reply:
+async def accept(
+    call: Call, new: NewTask, asked: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+) -> Reply:
     """Write a job: 202 for a new one, 200 for one that was asked for before. asked: of options, the fields that gave
-    them, where one has several names."""
+    them, where one has several names. headers: what is told beside it."""
     task, fresh = await create(call, new, asked)
     shown = jobs.write_job(task, call.links)
-    return Reply(body=shown, status=202 if fresh else 200, headers={"location": call.url(path_of(task))})
+    return Reply(
+        body=shown, status=202 if fresh else 200, headers={"location": call.url(path_of(task)), **(headers or {})}
+    )
 
 
 async def create(call: Call, new: NewTask, asked: Mapping[str, str] | None = None) -> tuple[Task, bool]:
