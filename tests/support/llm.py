@@ -16,7 +16,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Says:
-    """An answer. calls: (function, arguments). status: an error instead. stall: no answer until the asker has gone."""
+    """An answer. calls: (function, arguments). status: an error instead. stall: no answer until the asker has gone.
+    chunks: the data of its events, as they are, in place of all that."""
 
     text: str = ""
     calls: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
@@ -27,6 +28,7 @@ class Says:
     usage: tuple[int, int] | None = (100, 20)
     breaks_off: bool = False
     pieces: int = 4
+    chunks: Sequence[str] | None = None
     hold: Callable[[], Any] | None = None
     """Awaited between the pieces of its text."""
 
@@ -71,7 +73,9 @@ class Llm:
             await _send(writer, says.status, {"error": {"message": says.text or "no"}}, says.headers)
             return True
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        for event in _events(body["model"], says, len(self.asked)):
+        for chunk in says.chunks or ():
+            await _chunk(writer, b"data: " + chunk.encode() + b"\n\n")
+        for event in _events(body["model"], says, len(self.asked)) if says.chunks is None else ():
             await _chunk(writer, b"data: " + json.dumps(event).encode() + b"\n\n")
             if says.hold is not None and event["choices"] and event["choices"][0]["delta"].get("content"):
                 await says.hold()

@@ -19,6 +19,8 @@ from mediamill.core.webhooks import retry_after_s
 _LATER = frozenset((408, 409, 425, 429))
 _MOST_LETTERS = 1 << 20
 _MOST_CALLS = 128
+_MOST_TOKENS = 1 << 30
+"""Of one exchange: no model reads as much, and the record has room for twice of it."""
 _LETTERS_A_TOKEN = 4
 """About as many as English has; for endpoints that do not count."""
 
@@ -131,8 +133,26 @@ def _taken(heard: _Heard, chunk: Any) -> str:
     """The letters that a chunk brings. The library believes what an endpoint sends: a chunk may hold anything."""
     try:
         return heard.take(chunk)
-    except (TypeError, AttributeError, LookupError) as error:
+    except (TypeError, AttributeError, LookupError, ValueError, OverflowError) as error:
         raise LlmBusy("The model's endpoint answered what is no chat completion.") from error
+
+
+def _text(value: Any) -> str:
+    """What an endpoint says, none as empty. Raises TypeError for what is no text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} is no text")
+    return value
+
+
+def _counts(*said: Any) -> tuple[int, int] | None:
+    """(tokens read, tokens written) as an endpoint counts them; None for what nobody can have counted."""
+    read, wrote = (0 if value is None else value for value in said)
+    for value in (read, wrote):
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_TOKENS:
+            return None
+    return read, wrote
 
 
 class _Heard:
@@ -142,35 +162,46 @@ class _Heard:
         self._model = model
         self._text: list[str] = []
         self._letters = 0
-        self._calls: dict[int, list[str]] = {}
+        self._calls: list[list[str]] = []
+        self._open: dict[int, list[str]] = {}
         self._finish: str | None = None
         self._usage: tuple[int, int] | None = None
 
     def take(self, chunk: Any) -> str:
         """The letters that a chunk brings."""
-        self._model = chunk.model or self._model
+        self._model = _text(chunk.model) or self._model
         if chunk.usage is not None:
-            self._usage = (max(0, chunk.usage.prompt_tokens or 0), max(0, chunk.usage.completion_tokens or 0))
+            self._usage = _counts(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
         if not chunk.choices:
             return ""
         choice = chunk.choices[0]
-        self._finish = choice.finish_reason or self._finish
+        self._finish = _text(choice.finish_reason) or self._finish
         delta = choice.delta
         if delta is None:
             return ""
         for piece in delta.tool_calls or ():
-            call = self._calls.setdefault(piece.index or 0, ["", "", ""])
-            call[0] = piece.id or call[0]
-            if piece.function is not None:
-                call[1] += piece.function.name or ""
-                call[2] += piece.function.arguments or ""
-                self._letters += len(piece.function.arguments or "")
-        text = delta.content or ""
+            function = piece.function
+            id, name = _text(piece.id), "" if function is None else _text(function.name)
+            arguments = "" if function is None else _text(function.arguments)
+            call = self._call(int(piece.index or 0), id, name)
+            call[0] = id or call[0]
+            call[1] += name
+            call[2] += arguments
+            self._letters += len(name) + len(arguments)
+        text = _text(delta.content)
         self._text.append(text)
         self._letters += len(text)
         if self._letters > _MOST_LETTERS or len(self._calls) > _MOST_CALLS:
             raise LlmHttpError("The model's answer is larger than is taken.")
         return text
+
+    def _call(self, index: int, id: str, name: str) -> list[str]:
+        """The call that a piece belongs to. Some endpoints send several whole ones, all of index 0."""
+        call = self._open.get(index)
+        if call is None or (id and name and call[0] not in ("", id)):
+            call = self._open[index] = ["", "", ""]
+            self._calls.append(call)
+        return call
 
     def answer(self, messages: Sequence[Mapping[str, Any]]) -> Answer:
         """All of it."""
@@ -181,7 +212,7 @@ class _Heard:
         usage = self._usage or (read + 1, self._letters // _LETTERS_A_TOKEN + 1)
         return Answer(
             text=text,
-            calls=[(c[0] or f"call_{i}", c[1], c[2] or "{}") for i, c in sorted(self._calls.items())],
+            calls=[(c[0] or f"call_{i}", c[1], c[2] or "{}") for i, c in enumerate(self._calls)],
             finish_reason=self._finish or "stop",
             model=self._model,
             prompt_tokens=usage[0],
