@@ -92,9 +92,11 @@ _DUE = f"""
 SELECT {_ALL} FROM schedules x WHERE x.next_at <= $1 ORDER BY x.next_at, x.id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 _ACCOUNTS = "SELECT id, account_id FROM projects WHERE id = ANY($1::text[])"
+# At work, or waiting to be; not what somebody has put off.
 _LIVE = """
 SELECT DISTINCT schedule_id FROM tasks
 WHERE schedule_id = ANY($1::text[]) AND state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running')
+  AND (state <> 'delayed' OR attempt > 0)
 """
 # After a clock was set back, or when a rule was changed to and fro.
 _FIRED = """
@@ -119,18 +121,21 @@ SELECT t.project_id, t.id FROM tasks n
 JOIN schedules s ON s.id = n.schedule_id AND s.overlap = 'cancel'
 JOIN tasks t ON t.schedule_id = s.id AND (t.created_at, t.id) < (n.created_at, n.id) AND NOT t.cancel_requested
             AND t.state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running')
+            AND (t.state <> 'delayed' OR t.attempt > 0)
 WHERE n.hold = 'turn' AND n.state = 'queued'
 GROUP BY t.project_id, t.id LIMIT 500
 """
 _OFFER = """
 UPDATE tasks t SET
-    hold = NULL, updated_at = clock_timestamp(),
+    -- Of a schedule's tasks one goes at a time; `pass_on` sees to the first.
+    hold = CASE WHEN t.schedule_id IS NULL OR t.not_before > clock_timestamp() THEN NULL ELSE 'turn' END,
+    updated_at = clock_timestamp(),
     state = CASE WHEN t.not_before > clock_timestamp() THEN 'delayed' ELSE 'queued' END,
     expires_at = greatest(t.not_before, clock_timestamp()) + t.ttl_s * interval '1 second'
 FROM (SELECT id FROM tasks WHERE hold = 'runner' AND state = 'waiting' AND identifier = ANY($1::text[])
       ORDER BY created_at, id LIMIT 500 FOR UPDATE SKIP LOCKED) w
 WHERE t.id = w.id
-RETURNING t.id, t.queue, t.priority,
+RETURNING t.id, t.queue, t.priority, t.hold,
           coalesce(extract(epoch FROM t.not_before - clock_timestamp()), 0)::float8 AS delay_s
 """
 
@@ -331,7 +336,7 @@ class Schedules:
         while True:
             async with self._pool.acquire() as connection, connection.transaction():
                 found = await connection.fetch(_OFFER, list(identifiers))
-                await turns.let_go(connection, found)
+                await turns.let_go(connection, [row for row in found if row["hold"] is None])
             released += len(found)
             if not found:
                 return released

@@ -21,19 +21,19 @@ from mediamill.core.files import NewFile
 from mediamill.core.ids import new_id
 from mediamill.core.prompts import KIND as PROMPT
 from mediamill.core.tasks import Failure, Filter, Page, State, Task, TaskList
-from mediamill.store import branches, rows
+from mediamill.store import branches, rows, turns
 from mediamill.store.accepting import accept_lone
 from mediamill.store.ending import end, end_with_files, forget
 from mediamill.store.files import insert_files
 from mediamill.store.notices import CANCEL, columns, wake
 from mediamill.store.stopping import expire, stop
 from mediamill.store.text import clean, dumps
-from mediamill.store.turns import pass_on
 
 _LOCK = """
 SELECT id, state, fence IS NOT NULL AND state IN ('running', 'ingesting') AS held, attempts_left, cancel_requested,
        outputs, attempt = 0 AND expires_at <= clock_timestamp() AS expired,
-       attempt = 0 AND state = 'delayed' AND not_before > clock_timestamp() AS early
+       attempt = 0 AND state = 'delayed' AND not_before > clock_timestamp() AS early,
+       CASE WHEN attempt = 0 AND not_before IS NOT NULL THEN schedule_id END AS turn_of
 FROM tasks WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE
 """
 _THERE = "SELECT id FROM pgqueuer WHERE id = ANY($1::bigint[])"
@@ -217,6 +217,13 @@ class Tasks:
                     idle.append(take.job_id)
                 else:
                     startable.append(id)
+            # One that was let go has its turn already, and goes before those whose delay is over only now.
+            due = sorted(
+                (row["state"] == "delayed", id) for id in startable if (row := locked[id])["turn_of"] is not None
+            )
+            held = await turns.overdue(connection, [(id, locked[id]["turn_of"]) for _, id in due])
+            startable = [id for id in startable if id not in held]
+            idle += [wanted[id].job_id for id in held]
             await forget(connection, [o for id in startable for o in locked[id]["outputs"]])
             if startable:
                 fences = {id: uuid.uuid4() for id in sorted(startable)}
@@ -234,7 +241,7 @@ class Tasks:
                 await _give_up(connection, row["id"], batch[0].worker, cancelled=row["cancel_requested"])
             await expire(connection, late)
             await queue.complete(connection, idle)
-            await wake(connection, [*taken, *(row["id"] for row in spent)])
+            await wake(connection, [*taken, *held, *(row["id"] for row in spent)])
         return [taken.get(take.task_id) for take in batch]
 
     async def finish(self, batch: Sequence[Finish]) -> list[bool]:
@@ -371,4 +378,4 @@ async def _over(connection: Any, row: Mapping[str, Any], error: str | None = Non
     else:
         await branches.follow(connection, [row])
     if row["schedule_id"] is not None:
-        await pass_on(connection, [row["schedule_id"]])
+        await turns.pass_on(connection, [row["schedule_id"]])

@@ -10,38 +10,41 @@ from mediamill import queue
 from mediamill.core.dispatch import Accept
 from mediamill.store.notices import wake
 
+AT_WORK = """
+{0}.state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running') AND {0}.hold IS DISTINCT FROM 'turn'
+AND ({0}.state <> 'delayed' OR {0}.attempt > 0)"""
+"""Of tasks: those that have the turn, also between two attempts. One that somebody put off has none until it is due."""
+
 # The schedule's row is the lock: a firing holds it while it looks whether a task is at work and adds its own.
 _LOCK = "SELECT id FROM schedules WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE"
-_RELEASE = """
+_RELEASE = f"""
 WITH next AS (
     -- Whoever is ending the next one waits for the schedule that we hold: it is passed over, and passed on by them.
     SELECT n.id FROM unnest($1::text[]) AS s (id) CROSS JOIN LATERAL (
         SELECT t.id FROM tasks t WHERE t.hold = 'turn' AND t.schedule_id = s.id AND t.state = 'queued'
-        ORDER BY t.created_at, t.id LIMIT 1 FOR UPDATE SKIP LOCKED) n
-    WHERE NOT EXISTS (
-        SELECT FROM tasks o WHERE o.schedule_id = s.id AND o.hold IS DISTINCT FROM 'turn'
-                              AND o.state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running'))
+        ORDER BY t.priority DESC, t.created_at, t.id LIMIT 1 FOR UPDATE SKIP LOCKED) n
+    WHERE NOT EXISTS (SELECT FROM tasks o WHERE o.schedule_id = s.id AND {AT_WORK.format("o")})
 )
 UPDATE tasks t SET hold = NULL, updated_at = clock_timestamp() FROM next n WHERE t.id = n.id
 RETURNING t.id, t.queue, t.priority
 """
 
-_UNNOTICED = """
+_UNNOTICED = f"""
 SELECT DISTINCT t.schedule_id FROM tasks t WHERE t.hold = 'turn' AND t.state = 'queued' AND NOT EXISTS (
-    SELECT FROM tasks o WHERE o.schedule_id = t.schedule_id AND o.hold IS DISTINCT FROM 'turn'
-                          AND o.state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running'))
+    SELECT FROM tasks o WHERE o.schedule_id = t.schedule_id AND {AT_WORK.format("o")})
 """
-_BUSY = """
-SELECT s.id, EXISTS (
-    SELECT FROM tasks o WHERE o.schedule_id = s.id AND o.hold IS DISTINCT FROM 'turn'
-                          AND o.state IN ('waiting', 'ingesting', 'delayed', 'queued', 'running')) AS busy
-FROM schedules s WHERE s.id = ANY($1::text[])
+_BUSY = f"""
+SELECT DISTINCT o.schedule_id FROM tasks o
+WHERE o.schedule_id = ANY($1::text[]) AND o.id <> ALL($2::text[]) AND {AT_WORK.format("o")}
+"""
+_HOLD = """
+UPDATE tasks SET hold = 'turn', state = 'queued', updated_at = clock_timestamp() WHERE id = ANY($1::text[])
 """
 
 
 async def in_turn(connection: Any, batch: Sequence[Accept], fresh: Sequence[int]) -> Sequence[Accept]:
     """The items, those held that were started by hand for a schedule which has a task at work; the first of several
-    goes. Firings have seen to it themselves, and a delayed task takes no turn."""
+    goes. Firings have seen to it themselves, and one that is put off takes its turn when it is due (`overdue`)."""
     mine = [
         i
         for i in fresh
@@ -52,7 +55,7 @@ async def in_turn(connection: Any, batch: Sequence[Accept], fresh: Sequence[int]
         return batch
     wanted = sorted({str(batch[i].new.origin.schedule_id) for i in mine})
     await connection.execute(_LOCK, wanted)
-    busy = {row["id"] for row in await connection.fetch(_BUSY, wanted) if row["busy"]}
+    busy = {row["schedule_id"] for row in await connection.fetch(_BUSY, wanted, [])}
     items = list(batch)
     for i in mine:
         new = batch[i].new
@@ -61,6 +64,24 @@ async def in_turn(connection: Any, batch: Sequence[Accept], fresh: Sequence[int]
         elif new.origin.schedule_id is not None:
             busy.add(new.origin.schedule_id)
     return items
+
+
+async def overdue(connection: Any, due: Sequence[tuple[str, str]]) -> set[str]:
+    """Of tasks whose delay is over, as (id, schedule), those that wait for their turn from now on: where another of
+    their schedule is at work, one is enough. For whoever starts tasks, and has locked these."""
+    if not due:
+        return set()
+    wanted = sorted({schedule for _, schedule in due})
+    await connection.execute(_LOCK, wanted)
+    busy = {row["schedule_id"] for row in await connection.fetch(_BUSY, wanted, [id for id, _ in due])}
+    held = set()
+    for id, schedule in due:
+        if schedule in busy:
+            held.add(id)
+        busy.add(schedule)
+    if held:
+        await connection.execute(_HOLD, sorted(held))
+    return held
 
 
 async def pass_on(connection: Any, schedules: Sequence[str]) -> None:
