@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import signal
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -181,6 +184,7 @@ def test_an_svg_leads_nowhere_else(tmp_path: Path) -> None:
         '<!DOCTYPE s [<!ENTITY a "aaaaaaaaaa">'
         + "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(9))
         + ']><svg xmlns="http://www.w3.org/2000/svg">&j;</svg>',
+        f'<svg xmlns="http://www.w3.org/2000/svg">{"<g>" * 20_000}{"</g>" * 20_000}</svg>',
     ],
 )
 def test_a_broken_svg_is_bad_media(text: str, tmp_path: Path) -> None:
@@ -189,6 +193,31 @@ def test_a_broken_svg_is_bad_media(text: str, tmp_path: Path) -> None:
 
     with pytest.raises(BadMedia):
         convert(drawing, "png", tmp_path)
+
+
+def test_a_drawing_that_asks_for_years_ends_the_process_that_draws_it(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from mediamill.engines import svg
+from mediamill.engines._picture import Resize
+
+svg.MOST_CPU_S = 1
+for source in sys.argv[1:]:
+    svg.to_png(SimpleNamespace(source=Path(source), scratch=Path(source).parent), Resize())
+    print("drawn", flush=True)
+"""
+    filters = '<feTurbulence baseFrequency=".01" numOctaves="9"/>' * 50
+    for name, drawn in (("quick", "<rect/>"), ("slow", f'<filter id="f">{filters}</filter><rect filter="url(#f)"/>')):
+        drawn = drawn.replace("<rect", '<rect width="4000" height="4000"')
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="4000" height="4000">{drawn}</svg>'
+        (tmp_path / f"{name}.svg").write_text(svg)
+
+    argv = [sys.executable, "-c", code, str(tmp_path / "quick.svg"), str(tmp_path / "slow.svg")]
+    said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
+
+    assert (said.stdout, said.returncode) == ("drawn\n", -signal.SIGXCPU)
 
 
 def test_a_huge_svg_is_refused_and_drawn_when_resized(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import gzip
 import importlib.util
 import io
 import re
+import resource
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 MIME = "image/svg+xml"
 MAX_TEXT_BYTES = 32 * 1024 * 1024
+MOST_CPU_S = 300
+"""A drawing of five kilobytes may ask for years: filters upon filters, each over every pixel."""
 _DPI = 96.0
 _UNITS = {"": 1.0, "px": 1.0, "pt": 4 / 3, "pc": 16.0, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4, "em": 16.0}
 _LENGTH = re.compile(r"\s*\+?(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*([a-z]*)\s*$")
@@ -46,19 +50,20 @@ def to_png(work: Conversion, resize: Resize) -> Path:
     empty = work.scratch / "no-resources"
     empty.mkdir(exist_ok=True)
     try:
-        drawn = resvg_py.svg_to_bytes(
-            svg_string=text,
-            width=width,
-            height=height,
-            dpi=_DPI,
-            resources_dir=str(empty),
-            skip_system_fonts=True,
-            font_dirs=[str(folder) for folder in fonts.folders()],
-            font_family="Noto Sans",
-            sans_serif_family="Noto Sans",
-            serif_family="Noto Sans",
-            monospace_family="Noto Sans",
-        )
+        with _within(MOST_CPU_S):
+            drawn = resvg_py.svg_to_bytes(
+                svg_string=text,
+                width=width,
+                height=height,
+                dpi=_DPI,
+                resources_dir=str(empty),
+                skip_system_fonts=True,
+                font_dirs=[str(folder) for folder in fonts.folders()],
+                font_family="Noto Sans",
+                sans_serif_family="Noto Sans",
+                serif_family="Noto Sans",
+                monospace_family="Noto Sans",
+            )
     except ValueError as error:
         raise BadMedia("The SVG cannot be drawn.") from error
     made = work.scratch / "drawn.png"
@@ -68,6 +73,23 @@ def to_png(work: Conversion, resize: Resize) -> Path:
         else:  # another shape than the drawing's own: resvg keeps the ratio, the setting does not
             image.resize((width, height), Image.Resampling.LANCZOS).save(made, "PNG", compress_level=1)
     return made
+
+
+@contextmanager
+def _within(cpu_s: int) -> Iterator[None]:
+    """The kernel ends this process (SIGXCPU) if the block takes more processor time: resvg cannot be interrupted.
+
+    It is a child for one task, and its worker says that a limit was met.
+    """
+    before, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + 1 + cpu_s
+    bounds = [bound for bound in (most, before, hard) if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_CPU, (min(bounds), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (before, hard))
 
 
 def prepared(data: bytes) -> tuple[str, tuple[float, float]]:
@@ -85,7 +107,10 @@ def prepared(data: bytes) -> tuple[str, tuple[float, float]]:
             for name in [name for name in element.attrib if _local(name) == "href"]:
                 if not element.attrib[name].strip().lower().startswith("data:"):
                     del element.attrib[name]
-    return ElementTree.tostring(root, encoding="unicode"), natural_size(root)
+    try:
+        return ElementTree.tostring(root, encoding="unicode"), natural_size(root)
+    except RecursionError as error:
+        raise BadMedia("The SVG is nested too deeply.") from error
 
 
 def size_of(path: Path) -> tuple[float, float]:

@@ -201,7 +201,7 @@ class Slot:
         if self._verdict is not None:
             error = self._verdict
         elif signalled == signal.SIGXCPU:
-            error = LimitExceeded(f"The task used more than {limits.cpu_s} s of processor time.")
+            error = LimitExceeded("The task used more processor time than it may.")
         elif signalled == signal.SIGXFSZ:
             error = LimitExceeded(f"The task wrote a file of more than {limits.output_bytes} bytes.")
         elif signalled in CRASHES and gone.peak_bytes >= child.resident_bytes + 0.8 * limits.memory_bytes:
