@@ -346,6 +346,15 @@ def test_rtf_escapes_its_own_signs_and_holds_every_script(tmp_path: Path) -> Non
     assert struct.pack(f"<{len(units)}H", *units).decode("utf-16-le") == "日本語🎉é"  # pandoc does not join surrogates
 
 
+def test_halves_of_characters_and_controls_do_not_keep_a_sheet_from_being_set(tmp_path: Path) -> None:
+    source = tmp_path / "odd.json"
+    source.write_bytes(b'[{"half": "\\ud800", "nu\\u0000l": "a\\u0000\\u0007b"}]')
+
+    made, _ = convert(CONVERTER, source, "json", "pdf", tmp_path)
+
+    assert "half" in words(made, "pdf")
+
+
 def test_pdf_repeats_its_header_numbers_its_pages_and_lies_when_wide(tmp_path: Path) -> None:
     long = file(tmp_path, "a.csv", "who,what\n" + "".join(f"row{n},#set page {n}\n" for n in range(150)))
     wide = file(tmp_path, "b.csv", ",".join(f"column {n}" for n in range(14)) + "\n" + ",".join(["value"] * 14))

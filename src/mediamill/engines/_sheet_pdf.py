@@ -101,7 +101,7 @@ def _data(sheet: Sheet, rows_left: int, cells_left: int) -> dict[str, Any]:
     # A column is never narrower than a short word; what the page lacks, long columns give by wrapping.
     shares = [max(width, 3) + 2 for width in widths]
     return {
-        "title": sheet.title,
+        "title": _settable(sheet.title),
         "page": _page_mm(sum(shares)),
         "widths": shares,
         "head": [text for text, _ in head],
@@ -113,7 +113,7 @@ def _text(text: str) -> str:
     """A cell's text, able to break: a zero-width space in every unbroken run, so that no column is overrun."""
     if len(text) > CELL_CHARS:
         raise LimitExceeded(f"A cell is longer than the {CELL_CHARS:,} characters that a PDF page takes well.")
-    clean = "".join(char if char >= " " or char in "\n\t" else "\ufffd" for char in text)
+    clean = _settable(text)
     if len(clean) <= 12:
         return clean
     made, run = [], 0
@@ -124,6 +124,13 @@ def _text(text: str) -> str:
             made.append("\u200b")
             run = 0
     return "".join(made)
+
+
+def _settable(text: str) -> str:
+    """Without what no page can show, and typst does not read: controls, and halves of characters."""
+    return "".join(
+        char if (char >= " " and not "\ud800" <= char <= "\udfff") or char in "\n\t" else "\ufffd" for char in text
+    )
 
 
 def _page_mm(chars: int) -> tuple[float, float]:
