@@ -235,8 +235,9 @@ def row(what: str, whole: Spent, model: Spent, bare: Spent, short: int, long: in
 
 def steps(size: tuple[int, int], threads: int) -> list[_frames.Step]:
     """What cuts people out, with so many threads for the network."""
-    look = _matting_film.Look(matting_selfie._Network(threads), matting_selfie.SIDE, "bt709")
-    return [look, _matting_film.Edges(*size), _matting_film.Lay()]
+    edges = _matting_film.Edges(*size)
+    see = _matting_film.See(matting_selfie.SIDE, "bt709", edges)
+    return [see, _matting_film.Look(matting_selfie._Network(threads)), edges, _matting_film.Lay(edges)]
 
 
 def matting(folder: Path, height: int, seconds: int) -> list[bool]:

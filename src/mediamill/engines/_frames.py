@@ -172,7 +172,7 @@ def pump(job: Job, steps: Sequence[Step]) -> Pumped:
     made_size = job.made_size or size
     in_bytes, out_bytes = picture_bytes(job.given, *size), picture_bytes(job.made, *made_size)
     # A frame's given picture is libav's until it is taken, and a further one is on its way in.
-    slots = min(SLOTS, SLOTS_BYTES // (in_bytes + out_bytes))
+    slots = min(max(SLOTS, len(steps) + 3), SLOTS_BYTES // (in_bytes + out_bytes))
     if slots < 2:
         raise LimitExceeded(f"The film's pictures of {size[0]} x {size[1]} are too large to work on one by one.")
     try:

@@ -35,71 +35,149 @@ SURE = 0.6
 pictures of them); of cups, engines and galaxies it has notions (0.43, 0.03, 0.26)."""
 
 
-def windows(mask: Plane, guide: Sequence[Plane], radius: int) -> list[Plane]:
-    """The coefficients of the matte as a function of the guide's channels (of 0 to 1), and last the constant, each a
-    plane of the mask's size. Channels stand apart, for numbers that lie side by side are worked out thrice as fast."""
+class Windows:
+    """The coefficients of a matte as a function of the guide's channels: the matte is
+    `slope[0] * first + slope[1] * second + slope[2] * third + constant`.
+
+    The planes that it works in are made once: to be given them anew by the system took longer than all the sums.
+    Channels stand apart, for numbers that lie side by side are worked out thrice as fast. Calls are few and large: all
+    steps of a film share one interpreter, and wait for it after each.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: list[Any] = [None, None, None]
+
+    def __call__(self, mask: Plane, guide: Sequence[Any], radius: int, onto: Plane | None = None) -> Plane:
+        """The three slopes and the constant, (4, height, width), for levels of 0 to 255 in the guide. `onto`: memory
+        to make them in, of `room` numbers."""
+        import numpy as np
+
+        height, width = mask.shape
+        radius = min(radius, height)
+        rows, side = height + 2 * radius, 2 * radius + 1
+        # What is to be averaged stands one above the other in one tall plane, with room for mirrored rows between.
+        given, means = (self._room(n, 13, rows, width) for n in (0, 1))
+        inside = slice(radius, radius + height)
+        at, all_rows = given[:, inside], given.reshape(-1, width)
+        at[0] = mask
+        for n, channel in enumerate(guide):
+            at[1 + n] = channel
+        np.multiply(at[1:4], at[0], out=at[4:7])
+        np.multiply(at[1:4], at[1:4], out=at[7:10])
+        np.multiply(at[1], at[2:4], out=at[10:12])
+        np.multiply(at[2], at[3], out=at[12])
+        self._mirror(given, radius)
+        _averaged(all_rows, side, means.reshape(-1, width))
+        self._solve(means[:, inside], given[:4, inside])
+        self._mirror(given[:4], radius)
+        made = np.empty(self.room(height, width, radius), np.float32) if onto is None else onto
+        whole = made[: 4 * rows * width].reshape(4, rows, width)
+        _averaged(given[:4].reshape(-1, width), side, whole.reshape(-1, width))
+        found: Plane = whole[:, inside]
+        return found
+
+    @staticmethod
+    def room(height: int, width: int, radius: int) -> int:
+        """How many numbers an answer takes."""
+        return 4 * (height + 2 * radius) * width
+
+    def _room(self, at: int, *shape: int) -> Any:
+        import math
+
+        import numpy as np
+
+        size = math.prod(shape)
+        if self._rooms[at] is None or self._rooms[at].size < size:
+            self._rooms[at] = np.empty(size, np.float32)
+        return self._rooms[at][:size].reshape(shape)
+
+    @staticmethod
+    def _mirror(planes: Any, radius: int) -> None:
+        planes[:, :radius] = planes[:, 2 * radius - 1 : radius - 1 : -1]
+        planes[:, -radius:] = planes[:, -radius - 1 : -2 * radius - 1 : -1]
+
+    def _solve(self, means: Any, made: Any) -> None:
+        """Slopes and constant of some rows, from the means of products: the equations of a symmetric 3 x 3 matrix,
+        solved for all pixels at once. numpy.linalg takes fifty times as long for many small ones."""
+        import numpy as np
+
+        three = self._room(2, 3, *means.shape[1:])
+        one, two = three[0], three[:2]
+        mask, colours = means[0], means[1:4]
+        xx, yy, zz, yz = means[7], means[8], means[9], means[12]
+        xy, xz = means[10:12]
+        p, q, s = means[4:7]
+        for planes, left, right, room in (
+            (means[4:7], colours, mask, three),
+            (means[7:10], colours, colours, three),
+            (means[10:12], colours[0], colours[1:], two),
+            (yz, colours[1], colours[2], one),
+        ):
+            np.subtract(planes, np.multiply(left, right, out=room), out=planes)
+        means[7:10] += np.float32(_EPSILON * 255 * 255)
+
+        def less(plane: Any, left: Any, right: Any) -> None:
+            np.subtract(plane, np.multiply(left, right, out=one), out=plane)
+
+        by_y, by_z = np.divide(means[10:12], xx, out=made[:2])
+        less(yy, by_y, xy)
+        less(yz, by_y, xz)
+        less(zz, by_z, xz)
+        less(q, by_y, p)
+        less(s, by_z, p)
+        then = np.divide(yz, yy, out=made[2])
+        less(zz, then, yz)
+        less(s, then, q)
+        np.divide(s, zz, out=s)
+        np.divide(q, yy, out=q)
+        less(q, then, s)
+        np.divide(p, xx, out=p)
+        less(p, by_y, q)
+        less(p, by_z, s)
+        np.copyto(made[:3], means[4:7])
+        np.multiply(made[:3], colours, out=three)
+        for plane in three:
+            np.subtract(mask, plane, out=mask)
+        np.copyto(made[3], mask)
+
+
+def _averaged(planes: Any, side: int, onto: Any) -> None:
     import cv2
     import numpy as np
 
-    side = 2 * radius + 1
-    ones = np.full(side, 1 / side, np.float32)
-    times, less = cv2.multiply, cv2.subtract
-
-    def mean(plane: Any) -> Any:
-        # Up to a dozen of samples, adding them anew for each pixel is quicker than OpenCV's running sum.
-        if side <= _FEW:
-            return cv2.sepFilter2D(plane, -1, ones, ones, borderType=cv2.BORDER_REFLECT)
-        return cv2.boxFilter(plane, -1, (side, side), borderType=cv2.BORDER_REFLECT)
-
-    def shared(one: Any, its: Any, other: Any, others: Any) -> Any:
-        """How two planes vary together, from them and their means."""
-        made = mean(times(one, other))
-        return less(made, times(its, others), dst=made)
-
-    def minor(a: Any, b: Any, c: Any, d: Any) -> Any:
-        made = times(a, b)
-        return less(made, times(c, d), dst=made)
-
-    def summed(a: Any, x: Any, b: Any, y: Any, c: Any, z: Any) -> Any:
-        made = times(a, x)
-        cv2.accumulateProduct(b, y, made)
-        cv2.accumulateProduct(c, z, made)
-        return made
-
-    level = mean(mask)
-    means = [mean(channel) for channel in guide]
-    p, q, s = (shared(channel, own, mask, level) for channel, own in zip(guide, means, strict=True))
-    xx, yy, zz = (shared(guide[n], means[n], guide[n], means[n]) + np.float32(_EPSILON) for n in range(3))
-    xy, xz, yz = (shared(guide[m], means[m], guide[n], means[n]) for m, n in ((0, 1), (0, 2), (1, 2)))
-    # The inverse of a symmetric 3 x 3 matrix, written out: numpy.linalg takes fifty times as long for many small ones.
-    one, two, three = minor(yy, zz, yz, yz), minor(xz, yz, xy, zz), minor(xy, yz, xz, yy)
-    four, five, six = minor(xx, zz, xz, xz), minor(xy, xz, xx, yz), minor(xx, yy, xy, xy)
-    whole = summed(xx, one, xy, two, xz, three)
-    slopes = [
-        cv2.divide(summed(one, p, two, q, three, s), whole),
-        cv2.divide(summed(two, p, four, q, five, s), whole),
-        cv2.divide(summed(three, p, five, q, six, s), whole),
-    ]
-    level = less(level, summed(slopes[0], means[0], slopes[1], means[1], slopes[2], means[2]))
-    return [mean(plane) for plane in (*slopes, level)]
+    # Up to a dozen of samples, adding them anew for each pixel is quicker than OpenCV's running sum.
+    if side <= _FEW:
+        ones = np.full(side, 1 / side, np.float32)
+        cv2.sepFilter2D(planes, -1, ones, ones, dst=onto, borderType=cv2.BORDER_REFLECT)
+    else:
+        cv2.boxFilter(planes, -1, (side, side), dst=onto, borderType=cv2.BORDER_REFLECT)
 
 
 _FEW = 11
 
 
+def stretched() -> tuple[float, float]:
+    """What a matte of 0 to 1 is multiplied by, and what is added, to be 0 to 255 with what is nearly clear or nearly
+    solid made so."""
+    gain = 255 / (_HIGH - _LOW)
+    return gain, -_LOW * gain
+
+
 def to_bytes(matte: Plane) -> Bytes:
-    """0 to 1 as 0 to 255, with what is nearly clear or nearly solid made so."""
+    """0 to 1 as 0 to 255, stretched."""
     import cv2
     import numpy as np
 
-    gain = 255 / (_HIGH - _LOW)
-    return np.asarray(cv2.addWeighted(matte, gain, matte, 0, -_LOW * gain, dtype=cv2.CV_8U), np.uint8)
+    gain, less = stretched()
+    return np.asarray(cv2.addWeighted(matte, gain, matte, 0, less, dtype=cv2.CV_8U), np.uint8)
 
 
 def has_subject(mask: Plane, sure: float = SURE) -> bool:
     """Whether a mask shows anything at all, of which at least the share `sure` is no guess."""
-    found = int((mask > 0.9).sum())
-    return found >= _SEEN * mask.size and found >= sure * int((mask > 0.3).sum())
+    import numpy as np
+
+    found = int(np.count_nonzero(mask > 0.9))
+    return found >= _SEEN * mask.size and found >= sure * int(np.count_nonzero(mask > 0.3))
 
 
 def picture_matte(mask: Plane, rgb: Bytes, longest_px: int = 1024) -> Bytes:
@@ -110,25 +188,17 @@ def picture_matte(mask: Plane, rgb: Bytes, longest_px: int = 1024) -> Bytes:
     height, width = rgb.shape[:2]
     scale = min(1.0, longest_px / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    guide = channels(cv2.split(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)))
+    guide = cv2.split(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
     small = firm(np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR), np.float32))
-    *slopes, constant = windows(small, guide, max(2, round(max(size) / 128)))
+    *slopes, constant = Windows()(small, guide, max(2, round(max(size) / 128)))
     made = np.empty((height, width), np.uint8)
     for top in range(0, height, _BAND):  # a whole 50-megapixel picture in floats would take gigabytes
         below = min(height, top + _BAND)
         matte = _part(constant, (width, height), top, below)
         for n, slope in enumerate(slopes):
-            colour = rgb[top:below, :, n].astype(np.float32) / np.float32(255)
-            matte += _part(slope, (width, height), top, below) * colour
+            matte += _part(slope, (width, height), top, below) * rgb[top:below, :, n]
         made[top:below] = to_bytes(matte)
     return made
-
-
-def channels(planes: Sequence[Any]) -> list[Plane]:
-    """Planes of bytes as a guide."""
-    import numpy as np
-
-    return [plane.astype(np.float32) * np.float32(1 / 255) for plane in planes]
 
 
 def firm(mask: Plane) -> Plane:
@@ -137,8 +207,13 @@ def firm(mask: Plane) -> Plane:
     import numpy as np
 
     low, high = _FIRM
-    sure = np.clip((mask - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
-    return np.asarray(sure * sure * (3 - 2 * sure), np.float32)
+    sure = mask - np.float32(low)
+    sure *= np.float32(1 / (high - low))
+    np.clip(sure, 0, 1, out=sure)
+    steep = np.float32(3) - np.float32(2) * sure
+    sure *= sure
+    sure *= steep
+    return sure
 
 
 def without_specks(mask: Plane) -> Plane:
@@ -146,7 +221,11 @@ def without_specks(mask: Plane) -> Plane:
     import cv2
     import numpy as np
 
-    count, found, stats, _ = cv2.connectedComponentsWithStats((mask > _FIRM[0]).astype(np.uint8))
+    seen = (mask > _FIRM[0]).view(np.uint8)
+    numbers = (
+        cv2.CV_16U if mask.size < 4 << 16 else cv2.CV_32S
+    )  # pieces take at least four pixels, with what is between
+    count, found, stats, _ = cv2.connectedComponentsWithStats(seen, connectivity=8, ltype=numbers)
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
     areas[0] = 0
     small = areas < _SPECK * areas.max()
@@ -233,8 +312,11 @@ class Steady:
         light = np.asarray(cv2.blur(light, (5, 5)), np.float32)
         before, dark, hold = self._mask, self._light, None
         if before is not None and dark is not None:
-            moved = cv2.absdiff(light, dark) * np.float32(1 / self.STILL)
-            hold = np.float32(self.HOLD) * np.exp(-(moved * moved), dtype=np.float32)
+            hold = np.asarray(cv2.absdiff(light, dark), np.float32)
+            hold *= hold
+            hold *= np.float32(-1 / (self.STILL * self.STILL))
+            np.exp(hold, out=hold)
+            hold *= np.float32(self.HOLD)
             mask = mask + hold * (before - mask)
         self._mask, self._light = mask, light
         return mask, hold
