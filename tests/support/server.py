@@ -53,6 +53,8 @@ def serving(
     folder = Path(tempfile.mkdtemp(prefix="mill-"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDIAMILL_")}
     kept |= {"MEDIAMILL_ADMIN_KEY": KEY, "MEDIAMILL_PORT": "0", "MEDIAMILL_DATA": str(folder / "data")}
+    # Of names that are none, the answer is sometimes lost; the C library asks again after five seconds.
+    kept |= {"RES_OPTIONS": "timeout:1 attempts:3"}
     kept |= environment or {}
     if kept["MEDIAMILL_DATA"] == str(folder / "data") and "MEDIAMILL_DATABASE_URL" not in kept:
         _begin_with_a_cluster(folder)
