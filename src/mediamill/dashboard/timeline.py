@@ -14,22 +14,25 @@ _LEAST = 3.0  # a bar of a millisecond must still be seen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One bar; x and width are in thousandths of the whole. `word` styles it: wait, or an attempt's state."""
+    """One bar; x and width are in thousandths of the whole. `word` styles it: wait, or an attempt's state. `since`: of
+    one that goes on, when it began."""
 
     name: str
     word: str
     x: float
     width: float
     took_s: float
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """All bars, the stages within the attempts, and how long the whole took so far."""
+    """All bars, the stages within the attempts, and how long the whole took so far; since when, where it goes on."""
 
     bars: Sequence[Bar]
     stages: Sequence[Bar]
     total_s: float
+    since: datetime | None = None
 
 
 def timeline(task: Task, now: datetime) -> Timeline:
@@ -42,7 +45,10 @@ def timeline(task: Task, now: datetime) -> Timeline:
         width = max(_LEAST, (to - from_).total_seconds() / total_s * WIDTH)
         x = min(x, WIDTH - _LEAST)
         took_s = max(0.0, (to - from_).total_seconds())
-        return Bar(name=name, word=word, x=round(x, 2), width=round(min(width, WIDTH - x), 2), took_s=took_s)
+        since = from_ if task.finished_at is None and to == end else None
+        return Bar(
+            name=name, word=word, x=round(x, 2), width=round(min(width, WIDTH - x), 2), took_s=took_s, since=since
+        )
 
     bars: list[Bar] = []
     stages: list[Bar] = []
@@ -58,4 +64,4 @@ def timeline(task: Task, now: datetime) -> Timeline:
         ]
     if not task.attempts or (not task.state.final and task.attempts[-1].finished_at is not None):
         bars.append(bar("waiting", "wait", at, end))
-    return Timeline(bars=bars, stages=stages, total_s=total_s)
+    return Timeline(bars=bars, stages=stages, total_s=total_s, since=None if task.finished_at else start)

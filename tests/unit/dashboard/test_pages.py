@@ -123,6 +123,17 @@ def test_what_still_waits_or_runs_reaches_to_now() -> None:
     assert bars(task(state=State.CANCELLED, finished_at=at(3)), 5) == [("wait", 3)]
 
 
+def test_only_what_goes_on_says_since_when(renderer: Renderer) -> None:
+    stages = [Stage(name="probe", started_at=at(1)), Stage(name="encode", started_at=at(2))]
+    going = timeline(task(state=State.RUNNING, attempts=[attempt(1, 1, None, "running", stages=stages)]), at(5))
+    over = timeline(task(state=State.SUCCEEDED, attempts=[attempt(1, 1, 4, stages=stages)], finished_at=at(4)), at(5))
+
+    assert [bar.since for bar in (*going.bars, *going.stages)] == [None, at(1), None, at(2)]
+    assert going.since == at(0)
+    assert renderer.piece("_task.html", "timeline", going).count("data-since") == 3
+    assert "data-since" not in renderer.piece("_task.html", "timeline", over)
+
+
 def test_bars_stay_within_the_drawing_even_when_clocks_differ() -> None:
     shown = task(state=State.SUCCEEDED, attempts=[attempt(1, -1, 20)], finished_at=at(10))
 
