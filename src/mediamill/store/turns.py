@@ -34,8 +34,8 @@ SELECT DISTINCT t.schedule_id FROM tasks t WHERE t.hold = 'turn' AND t.state = '
     SELECT FROM tasks o WHERE o.schedule_id = t.schedule_id AND {AT_WORK.format("o")})
 """
 _BUSY = f"""
-SELECT DISTINCT o.schedule_id FROM tasks o
-WHERE o.schedule_id = ANY($1::text[]) AND o.id <> ALL($2::text[]) AND {AT_WORK.format("o")}
+SELECT s.id FROM unnest($1::text[]) AS s (id) WHERE EXISTS (
+    SELECT FROM tasks o WHERE o.schedule_id = s.id AND o.id <> ALL($2::text[]) AND {AT_WORK.format("o")})
 """
 _HOLD = """
 UPDATE tasks SET hold = 'turn', state = 'queued', updated_at = clock_timestamp() WHERE id = ANY($1::text[])
@@ -55,7 +55,7 @@ async def in_turn(connection: Any, batch: Sequence[Accept], fresh: Sequence[int]
         return batch
     wanted = sorted({str(batch[i].new.origin.schedule_id) for i in mine})
     await connection.execute(_LOCK, wanted)
-    busy = {row["schedule_id"] for row in await connection.fetch(_BUSY, wanted, [])}
+    busy = {row["id"] for row in await connection.fetch(_BUSY, wanted, [])}
     items = list(batch)
     for i in mine:
         new = batch[i].new
@@ -73,7 +73,7 @@ async def overdue(connection: Any, due: Sequence[tuple[str, str]]) -> set[str]:
         return set()
     wanted = sorted({schedule for _, schedule in due})
     await connection.execute(_LOCK, wanted)
-    busy = {row["schedule_id"] for row in await connection.fetch(_BUSY, wanted, [id for id, _ in due])}
+    busy = {row["id"] for row in await connection.fetch(_BUSY, wanted, [id for id, _ in due])}
     held = set()
     for id, schedule in due:
         if schedule in busy:
