@@ -51,8 +51,10 @@ def runners() -> Sequence[str]:
 def find(identifier: str, chosen: str) -> Runner:
     """What runs prompts of an identifier; `chosen` is the operator's own choice for those without a runner's name.
 
-    Raises RunnerNotConfigured.
+    Raises RunnerNotConfigured, also for a name that is none here: what was written for one runner is not for another.
     """
+    if identifier and identifier not in runners():
+        raise RunnerNotConfigured(f"No runner {identifier!r} is installed here; there are {', '.join(runners())}.")
     name = identifier if identifier in _plugged() else chosen
     if name == OURS:
         from mediamill.agent.loop import OpenAI

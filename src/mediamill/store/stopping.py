@@ -39,7 +39,7 @@ UPDATE tasks SET
         'code', 'expired', 'family', 'limit', 'stage', NULL, 'name', 'Expired',
         'message', format('It was not started within its ttl of %s.', CASE
             WHEN jsonb_typeof(extra #> '{prompt,ttl}') = 'string' THEN extra #>> '{prompt,ttl}'
-            ELSE ttl_s || ' s' END))
+            ELSE trim_scale(round(ttl_s::numeric, 1)) || ' s' END))
 FROM t WHERE tasks.id = t.id
 RETURNING tasks.id, project_id, run_id, place, state, schedule_id, error
 """

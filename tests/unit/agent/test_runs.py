@@ -437,6 +437,10 @@ async def test_runner_by_dotted_name_and_its_faults(dsn: str, tmp_path: Path) ->
             task = await found.run()
             assert task.error is not None
             assert (task.error.name, len(task.attempts)) == ("RunnerNotConfigured", 1)
+    async with agents(dsn, tmp_path, task_runner=name) as found:
+        task = await found.run(origin=Origin(identifier="of-another-worker"))
+        assert task.error is not None
+        assert "'of-another-worker'" in task.error.message
 
 
 async def test_prices_of_the_table_count_and_are_read_anew(dsn: str, tmp_path: Path) -> None:

@@ -192,7 +192,8 @@ async def test_who_waits_in_vain_until_the_next_is_due_expires(bench: Bench, poo
     _, second = await bench.all()
     assert second.origin.ttl_s == 60
 
-    await pool.execute("UPDATE tasks SET expires_at = clock_timestamp() WHERE id = $1", second.id)
+    late = "UPDATE tasks SET expires_at = clock_timestamp(), ttl_s = 59.997406 WHERE id = $1"
+    await pool.execute(late, second.id)
     await bench.go(60)
 
     first, second, third = await bench.all()
