@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import gc
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -12,13 +13,28 @@ from tests.support.database import Postgres
 from tests.support.server import Server, serving
 
 LONGEST = (
-    "test_fuzz.py", "test_docs.py", "test_agent.py", "test_progress.py", "test_dashboard.py", "test_dashboard_runs.py",
-    "test_durability.py", "test_statuses.py", "test_webhooks.py", "test_speech.py", "test_bad_input.py", "test_once.py",
-    "test_cron.py", "test_adaptive_video.py", "test_convert_video.py", "test_scenes.py", "test_framelane.py",
-    "test_mill_http.py", "test_players.py", "test_early.py", "test_examples.py", "test_vision.py",
-    "test_compose_sync.py", "test_convert_audio.py", "test_audio_kind.py", "test_cli.py", "test_studio.py",
+    "test_fuzz.py", "test_schedules.py", "test_progress.py", "test_docs.py", "test_agent.py", "test_speech.py",
+    "test_dashboard.py", "test_durability.py", "test_convert_video.py", "test_convert_audio.py", "test_framelane.py",
+    "test_dashboard_runs.py", "test_adaptive_video.py", "test_statuses.py", "test_webhooks.py", "test_cli.py",
+    "test_mill.py", "test_examples.py", "test_audio_kind.py", "test_players.py", "test_preview.py",
+    "test_adaptive_spans.py", "test_bad_input.py", "test_assemblyai.py", "test_runs.py", "test_look_promises.py",
+    "test_cli_kinds.py", "test_mill_http.py", "test_compose_moments.py", "test_framelane_hooks.py", "test_once.py",
+    "test_prompts_cli.py", "test_early.py", "test_cron.py", "test_compose_sync.py", "test_scenes.py", "test_vision.py",
+    "test_studio.py",
 )  # fmt: skip
-"""Files of minutes, which go first: a worker that meets one last would keep the others waiting."""
+"""Files that take longest, which go first: a worker that meets one last would keep the others waiting."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects no garbage while ten thousand tests are made, and looks at none of them again later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)
