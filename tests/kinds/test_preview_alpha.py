@@ -1,4 +1,4 @@
-"""Transparent films look as their previews do, on whatever they are laid, and are as transparent."""
+"""Transparent films and GIFs look as their previews do, on whatever they are laid, and are as transparent."""
 
 from __future__ import annotations
 
@@ -124,6 +124,29 @@ def test_a_preview_of_a_transparent_film_is_its_frame(name: str, made: str, medi
         alphas = [np.repeat(plane[:, :, None], 3, axis=2) for plane in (seen[:, :, 3], alpha)]
         alike[number, "alpha"] = vision.ssim(alphas[0], alphas[1])
     assert min(alike.values()) >= 0.99, str({key: round(value, 4) for key, value in alike.items() if value < 0.99})
+
+
+@pytest.mark.parametrize("ground", [None, "#00000000"], ids=["opaque", "clear"])
+@pytest.mark.parametrize(("name", "least"), [("pans", 0.99), ("sticker", 0.99), ("effects", 0.97)])
+def test_a_preview_of_a_gif_is_its_frame(
+    name: str, least: float, ground: str | None, media: Path, tmp_path: Path
+) -> None:
+    """Of what stands for 255 colours: photographs do, a glitch tears more apart than any of them hold."""
+    request = {"width": SIZE[0], "height": SIZE[1], "duration": 0.8, "frame_rate": 15, "output_format": "gif"}
+    request |= SCENES[name] | ({} if ground is None else {"background_color": ground})
+    made = run("render", request, tmp_path / "film", media)
+
+    alike: dict[tuple[int, int], float] = {}
+    for number in (1, 4, 7, 10):
+        seen = run("preview", {**request, "at": number / 15}, tmp_path / str(number), media).rgba().astype(float)
+        with Image.open(made.path) as image:
+            image.seek(number)
+            shown = np.array(image.convert("RGBA")).astype(float)
+        assert np.array_equal(seen[:, :, 3], shown[:, :, 3])
+        for grey in (0, 255):
+            one, other = (laid(each[:, :, :3], each[:, :, 3], grey) for each in (seen, shown))
+            alike[number, grey] = round(vision.ssim(one, other), 4)
+    assert min(alike.values()) >= least, str(alike)
 
 
 @pytest.mark.parametrize("made", ["webm", "mov", "png", "gif"])

@@ -13,7 +13,7 @@ import numpy as np
 from mediamill.core._composition_timing import Cut, Span, Timeline, rank, timeline
 from mediamill.core.compositions import Composition, Material, Render
 from mediamill.core.errors import LimitExceeded
-from mediamill.engines import _av
+from mediamill.engines import _av, _compose_gif
 from mediamill.engines import _compose_style as style
 from mediamill.engines._compose_actor import Actor, Layer, Stage
 from mediamill.engines._compose_canvas import Canvas, Pixels, Planes, Raw
@@ -119,12 +119,12 @@ class Scene:
         return self.canvas.finish()
 
     def picture(self, frame: int) -> Picture:
-        """One frame as RGBA, wherever it lies."""
+        """One frame as RGBA, wherever it lies: as its format can show it, but for the colours of a GIF."""
         self.seek(frame, frame + 1)
         buffer = self.frame(frame)
         made = self.canvas.picture(buffer).copy()
         self.canvas.pool.give(buffer)
-        return made
+        return _compose_gif.shown(made) if self._work.scene.format == "gif" else made
 
     def _stacked(self, frame: int) -> list[int | Cut]:
         """What is to be seen, the front first."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _SMALL_LINES = 480
 """Height of a preview clip."""
-_GIF_BYTES = 256_000_000
-"""Frames that a palette made in the same pass may hold back; above it the film is made first and read twice."""
 _CELL_PX = 320
 _WHOLE = 0.97
 """The share of the work that frames are; the rest is closing the file."""
@@ -199,37 +197,18 @@ def _film(
 
 
 def _gif(work: Render, scene: Scene, target: Path) -> None:
-    from mediamill.engines import _compose_alpha as shine
-    from mediamill.engines import _compose_encode as encode
+    from mediamill.engines import _compose_gif as gif
 
-    frames, rate, (width, height) = scene.timeline.frames, scene.timeline.rate, scene.stage.size
-    once = frames * width * height * 4 <= _GIF_BYTES
-    palette = "split[a][b];[a]palettegen=stats_mode=diff[p];[b][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle"
-    head = (_ffmpeg.binary(), "-hide_banner", "-nostdin", "-y", "-v", "warning")
-    loop = ("-loop", "0", "-f", "gif", _ffmpeg.url(target))
-    between = work.scratch / "frames.mkv"
-    last = ("-vf", palette, *loop) if once else ("-c:v", "ffv1", "-f", "matroska", _ffmpeg.url(between))
-    argv: list[str | Path] = [*head, *encode.raw_input(width, height, rate, "rgba"), *last]
+    frames, canvas = scene.timeline.frames, scene.canvas
 
     def written(count: int) -> None:
-        work.report("compose", (0.9 if once else 0.6) * count / frames)
+        work.report("compose", _WHOLE * count / frames)
 
-    coding = partial(shine.rgba, width=width, height=height)
-    with encode.encoder(
-        argv, tools=work.tools, pool=scene.canvas.pool, cwd=work.scratch, written=written, coding=coding
-    ) as writer:
+    with target.open("wb") as stream, gif.Writer(stream, scene.stage.size, scene.timeline.rate, written) as writer:
         for buffer in scene.frames(0, frames):
-            writer.write(buffer)
-    if not once:
-        source = ("-i", _ffmpeg.url(between))
-        table = work.scratch / "palette.png"
-        made = ("palettegen=stats_mode=diff", "[0:v][1:v]paletteuse=dither=sierra2_4a")
-        first: list[str | Path] = [*head, *source, "-vf", made[0], _ffmpeg.url(table)]
-        work.tools.run(first, name="ffmpeg", cwd=work.scratch)
-        work.report("encode", 0.8)
-        again: list[str | Path] = [*head, *source, "-i", _ffmpeg.url(table), "-filter_complex", made[1], *loop]
-        work.tools.run(again, name="ffmpeg", cwd=work.scratch)
-        between.unlink()
+            writer.write(canvas.picture(buffer))
+            canvas.pool.give(buffer)
+        writer.finish()
     work.report("encode", 1.0)
 
 
