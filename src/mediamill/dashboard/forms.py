@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from mediamill.core.errors import Invalid
 
 PREFIX = "o."
@@ -176,8 +178,8 @@ def _value(field: Field, text: str) -> Any:
         if field.control == "number":
             return _number(text)
         if field.control in ("boolean", "json"):
-            return json.loads(text)
-    except ValueError:
+            return msgspec.json.decode(text)  # it takes neither NaN nor numbers without bounds
+    except (ValueError, RecursionError):
         wanted = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
         raise Invalid(where, f"must be {wanted.get(field.control, 'JSON')}.") from None
     if field.control == "choice":

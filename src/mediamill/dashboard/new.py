@@ -163,6 +163,6 @@ def _instant(given: Given) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise Invalid("not_before", "must be a date and a time.") from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)

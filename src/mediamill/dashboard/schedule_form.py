@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from mediamill.core.errors import Invalid
 from mediamill.core.prompts import read_ttl
 from mediamill.core.schedules import Schedule
@@ -93,7 +95,7 @@ def _metadata(values: Mapping[str, str]) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        found = json.loads(text)
+        found = msgspec.json.decode(text)  # it takes neither NaN nor numbers without bounds
     except (ValueError, RecursionError):
         raise Invalid("metadata", "must be JSON.") from None
     if not isinstance(found, dict):

@@ -8,8 +8,11 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
+from mediamill.app.common import installed
 from mediamill.core.errors import Invalid
+from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.forms import fields_of, read_options, write_options
+from mediamill.dashboard.new import Given, new_task
 from mediamill.kinds import Options
 
 
@@ -99,7 +102,16 @@ def test_what_is_typed_means_a_typed_value(name: str, text: str, value: dict[str
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("o.box.width", "7.5"), ("o.speed", "fast"), ("o.speed", "nan"), ("o.speed", "inf"), ("o.parts", "[")],
+    [
+        ("o.box.width", "7.5"),
+        ("o.speed", "fast"),
+        ("o.speed", "nan"),
+        ("o.speed", "inf"),
+        ("o.parts", "["),
+        ("o.parts", '[{"width": NaN}]'),
+        ("o.extra", '{"a": 1e400}'),
+        ("o.extra", "[" * 3000),
+    ],
 )
 def test_what_cannot_be_meant_names_its_field(name: str, text: str) -> None:
     with pytest.raises(Invalid) as caught:
@@ -124,3 +136,13 @@ def test_structures_that_may_be_null_are_laid_flat_too() -> None:
 
     assert (field.name, field.control) == ("o.sheet.columns", "integer")
     assert read_options([field], {"o.sheet.columns": "3"}) == {"sheet": {"columns": 3}}
+
+
+@pytest.mark.parametrize("text", ["soon", "2026-02-30T00:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
+def test_an_instant_that_no_clock_shows_is_refused(text: str) -> None:
+    given = Given(kind="ping", files=[], urls=[], values={"not_before": text})
+
+    with pytest.raises(Invalid) as caught:
+        new_task(given, Choices(installed()))
+
+    assert caught.value.field == "not_before"

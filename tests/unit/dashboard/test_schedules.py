@@ -133,7 +133,8 @@ def test_a_ttl_may_be_a_duration_or_seconds() -> None:
     ("name", "text"),
     [
         ("prompt", " "), ("max_steps", "many"), ("max_cost_cents", "1,5"), ("ttl", "soon"), ("metadata", "{"),
-        ("metadata", "[1]"), ("missed_limit", "all"),
+        ("metadata", "[1]"), ("missed_limit", "all"), ("metadata", '{"a": NaN}'), ("metadata", '{"a": 1e400}'),
+        ("metadata", "[" * 3000),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said_at_its_control(name: str, text: str) -> None:
