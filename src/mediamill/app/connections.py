@@ -20,8 +20,8 @@ _SPARED = 256
 _MOST_FILES = 65_536
 
 
-class TooLong(Exception):
-    """The head of a request is longer than is taken."""
+class Refused(Exception):
+    """The head of a request is longer than is taken, or names two hosts. The parser makes a 400 of it."""
 
 
 class Bounded(HttpToolsProtocol):
@@ -70,7 +70,9 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.url) + sum(len(name) + len(value) + _PER_HEADER for name, value in self.headers) > HEAD_BYTES:
-            raise TooLong  # which the parser makes a 400 of
+            raise Refused
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise Refused  # RFC 9112 3.2: what stands before us may have gone by the other one
         self._in_head, self._heard_at = False, self.loop.time()
         super().on_headers_complete()
 

@@ -159,6 +159,15 @@ async def test_a_head_has_an_end(host: Host, head: bytes, pieces: int) -> None:
     writer.close()
 
 
+async def test_a_request_that_names_two_hosts_is_refused(host: Host) -> None:
+    reader, writer = await host.line()
+    writer.write(GET + b"host: y\r\n\r\n")
+
+    assert (await until_closed(reader)).startswith(b"HTTP/1.1 400 ")
+    assert not host.asked.is_set()
+    writer.close()
+
+
 async def test_a_long_head_that_is_within_bounds_is_answered(host: Host) -> None:
     reader, writer = await host.line()
     writer.write(GET + b"X: " + b"a" * (HEAD_BYTES - 100) + b"\r\n\r\n")
