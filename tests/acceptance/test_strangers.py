@@ -103,7 +103,7 @@ UNFINISHED = (
     "/recoup/api/v1/runs/{run}/result",
     "/framelane/v1/tasks/{id}/download",
 )
-"""These tell of ended work and of media, which there are none of here; ids as they take are asked about all the same."""
+"""These tell of ended work and of media, which there are none of here; such ids are asked about all the same."""
 SCENE = {"elements": [{"type": "text", "id": "a", "text": OWN, "duration": 1}]}
 CONNECTION = {
     "name": OWN,
