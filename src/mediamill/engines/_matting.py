@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mediamill.engines import _matting_colours
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -267,9 +269,27 @@ def without_background(rgb: Bytes, matte: Bytes) -> Bytes:
         front = _towards(rgb, front, alpha, radius)
     touched = cv2.dilate(matte, np.ones((3, 3), np.uint8)) > 0
     edge = (matte < 255)[..., None] & touched[..., None]
-    made = np.where(edge, front, rgb)
+    made = _own_colours(np.where(edge, front, rgb), matte)
     made[~touched] = 0
-    return np.asarray(made, np.uint8)
+    return made
+
+
+def _own_colours(rgb: Bytes, matte: Bytes) -> Bytes:
+    """Without what of the background shines in, see _matting_colours: at half the size, as cameras have it."""
+    import cv2
+    import numpy as np
+
+    size = rgb.shape[1], rgb.shape[0]
+    half = -(-size[0] // 2), -(-size[1] // 2)
+    light, *colours = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb))
+    small = [np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.uint8) for plane in colours]
+    fitting = np.asarray(cv2.resize(matte, half, interpolation=cv2.INTER_AREA), np.uint8)
+    changed = np.zeros(matte.shape, bool)
+    for plane, before, after in zip(colours, small, _matting_colours.own(small, fitting), strict=True):
+        by = cv2.resize(after.astype(np.int16) - before, size, interpolation=cv2.INTER_LINEAR)
+        cv2.add(plane, by, dst=plane, dtype=cv2.CV_8U)
+        changed |= by != 0
+    return np.where(changed[..., None], cv2.cvtColor(cv2.merge([light, *colours]), cv2.COLOR_YCrCb2RGB), rgb)
 
 
 def _towards(rgb: Bytes, front: Bytes, alpha: Plane, radius: int) -> Bytes:

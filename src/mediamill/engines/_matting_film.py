@@ -1,5 +1,5 @@
-"""A film without its background, by any network that makes masks. The picture's own planes go on untouched: nothing is
-turned into RGB and back but the small picture that the network sees."""
+"""A film without its background, by any network that makes masks. The picture's own planes go on, untouched but for the
+colours along the edge: nothing is turned into RGB and back but the small picture that the network sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mediamill.core.errors import NoSubject
 from mediamill.core.matting import FilmCut, FilmFormat
-from mediamill.engines import _frames, _matting, _vp9_alpha
+from mediamill.engines import _frames, _matting, _matting_colours, _vp9_alpha
 
 if TYPE_CHECKING:
     import numpy as np
@@ -266,8 +266,10 @@ class Lay:
             np.copyto(to_a, whole[:height, :width])
         if len(frame.given.planes) > 3:
             to_a[...] = cv2.multiply(to_a, frame.given.planes[3], scale=1 / 255)
+        halved = np.asarray(cv2.resize(to_a, u.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        u, v = _matting_colours.own((u, v), halved)
         # Colours go on a little beyond the edge, or the encoder would smear black into it.
-        kept = cv2.dilate(cv2.resize(to_a, u.shape[::-1], interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8))
+        kept = cv2.dilate(halved, np.ones((2 * _matting_colours.BEYOND + 1,) * 2, np.uint8))
         for plane, made in ((u, to_u), (v, to_v)):
             made.fill(_GREY)
             cv2.copyTo(plane, kept, made)
