@@ -54,6 +54,23 @@ def test_requests_are_put_off_while_the_database_is_away_and_taken_when_it_is_ba
         until(lambda: done(http), timeout_s=60, what="a task that is done")
 
 
+def test_a_database_that_dies_is_started_again_and_its_work_goes_on() -> None:
+    with serving(environment={"MEDIAMILL_HEARTBEAT_S": "3"}) as server, server.client() as http:
+        said = server.data / f"pg{embedded.MAJOR}" / "postmaster.pid"
+        died = said.read_text().split()[0]
+        before = [http.post("/mill/tasks", json={"kind": "ping"}).json()["id"] for _ in range(5)]
+
+        os.kill(int(died), signal.SIGKILL)
+
+        until(lambda: said.read_text().split()[:1] not in ([], [died]), timeout_s=60, what="another database")
+        until(lambda: http.get("/mill/ready").status_code == 200, timeout_s=60, what="readiness")
+        until(
+            lambda: all(http.get(f"/mill/tasks/{id}").json()["state"] == "succeeded" for id in before),
+            timeout_s=60,
+            what="the end of what was asked before",
+        )
+
+
 async def under_way(server: Server, http: httpx.Client) -> dict[str, httpx.Response]:
     """What is answered to requests whose query is on the line when the database is stopped."""
     dsn = Embedded(server.data).dsn

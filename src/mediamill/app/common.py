@@ -32,12 +32,19 @@ SUPERVISED = f"{config.PREFIX}SUPERVISED_BY"
 @contextlib.contextmanager
 def database(settings: Settings) -> Iterator[str]:
     """The connection string of the operator's server, or of the embedded one for as long as the block lasts."""
+    with kept_database(settings) as (dsn, _):
+        yield dsn
+
+
+@contextlib.contextmanager
+def kept_database(settings: Settings) -> Iterator[tuple[str, Embedded | None]]:
+    """(the connection string, the embedded server if it is that one), likewise."""
     if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+        yield settings.database_url.get_secret_value(), None
         return
     settings.data.mkdir(parents=True, exist_ok=True)
     with Embedded(settings.data) as embedded:
-        yield embedded.dsn
+        yield embedded.dsn, embedded
 
 
 def configure_logs(settings: Settings) -> None:

@@ -13,15 +13,18 @@ import structlog
 
 from mediamill import __version__, config, kinds, tracing
 from mediamill.app.asgi import api
-from mediamill.app.common import SUPERVISED, configure_logs, database, export_tools, installed, migrated, run
+from mediamill.app.common import SUPERVISED, configure_logs, export_tools, installed, kept_database, migrated, run
 from mediamill.config import Settings
 from mediamill.core.access import Role
+from mediamill.core.errors import Misconfigured
+from mediamill.store.embedded import Embedded
 from mediamill.store.keys import DEFAULT_PROJECT
 from mediamill.store.keys import Keys as KeyTable
 
 log = structlog.get_logger()
 
 _WORKER_PAUSE_S = 1.0
+_DATABASE_PAUSE_S = 1.0
 
 
 async def first_key(settings: Settings, keys: KeyTable) -> str | None:
@@ -43,7 +46,7 @@ def _save_key(folder: Path, secret: str) -> None:
         file.write(secret + "\n")
 
 
-async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
+async def _serve(settings: Settings, dsn: str, worker: bool, embedded: Embedded | None) -> int:
     import uvicorn
 
     from mediamill.app.connections import Bounded, raise_open_files
@@ -59,6 +62,7 @@ async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
     if crew is not None:
         await crew.start()
     raise_open_files()
+    keeper = asyncio.create_task(_keep(embedded)) if embedded is not None else None
     try:
         async with api(settings, dsn, leaving=leaving) as (asgi, keys):
             secret = await first_key(settings, keys)
@@ -92,6 +96,20 @@ async def _serve(settings: Settings, dsn: str, worker: bool) -> int:
     finally:
         if crew is not None:
             await crew.stop()
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+
+async def _keep(embedded: Embedded) -> None:
+    """Start the database again when it has died. What an operator stops stays so until something else starts it."""
+    while True:
+        await asyncio.sleep(_DATABASE_PAUSE_S)
+        try:
+            if embedded.has_fallen() and await asyncio.to_thread(embedded.revive):
+                log.error("the database had died; started again")
+        except (Misconfigured, OSError):
+            log.exception("the database has died, and does not start", again_in_s=_DATABASE_PAUSE_S)
 
 
 def _announce(settings: Settings, port: int, secret: str | None, worker: bool) -> None:
@@ -176,10 +194,10 @@ def serve(
     export_tools(settings)
     # A signal while the database starts must still stop it in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with database(settings) as dsn:
+    with kept_database(settings) as (dsn, embedded):
         migrated(dsn)
         tracing.begin("api", __version__)
         try:
-            return int(run(_serve(settings, dsn, worker)))
+            return int(run(_serve(settings, dsn, worker, embedded)))
         finally:
             tracing.end()

@@ -31,6 +31,7 @@ from mediamill.core.errors import Misconfigured
 MAJOR = 18
 _USER = "mediamill"
 _START_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 10.0
 _LONGEST_SOCKET = 100  # sun_path holds 108 bytes, terminator included; the socket's own name takes the rest
 
 _SETTINGS = {
@@ -103,6 +104,23 @@ class Embedded:
             self._use.close()
             self._use = None
 
+    def has_fallen(self) -> bool:
+        """Whether the server died, for want of memory, say: one that was stopped in good order takes its pid away."""
+        # In this order: one that ends well takes its pid away first, and has ended after that.
+        return self._postmaster() is None and (self._data / "postmaster.pid").exists()
+
+    def revive(self) -> bool:
+        """Start a server that has fallen, unless another of its users has by now. Whether it was started here."""
+        with self._turn():
+            if not self.has_fallen():
+                return False
+            if self._process is not None:
+                # Our child, which stays in /proc until it is waited for, and would look alive to its successor.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_END_TIMEOUT_S)
+            self._start()
+            return True
+
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
         with (self._folder / "postgres.turn").open("ab") as turn:
@@ -111,6 +129,11 @@ class Embedded:
 
     def _pid(self) -> int | None:
         """The postmaster's pid if it runs and is ready for connections."""
+        found = self._postmaster()
+        return found[0] if found is not None and found[1] else None
+
+    def _postmaster(self) -> tuple[int, bool] | None:
+        """(the postmaster's pid, whether it is ready for connections), if it runs."""
         try:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
             pid = int(lines[0])
@@ -125,7 +148,7 @@ class Embedded:
                 return None
         except OSError:
             return None
-        return pid if len(lines) >= 8 and lines[7].strip() == "ready" else None
+        return pid, len(lines) >= 8 and lines[7].strip() == "ready"
 
     def _start(self) -> None:
         account = _account()

@@ -70,6 +70,28 @@ async def test_killed_server_starts_again_with_what_was_committed(folder: Path) 
         await connection.close()
 
 
+async def test_a_server_that_dies_under_its_users_is_started_again_by_one_of_them(folder: Path) -> None:
+    with Embedded(folder) as embedded, Embedded(folder) as other:
+        assert not embedded.has_fallen()
+        pid = pid_of(folder)
+        os.kill(pid, signal.SIGKILL)
+        until(embedded.has_fallen, what="the server's end")
+
+        assert [embedded.revive(), other.revive()] == [True, False]
+
+        assert await answers(other.dsn)
+        assert pid_of(folder) != pid
+
+
+async def test_a_server_that_was_stopped_in_good_order_is_left_alone(folder: Path) -> None:
+    with Embedded(folder, durable=False) as embedded:
+        os.kill(pid_of(folder), signal.SIGINT)
+        until(lambda: not (folder / "pg18" / "postmaster.pid").exists(), what="the server's end")
+
+        assert not embedded.has_fallen()
+        assert not embedded.revive()
+
+
 async def test_long_paths_get_a_socket_elsewhere_that_only_the_owner_reaches(folder: Path) -> None:
     deep = folder / ("d" * 60) / ("e" * 60)
 
