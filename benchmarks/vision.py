@@ -2,18 +2,19 @@
 
     PYTHONPATH=src:. python -m benchmarks.vision [--pictures 90] [--heights 1080,720,480]
 
-Films: the kind's whole way, from file to file, against the same steps on frames that are decoded already, with nothing
-to encode ("model alone", with as many threads as make that the fastest), against the coder's steps on pictures that are
-cut out already ("codec alone"; its processor time includes decoding the source), and against both one after the other,
-as a loop without overlap would. ffmpeg coding the same pictures with the same settings out of a file of raw ones stands
-below, for comparison; where ffmpeg is the coder, it is "codec alone" itself. Processor time per picture of both gives
-what the cores allow: nothing is faster than `cores / (model's + codec's)`, the column "of cores"; "of 1by1" is the
-share of no overlap. The model alone is measured in five ways, the fastest of them twice; its faster run counts. There is
-a row for each height, and the worst ratio again below. Peak memory is that of a process for the row and its programs, for
-a film and for one three times as long, which is the one that is timed. Pictures: networks against Lanczos on photographs
-made smaller, by SSIM and GMSD (unevenness of edges, 0 is the original). LPIPS wants weights that no package index has;
-GMSD follows people's judgement of sharpness nearly as well and is worked out from the pixels alone. Goal: 0.80 of the
-frame rate of the model alone, whatever the cores allow; memory of the long film within 10 % of the short one's.
+Films: the kind's whole way, from file to file, against the same steps on frames that are decoded already, with
+nothing to encode ("model alone", with as many threads as make that the fastest), against the coder's steps on
+pictures that are cut out already ("codec alone"; its processor time includes decoding the source), and against both
+one after the other, as a loop without overlap would. ffmpeg coding the same pictures with the same settings out of a
+file of raw ones stands below, for comparison; where ffmpeg is the coder, it is "codec alone" itself. Processor time
+per picture of both gives what the cores allow: nothing is faster than `cores / (model's + codec's)`, the column "of
+cores"; "of 1by1" is the share of no overlap. The model alone is measured in five ways, the fastest of them twice; its
+faster run counts. There is a row for each height, and the worst ratio again below. Peak memory is that of a process
+for the row and its programs, for a film and for one three times as long, which is the one that is timed. Pictures:
+networks against Lanczos on photographs made smaller, by SSIM and GMSD (unevenness of edges, 0 is the original). LPIPS
+wants weights that no package index has; GMSD follows people's judgement of sharpness nearly as well and is worked out
+from the pixels alone. Goal: 0.80 of the frame rate of the model alone, whatever the cores allow; memory of the long
+film within 10 % of the short one's.
 """
 
 from __future__ import annotations
