@@ -23,6 +23,7 @@ log = structlog.get_logger()
 _TICK_S = 0.25
 _SEEN_EVERY_S = 5.0
 _CHORES_EVERY_S = 60.0
+_GIVE_BACK_S = 30.0
 
 
 class Ticks:
@@ -121,8 +122,16 @@ class Worker:
             with contextlib.suppress(Exception):
                 await parts.gone()
             await asyncio.gather(*(pool.close() for pool in parts.children))
-        for done in loops:
-            done.result()  # a loop that broke says why
+        late = [one for one in loops if not one.done()]
+        if late:
+            # What they did cannot be written, for the database is away; whoever is there when it is back does it again.
+            log.warning("worker left before its work was recorded", worker=parts.id)
+            for one in late:
+                one.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for one in loops:
+            if one not in late:
+                one.result()  # a loop that broke says why
 
     async def _drain(self, loops: Sequence[asyncio.Task[None]]) -> None:
         for dispatcher in self._parts.dispatchers:
@@ -132,7 +141,7 @@ class Worker:
         _, late = await asyncio.wait(loops, timeout=self._parts.drain_s)
         if late:
             await self._parts.executor.give_back()
-            await asyncio.wait(late, timeout=30)
+            await asyncio.wait(late, timeout=_GIVE_BACK_S)
 
     async def _listen(self) -> None:
         """Hear of new jobs and of cancels."""

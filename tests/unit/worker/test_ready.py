@@ -1,10 +1,13 @@
-"""A worker that says it is ready is one that the others can see."""
+"""A worker that says it is ready is one that the others can see, and one that is told to leave leaves."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
 
+import pytest
+
+from mediamill.worker import run as module
 from mediamill.worker.run import Parts, Ticks, Worker
 
 
@@ -23,18 +26,49 @@ class Idle:
         self._stopped.set()
 
 
+class Unrecorded(Idle):
+    """A dispatcher whose work cannot be written, so that it never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = False
+
+    async def run(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended = True
+
+
+class Executor:
+    """What gives work back."""
+
+    async def give_back(self) -> None:
+        """Nothing can be."""
+
+
+def parts(dispatcher: Any, **given: Any) -> Parts:
+    async def write(ticks: Any) -> None:
+        raise AssertionError("nothing moves")
+
+    async def listen(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    made: dict[str, Any] = {"seen": nothing, "gone": nothing, "drain_s": 1.0, **given}
+    executor = cast(Any, Executor())
+    fixed: dict[str, Any] = {"children": [], "ticks": Ticks(write), "listen": listen, "chores": []}
+    return Parts(id="w", executor=executor, dispatchers=[dispatcher], **fixed, **made)
+
+
 async def test_it_is_in_its_table_before_it_says_that_it_is_ready() -> None:
     told: list[str] = []
 
     async def seen(busy: int) -> None:
         await asyncio.sleep(0)
         told.append("seen")
-
-    async def write(ticks: Any) -> None:
-        raise AssertionError("nothing moves")
-
-    async def listen(*_: Any) -> None:
-        await asyncio.Event().wait()
 
     async def gone() -> None:
         told.append("gone")
@@ -43,20 +77,17 @@ async def test_it_is_in_its_table_before_it_says_that_it_is_ready() -> None:
         told.append("ready")
         worker.stop()
 
-    worker = Worker(
-        Parts(
-            id="w",
-            executor=cast(Any, None),
-            dispatchers=cast(Any, [Idle()]),
-            children=[],
-            ticks=Ticks(write),
-            listen=listen,
-            seen=seen,
-            gone=gone,
-            chores=[],
-            drain_s=1.0,
-        )
-    )
+    worker = Worker(parts(Idle(), seen=seen, gone=gone))
     await asyncio.wait_for(worker.run(signals=False, ready=ready), timeout=20)
 
     assert told == ["seen", "ready", "gone"]
+
+
+async def test_one_that_is_told_to_leave_while_the_database_is_away_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_GIVE_BACK_S", 0.01)
+    stuck = Unrecorded()
+    worker = Worker(parts(stuck, drain_s=0.01))
+
+    await asyncio.wait_for(worker.run(signals=False, ready=worker.stop), timeout=20)
+
+    assert stuck.ended
