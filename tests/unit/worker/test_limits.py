@@ -62,8 +62,12 @@ async def test_outputs_together_are_a_limit(children: Children) -> None:
 
 
 async def test_a_program_is_stopped_by_the_clock_of_the_task(children: Children) -> None:
-    error = await ends(children, "tool_tree", TimedOut, "tree was stopped", wall_s=3)
+    for wall_s in (1, 3, 10, 30):  # on a busy machine the clock may run out before there is a program to be stopped
+        error = await ends(children, "tool_tree", TimedOut, f"longer than {wall_s} s", wall_s=wall_s)
+        if "tree was stopped" in str(error):
+            break
 
+    assert "tree was stopped" in str(error)
     assert error.stage == "work"
 
 
