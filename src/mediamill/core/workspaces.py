@@ -9,6 +9,8 @@ CODE_S = 15 * 60.0
 """How long a code is good for."""
 MOST_TRIES = 5
 """Wrong codes after which a signup is over."""
+MOST_WRONG = 50
+"""Codes tried within that time, for all signups together: who signs up a thousand times may not guess as often."""
 MOST_WAITING = 1000
 """Signups that may wait for their code at once."""
 

@@ -144,7 +144,7 @@ class Workspaces:
         return project, secret
 
     async def verify(self, email: str, code: str) -> Project:
-        """Wake the key that was signed up for with this e-mail. Raises Invalid for a wrong or late code."""
+        """Wake the key that was signed up for with this e-mail. Raises Invalid (a wrong or late code), LimitReached."""
         found = await self._store.verify(email.lower(), code)
         if found is None:
             raise Invalid("otp_code", "is wrong, too late, or was tried too often")

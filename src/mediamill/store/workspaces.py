@@ -13,7 +13,7 @@ from mediamill.core.errors import LimitReached, NotFound
 from mediamill.core.files import File
 from mediamill.core.ids import ProjectId, new_id
 from mediamill.core.tasks import Page
-from mediamill.core.workspaces import CODE_S, MOST_TRIES, MOST_WAITING, Used
+from mediamill.core.workspaces import CODE_S, MOST_TRIES, MOST_WAITING, MOST_WRONG, Used
 from mediamill.store import rows
 from mediamill.store.text import clean
 
@@ -65,6 +65,7 @@ UPDATE signups SET tries = tries + 1 WHERE project_id = (
     ORDER BY created_at DESC LIMIT 1)
 RETURNING project_id, code_hash
 """
+_TRIED = "SELECT coalesce(sum(tries), 0) FROM signups WHERE created_at > now() - $1::float8 * interval '1 second'"
 _INERT = "SELECT EXISTS (SELECT FROM keys WHERE hash = $1 AND inert AND revoked_at IS NULL)"
 
 
@@ -124,8 +125,13 @@ class Workspaces:
         return _project(row, id)
 
     async def verify(self, email: str, code: str) -> Project | None:
-        """Wake the key of the newest signup with this e-mail; None for a wrong or late code, or one too many."""
+        """Wake the key of the newest signup with this e-mail; None for a wrong or late code, or one too many.
+
+        Raises LimitReached while too many have been tried for all signups.
+        """
         async with self._pool.acquire() as connection:
+            if await connection.fetchval(_TRIED, CODE_S) >= MOST_WRONG:
+                raise LimitReached("Too many codes were tried; wait a while.", CODE_S)
             # Counted before it is looked at, and kept whatever comes of it.
             row = await connection.fetchrow(_TRY, clean(email), MOST_TRIES, CODE_S)
             if row is None or bytes(row["code_hash"]) != hash_secret(code):

@@ -129,6 +129,18 @@ class TestSignup:
 
         await fresh.error(403, "email_not_verified", "GET", "/workspace")
 
+    async def test_who_signs_up_again_and_again_guesses_no_more_often(self, call: Caller, log: Any) -> None:
+        pool = call.mill.bench.pool
+        _, code = await self.signed(call, log, "d@dawn.example")
+        for n in range(10):
+            await self.signed(call, log, f"d{n}@dawn.example")
+        await pool.execute("UPDATE signups SET tries = 5 WHERE email LIKE 'd_@dawn.example'")
+
+        assert await self.verify(call, "d@dawn.example", code) == 429
+
+        await pool.execute("UPDATE signups SET created_at = now() - interval '16 minutes' WHERE tries = 5")
+        assert await self.verify(call, "d@dawn.example", code) == 200
+
     async def test_a_code_that_comes_late_is_none(self, call: Caller, log: Any) -> None:
         _, code = await self.signed(call, log, "c@dawn.example")
         late = "UPDATE signups SET created_at = now() - interval '16 minutes' WHERE email = 'c@dawn.example'"
