@@ -51,3 +51,20 @@ print("went on")
         said = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
 
     assert said.stdout == "went on\n"
+
+
+def test_no_word_of_a_caller_moves_the_operators_terminal() -> None:
+    code = """
+import structlog
+from mediamill.app.common import configure_logs
+from mediamill.config import load
+
+configure_logs(load(log_json=False))
+structlog.get_logger().info("signup", email="a\\x1b]0;owned\\x07@b.example", other="a\\n2026 forged", name="Zo\\u00eb")
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+
+    assert "\x1b]" not in said
+    assert r"a\x1b]0;owned\x07@b.example" in said
+    assert "Zoë" in said
+    assert said.count("\n") == 1
