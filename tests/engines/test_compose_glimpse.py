@@ -22,6 +22,7 @@ from mediamill.engines._compose_scene import Scene
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 FILMS: dict[str, tuple[int | str, tuple[str, ...]]] = {
     "b-frames.mp4": (30, ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "60", "-bf", "3")),
+    "pyramid.mp4": (30, ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "6")),
     "open.mp4": (30, ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-x264-params", "open-gop=1:keyint=20:bframes=4")),
     "refreshing.mp4": (30, (*X264, "-x264-params", "intra-refresh=1:keyint=30")),
     "slow.mp4": (2, X264),
@@ -101,7 +102,7 @@ def test_a_glimpse_holds_the_bits_of_the_film(
     assert sum(glimpses) >= 6
 
 
-@pytest.mark.parametrize("name", ["b-frames.mp4", "open.mp4", "refreshing.mp4", "vp9.webm", "cut.mp4"])
+@pytest.mark.parametrize("name", ["b-frames.mp4", "pyramid.mp4", "open.mp4", "refreshing.mp4", "vp9.webm", "cut.mp4"])
 def test_what_an_earlier_glimpse_left_leads_to_the_same_bits(
     name: str, media: Path, tmp_path: Path, glimpses: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mediamill.engines import _h264_needs
+
 if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -28,9 +30,22 @@ _OTHERS = 6
 """Those that a decoder itself holds besides one for each thread, as a rule; some of the last are among them."""
 _FAR = 32
 """Packets behind the key frame from which on it takes long to come."""
+_NEAR = 8
+"""Packets right before the wanted one are decoded whole: the next look is likely to lean on them."""
 _KEPT_BYTES = 72 << 20
 """Of pictures, in all decoders that wait: two of 1080p. A child above 400 MB is replaced, which
 is at 300 without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """lost: packets to be given the beginning of. tainted: moments of what leans on them, and on those lost before."""
+
+    lost: frozenset[int] = frozenset()
+    tainted: frozenset[int | None] = frozenset()
+
+
+_NOTHING = _Plan()
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -47,6 +62,8 @@ class Decoding:
     over: bool = False
     """Whether it was told that nothing follows, so that it cannot go on."""
     pictures: OrderedDict[int, VideoFrame] = field(default_factory=OrderedDict)
+    lost: set[int] = field(default_factory=set)
+    """Packets of which it was given the beginning alone."""
 
     @property
     def size_bytes(self) -> int:
@@ -63,30 +80,68 @@ class Decoding:
     def picture(self, packets: Packets, pts: int, wanted: Callable[[], bool]) -> VideoFrame | None:
         """The picture of that pts; None for one that does not come, or that is damaged. wanted: asked on the way.
 
-        Up to its packet those that no other refers to are left out. Behind it none are: they fill the time of cores
-        that would wait for it, and are likely to be the next that are asked for.
+        Up to its packet those that no other refers to are left out, and where it is far those that it does not lean on.
+        Behind it none are: they fill the time of cores that would wait for it, and are likely to be the next that are
+        asked for.
         """
+        at = next(number for number, packet in enumerate(packets) if packet.pts == pts)
+        plan = _NOTHING
+        if pts not in self.pictures and (self.lost or at - self.fed > _FAR):
+            found = self._plan(packets, at)
+            if found is None:
+                return None
+            plan = found
         skipping = self.context.codec.canonical_name in _SKIPPING
-        before = skipping and pts not in self.pictures and all(packet.pts != pts for packet in packets[: self.fed])
+        before = skipping and pts not in self.pictures and at >= self.fed
         for packet in packets[self.fed :]:
             if pts in self.pictures or not wanted():
                 break
             before = before and packet.pts != pts
             if skipping:
                 self.context.skip_frame = "NONREF" if before else "DEFAULT"
+            if before and _h264_needs.unreferenced(self.context.extradata or b"", memoryview(packet)):
+                # Given one that it leaves out, a decoder of several threads lets one of them stand still for it.
+                self.fed += 1
+                continue
+            short = self.fed in plan.lost
+            if short:
+                self.lost.add(self.fed)
             self.fed += 1
-            self._shown(self.context.decode(packet), pts)
+            self._shown(self.context.decode(self._shortened(packet) if short else packet), pts, plan)
         if pts not in self.pictures and not self.over and wanted():
             self.over = True
-            self._shown(self.context.decode(None), pts)
-        found = self.pictures.get(pts)
-        return None if found is None or found.is_corrupt else found
+            self._shown(self.context.decode(None), pts, plan)
+        shown = self.pictures.get(pts)
+        return None if shown is None or shown.is_corrupt else shown
 
-    def _shown(self, pictures: Sequence[VideoFrame], wanted: int) -> None:
+    def _plan(self, packets: Packets, at: int) -> _Plan | None:
+        """What is not needed for the picture of that packet; None where it leans on what is lost."""
+        if self.context.codec.canonical_name != "h264":
+            return _NOTHING
+        try:
+            needs = _h264_needs.needs(self.context.extradata or b"", [memoryview(packet) for packet in packets])
+        except _h264_needs.NotTold:
+            return None if self.lost else _NOTHING
+        needed = _h264_needs.closure(needs, at)
+        if self.lost & needed:
+            return None
+        lost = {number for number in range(self.fed, at - _NEAR) if needs[number].spare and number not in needed}
+        tainted = _h264_needs.tainted(needs, self.lost | lost)
+        return _Plan(frozenset(lost), frozenset(packets[number].pts for number in tainted))
+
+    def _shortened(self, packet: Packet[VideoStream]) -> Any:
+        from av.packet import Packet
+
+        short: Any = Packet(_h264_needs.shortened(self.context.extradata, memoryview(packet)))
+        short.pts, short.dts, short.time_base = packet.pts, packet.dts, packet.time_base
+        return short
+
+    def _shown(self, pictures: Sequence[VideoFrame], wanted: int, plan: _Plan) -> None:
         for one in pictures:
             if one.pts is not None:
-                self.pictures[one.pts] = one
                 self.shown = one.pts if self.shown is None else max(self.shown, one.pts)
+                if one.pts not in plan.tainted:
+                    self.pictures[one.pts] = one
         if wanted in self.pictures:
             self.pictures.move_to_end(wanted)
         while len(self.pictures) > _PICTURES:
