@@ -50,7 +50,7 @@ from mediamill.core.upscaling import LargerFilm
 from mediamill.engines import _ffmpeg, _frames, _matting_film, _upscale_tiles, matting_selfie, upscale_ncnn
 
 GOAL = 0.80
-UPSCALED_PX = 1_600_000
+UPSCALED_PX = 2_400_000
 """Of the films made larger, all their pictures' squared heights together: some seconds' work each."""
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p")
 FFMPEG: dict[FilmFormat, tuple[str, ...]] = {
@@ -310,7 +310,8 @@ def upscaling(folder: Path, height: int, many: int) -> Row:
     with Peak() as second:
         whole = timed(lambda: enlarge(long), 3 * many)
     model = max(
-        (alone(short, "rgb24", "rgb24", size, large, [draw], many) for _ in range(2)), key=lambda spent: spent.rate
+        (alone(short, "rgb24", "rgb24", size, large, [draw], max(2, many // 2)) for _ in range(2)),
+        key=lambda spent: spent.rate,
     )
     coder = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p")
     bare = codec(short, target, (), "rgb24", coder, folder / "bare.mp4", many)
@@ -363,7 +364,7 @@ def main() -> int:
             for height in heights:
                 rows += pool.submit(matting, folder, height, asked.pictures).result()
             for height in heights:
-                rows.append(pool.submit(upscaling, folder, height, max(2, UPSCALED_PX // height**2)).result())
+                rows.append(pool.submit(upscaling, folder, height, max(4, UPSCALED_PX // height**2)).result())
         held = [*(row.holds() for row in rows), *pictures()]
     print(HEAD, *rows, sep="\n")
     worst = min(rows, key=lambda row: row.whole.rate / row.model.rate)
