@@ -186,7 +186,7 @@ def reading() -> Iterator[None]:
         except MemoryError as error:
             raise LimitExceeded("The picture needs more memory than a task may use.") from error
         except pyvips.Error as error:
-            if "out of memory" in str(error).lower():
+            if any(sign in str(error).lower() for sign in _NO_MEMORY):
                 raise LimitExceeded("The picture needs more memory than a task may use.") from error
             if any(sign in str(error) for sign in _FULL):
                 raise OutOfSpace from error
@@ -194,9 +194,13 @@ def reading() -> Iterator[None]:
         except (*_STUMBLES, struct.error) as error:  # Pillow's readers let what they stumble over escape as it is
             if is_full(error):
                 raise OutOfSpace from error
+            if any(sign in str(error).lower() for sign in _NO_MEMORY):
+                raise LimitExceeded("The picture needs more memory than a task may use.") from error
             raise BadMedia("The picture cannot be read; it is damaged, cut short or of another type.") from error
 
 
+_NO_MEMORY = ("out of memory", "insufficient memory")
+"""As libvips and Pillow say it, and libjpeg within them."""
 _FULL = ("No space left on device", "Disk quota exceeded")
 _STUMBLES = (OSError, ValueError, SyntaxError, TypeError, EOFError, ArithmeticError, LookupError, RuntimeError)
 

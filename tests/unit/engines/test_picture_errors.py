@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mediamill.core.errors import BadMedia, OutOfSpace
+from mediamill.core.errors import BadMedia, LimitExceeded, OutOfSpace
 from mediamill.engines import _picture
 
 
@@ -24,6 +24,15 @@ def test_a_full_disk_is_no_fault_of_the_picture(number: int) -> None:
 def test_what_a_reader_stumbles_over_is() -> None:
     with pytest.raises(BadMedia), _picture.reading():
         raise OSError("broken data stream when reading image file")
+
+
+@pytest.mark.parametrize("library", ["vips", "pillow"])
+@pytest.mark.parametrize("words", ["VipsJpeg: Insufficient memory (case 4)", "vips_tracked: out of memory"])
+def test_want_of_memory_is_no_fault_of_the_picture(library: str, words: str) -> None:
+    error = _picture.libvips().Error("unable to call jpegsave", words) if library == "vips" else OSError(words)
+
+    with pytest.raises(LimitExceeded), _picture.reading():
+        raise error
 
 
 def by_pillow(target: Path) -> None:
