@@ -175,7 +175,7 @@ class Endpoints:
         """Send an endpoint an event of type endpoint.test. Raises NotFound, Conflict when it is not active."""
         endpoint = await self._store.get(caller.project_id, id)
         if endpoint.state is not EndpointState.ACTIVE:
-            raise Conflict(f"Endpoint {id} is {endpoint.state}; make it active first.")
+            raise Conflict(f"The endpoint is {endpoint.state}; make it active first.")
         return await self._deliveries.get(caller.project_id, await self._store.test(caller.project_id, id))
 
     async def deliveries(self, caller: Caller, page: DeliveryPage) -> tuple[Sequence[Delivery], bool]:
@@ -216,7 +216,7 @@ class Endpoints:
             raise Invalid("last", "must not be before first.")
         endpoint = await self._store.get(caller.project_id, id)
         if endpoint.state is not EndpointState.ACTIVE:
-            raise Conflict(f"Endpoint {id} is {endpoint.state}; make it active first.")
+            raise Conflict(f"The endpoint is {endpoint.state}; make it active first.")
         count, last = await self._deliveries.span(caller.project_id, id, span, MOST_AT_ONCE)
         return count, last if count == MOST_AT_ONCE else None
 

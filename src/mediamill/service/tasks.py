@@ -229,13 +229,13 @@ class Tasks:
         """A new task that asks the same. Raises NotFound, Conflict unless the old one failed or was cancelled."""
         old = await self._store.get(caller.project_id, id)
         if old.state not in (State.FAILED, State.CANCELLED):
-            raise Conflict(f"Task {id} is {old.state}; only failed and cancelled tasks can be retried.")
+            raise Conflict(f"The task is {old.state}; only failed and cancelled tasks can be retried.")
         kind = self._kinds(old.kind)
         attached = len(kind.attachments(msgspec.convert(dict(old.options), kind.options)))
         own = old.inputs[: len(old.inputs) - attached]
         sources = [Source(file=i.file.id if i.file else None, url=i.url, connection=i.connection) for i in own]
         if any(s.file is None and s.url is None for s in sources):
-            raise Conflict(f"An input of task {id} has expired.")
+            raise Conflict("An input of the task has expired.")
         task, _ = await self.create(
             caller,
             NewTask(

@@ -162,7 +162,7 @@ class Files:
                 await arrived(connection, file)
                 return file
         await self.get(id, None)
-        raise Conflict(f"File {id} has its bytes already.")
+        raise Conflict("The file has its bytes already.")
 
     async def probed(self, id: str, facts: Mapping[str, Any], job_id: int) -> None:
         """Facts that were asked for have been looked for; those that are there already stay."""

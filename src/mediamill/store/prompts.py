@@ -171,7 +171,7 @@ class Prompts:
         async with self._pool.acquire() as connection, connection.transaction():
             task = await _own(connection, project_id, id)
             if status(task) is not Status.DELAYED:
-                raise Conflict(f"Run {id} is {status(task)}; only a delayed run can be put off or brought forward.")
+                raise Conflict(f"The run is {status(task)}; only a delayed run can be put off or brought forward.")
             if not await queue.withdraw(connection, [id]):
                 await connection.execute(_WITHDRAW_ANY, id.encode())
             row = await connection.fetchrow(_MOVE, id, at, at.isoformat())

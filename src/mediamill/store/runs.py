@@ -132,7 +132,7 @@ class Runs:
             if await connection.fetchval(_WANT_CANCEL, project_id, clean(id)) is None:
                 run = await self.get(project_id, id)
                 if run.state != State.CANCELLED:
-                    raise Conflict(f"Run {id} has {run.state} already.")
+                    raise Conflict(f"The run has {run.state} already.")
                 return run
             stopped = await connection.fetch(_STOP, id)
             ended = [row for row in stopped if row["state"] == State.CANCELLED]

@@ -304,7 +304,7 @@ class Tasks:
                 if ended is None:
                     raise NotFound("task", id)
                 if ended != State.CANCELLED:
-                    raise Conflict(f"Task {id} has {ended} already.")
+                    raise Conflict(f"The task has {ended} already.")
                 return State.CANCELLED
             state = row["state"]
             if state == State.CANCELLED:

@@ -276,7 +276,8 @@ async def test_media_are_made_changed_and_let_go_with_their_files(call: Caller) 
     assert (changed["title"], changed["alt"], changed["metadata"]) == (None, "B", {"c": 1})
     assert shown == [file["media_id"], media["id"], empty["id"]]
     assert (page["meta"]["total"], page["meta"]["pages"], len(page["data"])) == (3, 2, 2)
-    await call.error(404, "media_not_found", "GET", f"/media/{file['media_id']}")
+    gone = await call.error(404, "media_not_found", "GET", f"/media/{file['media_id']}")
+    assert ours(file["media_id"]) not in gone  # that spelling is nobody's business
     await call.error(404, "file_not_found", "GET", f"/files/{file['id']}")
 
 

@@ -87,7 +87,7 @@ def refused(error: e.MediamillError) -> Fault:
     message = str(error) if status == 503 else _SAID.get(kind) or str(error) or kind
     headers: dict[str, str] = {}
     if isinstance(error, e.NotFound):
-        kind = _NOUNS.get(error.noun, kind)
+        kind, message = _NOUNS.get(error.noun, kind), f"There is no such {error.noun}."
     elif isinstance(error, e.Invalid):
         kind, message = _worded(error, kind)
     if status == 401:
