@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import asyncpg
 import httpx
@@ -23,10 +23,11 @@ ANY = {"accept": "*/*"}
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
-def stop(server: Server) -> None:
-    """Stop its PostgreSQL as `pg_ctl stop -m fast` does."""
+def stop(server: Server, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Stop its PostgreSQL as `pg_ctl stop -m fast` does; `meanwhile` is called once it has been told to."""
     said = server.data / f"pg{embedded.MAJOR}" / "postmaster.pid"
     os.kill(int(said.read_text().split()[0]), signal.SIGINT)
+    meanwhile()
     until(lambda: not said.exists(), what="the end of PostgreSQL")
 
 
@@ -75,16 +76,23 @@ async def under_way(server: Server, http: httpx.Client) -> dict[str, httpx.Respo
     """What is answered to requests whose query is on the line when the database is stopped."""
     dsn = Embedded(server.data).dsn
     database, beside = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
-    loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(len(DOORS) + 1) as threads:
         await database.execute("BEGIN")
         await database.execute("LOCK TABLE tasks, files IN ACCESS EXCLUSIVE MODE")
-        asked = {door: loop.run_in_executor(threads, partial(http.get, door, headers=ANY)) for door in DOORS}
-        asked["posted"] = loop.run_in_executor(threads, partial(http.post, "/mill/tasks", json={"kind": "ping"}))
+        asked = {door: threads.submit(http.get, door, headers=ANY) for door in DOORS}
+        asked["posted"] = threads.submit(http.post, "/mill/tasks", json={"kind": "ping"})
         while await beside.fetchval(WAITING) < len(asked):
             await asyncio.sleep(0)
-        await asyncio.to_thread(stop, server)
-        answers = dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+        # Whoever holds the lock must be the last to go, or the others are answered in their last moments.
+        holder: int = await database.fetchval("SELECT pg_backend_pid()")
+        os.kill(holder, signal.SIGSTOP)
+
+        def let_go() -> None:
+            wait(asked.values(), timeout=60)
+            os.kill(holder, signal.SIGCONT)
+
+        await asyncio.to_thread(stop, server, let_go)
+        answers = {door: answer.result() for door, answer in asked.items()}
     database.terminate()
     beside.terminate()
     return answers
