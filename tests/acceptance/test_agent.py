@@ -67,16 +67,19 @@ def stage() -> Iterator[Stage]:
                 yield Stage(server, llm, at)
 
 
+_LEAVING_S = 120
+"""A worker that is told to leave waits twice for half a minute, at most, for what it is at."""
+
+
 @contextlib.contextmanager
 def _process(argv: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    # What it says on its way is shown should the test fail.
+    process = subprocess.Popen(argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=_LEAVING_S)
 
 
 class Hook:
