@@ -171,6 +171,25 @@ def test_new_media_start_an_automation(server: Server, tmp_path: Path) -> None:
     assert run["tasks"][0]["kind"] == "image"
 
 
+def test_why_new_media_did_not_start_an_automation_is_told(server: Server, tmp_path: Path) -> None:
+    Image.new("RGB", (41, 30), "green").save(tmp_path / "in.png")
+    trigger = {"kind": "event", "event": "media.created"}
+    with server.client() as call:
+        # As an old sample has it: what there is no engine for is kept, and stands in the way of the whole.
+        body = {"workflow": [{"kind": "image"}, {"kind": "thumbnail"}], "trigger": trigger}
+        made = call.post("/automations", json=body).raise_for_status().json()
+        assert made["problem"] is None
+
+        put(server, tmp_path / "in.png")
+
+        at = f"/automations/{made['id']}"
+        until(lambda: call.get(at).json()["problem"] is not None, what="the problem")
+        for version in ("latest", "2025-08-20"):
+            found = call.get(at, headers={"accept-version": version}).json()
+            assert found["problem"] == "workflow[1].kind: there is no engine for thumbnail here."
+        call.delete(at).raise_for_status()
+
+
 def test_the_words_of_a_task_are_told_by_webhook_events(server: Server, film: Any) -> None:
     task = made(server, "image", file_id=film["id"], options={"start": 1, "format": "jpeg"})
 

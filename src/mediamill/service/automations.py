@@ -114,7 +114,7 @@ class Automations:
         """Start it. (run, whether it is new). Raises NotFound, Paused, and what starting a run raises."""
         automation = await self._store.get(caller.project_id, id)
         if automation.status is not Status.ACTIVE:
-            raise Paused(f"Automation {id} is paused; make it active to start it.")
+            raise Paused("This automation is paused; make it active to start it.")
         new = replace(self._planned(automation.dialect, automation.workflow, given), created_by=automation.id)
         return await self._runs.create(caller, replace(new, idempotency_key=idempotency_key))
 

@@ -89,6 +89,9 @@ async def test_a_signature_is_void_once_its_time_has_passed(call: Caller, monkey
     [
         ({}, "filename"),
         ({"filename": "../a"}, "filename"),
+        ({"filename": "what is this?.mp4"}, "?"),
+        ({"filename": "10:30.mp4"}, ":"),
+        ({"filename": "é" * 120}, "200 bytes"),
         ({"filename": 3}, "filename"),
         ({"filename": "a", "method": "post"}, "get, put"),
         ({"filename": "a", "method": []}, "method"),

@@ -31,6 +31,7 @@ def write_automation(found: core.Automation, call: Call) -> Json:
         "description": found.description,
         "workflow": list(found.workflow),
         "status": found.status.value,
+        "problem": found.problem,
     }
     dates = {"created": objects.iso(found.created_at), "updated": objects.iso(found.updated_at)}
     if call.profile is Profile.CURRENT:

@@ -135,6 +135,7 @@ _SCHEMAS: Json = {
             "description": _TEXT0,
             "workflow": _list(_OBJECT),
             "status": {"enum": ["active", "paused"]},
+            "problem": _TEXT0,
             **_TIMES,
         },
         {"trigger": _OBJECT, "created": _ISO, "updated": _ISO},

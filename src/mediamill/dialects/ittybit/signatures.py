@@ -27,7 +27,10 @@ async def create_signature(call: Call) -> Reply:
         raise invalid("filename is required: a string of 1 to 255 characters.")
     filename = safe_name(name)
     if filename != name:
-        raise invalid("filename must be a plain file name: no slashes, no control characters, no dots at its ends.")
+        raise invalid(
+            'filename must be a plain file name of at most 200 bytes: no / \\ < > : " | ? *, no control characters, no '
+            "dots or spaces at its ends."
+        )
     folder = read_folder(body)
     method = body.get("method")
     method = "get" if method is None else method
