@@ -364,6 +364,19 @@ def test_ntsc_and_changing_rates_come_out_constant(tmp_path: Path) -> None:
     assert abs(variant.playlist.duration_s - 8.0) < 0.15
 
 
+def test_what_moves_in_a_recorded_screen_moves_as_fast_in_the_ladder(tmp_path: Path) -> None:
+    still = ("-vf", "select='between(mod(t,6),2,3)+not(mod(n,50))'", "-fps_mode", "vfr", *H264[:8])
+    recorded = tmp_path / "screen.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x90:r=50:d=12", *still, recorded)
+    with av.open(str(recorded)) as source:
+        assert (source.streams.video[0].average_rate or 0) < 12  # of which most of what moves would be lost
+
+    [variant] = hls_rules.master(package(recorded, "video/mp4", tmp_path / "made").result).variants
+
+    assert variant.attributes["FRAME-RATE"] == "50.000"
+    assert abs(variant.playlist.duration_s - 11.02) < 0.03
+
+
 def test_an_hdr_film_becomes_one_that_every_screen_shows(tmp_path: Path) -> None:
     codecs = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=none")
     tags = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc,format=yuv420p10le"

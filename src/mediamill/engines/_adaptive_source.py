@@ -6,9 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediamill.engines import _av, _ffmpeg_args, _languages
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 COPIED_FROM = frozenset({"video/mp4", "video/quicktime", "video/x-matroska", "video/3gpp"})
 """Containers whose key frames are marked truly and whose times are whole; recovery points are none."""
@@ -16,6 +21,13 @@ MOST_COPIED_BPS = 25_000_000
 MOST_COPIED_PX = 1920 * 1088
 SYNC_S = 0.1
 """How far apart tracks may begin: each file keeps its own start, but players should have a picture with the sound."""
+
+FASTEST = Fraction(60)
+_LOOKED_AT = 8
+"""Places of a film with uneven times at which the distances between its pictures are looked at."""
+_PICTURES_EACH = 150
+_FEWEST = 20
+_USUAL = Fraction("24"), Fraction("25"), Fraction("30"), Fraction("48"), Fraction("50"), FASTEST
 
 _UNTOLD = 2  # matrix coefficients, ITU-T H.273 table 4
 _PROFILES = ("baseline", "main", "high")
@@ -39,6 +51,20 @@ class Source:
     profile: str = ""
     starts_s: Mapping[int, float] = field(default_factory=dict)
     colours_told: bool = True
+    moving: Fraction | None = None
+    """Pictures a second where something moves, of a film whose pictures come at uneven times."""
+
+    @property
+    def rate(self) -> Fraction:
+        """The constant rate that a ladder is made at: the source's, at most 60 frames a second.
+
+        Of uneven times it is that of the parts that move: a recorded screen has a picture only where it changes, and on
+        the average of all its stillness what does move would jerk.
+        """
+        video = self.tracks.video
+        told = (video.frame_rate if video else None) or Fraction(25)
+        rate = self.moving if self.moving is not None and self.moving > told * Fraction("1.002") else told
+        return min(_ffmpeg_args.frame_rate(rate), FASTEST)
 
     @property
     def colours(self) -> str | None:
@@ -75,6 +101,7 @@ def read(path: Path, mime: str) -> Source:
     words: dict[int, Words] = {}
     starts: dict[int, float] = {}
     profile, told = "", True
+    moving: Fraction | None = None
     with _av.opened(path, mime) as container:
         for stream in container.streams:
             words[stream.index] = Words(
@@ -86,7 +113,27 @@ def read(path: Path, mime: str) -> Source:
             if tracks.video is not None and stream.index == tracks.video.index:
                 profile = str(getattr(stream, "profile", "") or "")
                 told = int(getattr(stream.codec_context, "colorspace", _UNTOLD)) != _UNTOLD
-    return Source(tracks=tracks, words=words, profile=profile, starts_s=starts, colours_told=told)
+        if tracks.video is not None and tracks.video.varying and not tracks.video.interlaced:
+            moving = _moving(container, tracks.video.index, tracks.duration_s)
+    return Source(tracks=tracks, words=words, profile=profile, starts_s=starts, colours_told=told, moving=moving)
+
+
+def _moving(container: InputContainer, index: int, duration_s: float | None) -> Fraction | None:
+    """The rate of the parts of a film in which pictures come fastest; None where too few tell."""
+    distances: list[float] = []
+    for place in range(_LOOKED_AT if duration_s else 1):
+        if place:
+            container.seek(int((duration_s or 0) * 1_000_000 * place / _LOOKED_AT))
+        packets = islice(container.demux(index), _PICTURES_EACH)
+        times = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None and p.time_base is not None)
+        distances += [after - before for before, after in pairwise(times) if after > before]
+    if len(distances) < _FEWEST:
+        return None
+    # The shortest tenth, and all that are about as long: rounded times make distances at one rate differ.
+    least = sorted(distances)[len(distances) // 10]
+    near = [distance for distance in distances if least <= distance < 1.5 * least]
+    rate = Fraction(len(near) / sum(near)).limit_denominator(1001)
+    return next((usual for usual in _USUAL if abs(rate / usual - 1) < Fraction("0.01")), rate)
 
 
 def _named(handler: str | None) -> str | None:
@@ -94,8 +141,3 @@ def _named(handler: str | None) -> str | None:
     if not handler or handler.endswith(("Handler", "handler")) or "Media Handler" in handler:
         return None
     return handler
-
-
-def rate(video: _av.Video) -> Fraction:
-    """The constant rate that a ladder is made at: the source's, at most 60 frames a second."""
-    return min(_ffmpeg_args.frame_rate(video.frame_rate or 25), Fraction(60))

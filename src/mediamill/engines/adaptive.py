@@ -138,7 +138,7 @@ class _Work:
         order = self._order
         if order.frame is None:
             raise ToolFailed("A ladder of pictures needs a frame.")
-        rate = sources.rate(video)
+        rate = self._source.rate
         hdr = video.transfer is not None and {"zscale", "tonemap"} <= _ffmpeg.filters(order.tools)
         frame = order.frame
         padding = boxes.padding(lasts_s)
