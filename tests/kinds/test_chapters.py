@@ -15,7 +15,7 @@ from tests.support.texts import article, spoken, transcript
 from tests.support.tools import PlainTools
 from tests.support.understanding import Done, Said, run
 
-from mediamill.core.errors import BadMedia, Invalid
+from mediamill.core.errors import Invalid
 from mediamill.core.ports import Engine
 from mediamill.engines import Installed, extractive
 from mediamill.engines import scenes as scene_engines
@@ -233,14 +233,21 @@ def test_progress_never_goes_back_and_ends_at_one(tmp_path: Path) -> None:
     assert len(told) > 10
 
 
-def test_a_text_without_times_and_an_empty_transcript_are_refused(tmp_path: Path) -> None:
+def test_a_transcript_without_words_has_no_chapters(tmp_path: Path) -> None:
+    source = tmp_path / "talk.json"  # as `speech` makes it of silence; what follows in a run should not fail for it
+    source.write_bytes(msgspec.json.encode(transcript([])))
+
+    assert chapters(source, "application/json", tmp_path, format="json").json == {"kind": "chapters", "chapters": []}
+    track = chapters(source, "application/json", tmp_path)
+
+    assert track.text == "WEBVTT\n"
+    assert (track.details["engine"], track.details["chapters"]) == ("none", 0)
+
+
+def test_a_text_without_times_is_refused(tmp_path: Path) -> None:
     installed = Installed((), (), PlainTools(), ENGINES)
     with pytest.raises(Invalid, match="no times"):
         KIND.check(Options(), [Hint(mime="text/plain")], installed)
-    source = tmp_path / "talk.json"
-    source.write_bytes(msgspec.json.encode(transcript([])))
-    with pytest.raises(BadMedia, match="no words"):
-        chapters(source, "application/json", tmp_path)
 
 
 def test_a_format_that_is_none_is_refused_and_the_kind_needs_its_engines() -> None:

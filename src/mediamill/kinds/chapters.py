@@ -89,8 +89,6 @@ class Chapters(Base[Options]):
             found = _looked(ctx, details)
         else:
             script = _text.read(ctx)
-            if not script.passages:
-                raise BadMedia("There are no words in it, and so no chapters.")
             found = Found(duration_s=script.duration_s or 0.0, script=script)
         chapters, spoke = _divided(ctx, found)
         target, mime = _written(ctx, options, chapters, found.duration_s)
@@ -192,6 +190,8 @@ def _divided(ctx: Context, found: Found) -> tuple[list[Chapter], dict[str, Any]]
         ]
         chapters = _apart(chapters, least_s, found.duration_s)
         return _with_wordless(found, script, chapters, least_s), spoke
+    if found.duration_s <= 0:  # a transcript in which nobody speaks: nobody knows how long of what
+        return [], {"engine": "none", "method": "extractive"}
     # No words: pictures where there are any, silences in a sound alone.
     marks = _scenes(found, least_s) if found.cuts else _pauses(found, least_s)
     engine = "scenes" if found.cuts else "silences" if marks else "none"
@@ -277,7 +277,7 @@ def _pauses(found: Found, least_s: float) -> list[float]:
 
 
 def _written(ctx: Context, options: Options, chapters: Sequence[Chapter], duration_s: float) -> tuple[Any, str]:
-    ends = [*(chapter.start_s for chapter in chapters[1:]), duration_s]
+    ends = [*(chapter.start_s for chapter in chapters), duration_s][1:]
     rows = [
         {
             "index": number,
