@@ -60,7 +60,8 @@ class Clock:
         while (left_s := limit_s - self.spent_s) > 0:
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), left_s if self._since is not None else None)
+                async with asyncio.timeout(left_s if self._since is not None else None):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

@@ -268,7 +268,8 @@ async def _starting(start_due: Callable[[], Awaitable[int]], asked: asyncio.Even
     """Start automations as soon as they are asked for; now and then unasked, for what was put off or not heard."""
     while True:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asked.wait(), timeout=_LOOK_EVERY_S)
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await asked.wait()
         asked.clear()
         try:
             await start_due()
@@ -300,7 +301,8 @@ def _runners(upkeep: Upkeep, within_s: float) -> Callable[[], Awaitable[Mapping[
 
 async def _said(check: Any) -> str:
     try:
-        await asyncio.wait_for(check, timeout=5)
+        async with asyncio.timeout(5):
+            await check
     except Exception as error:
         log.warning("not ready", exc_info=error)
         return type(error).__name__

@@ -190,7 +190,8 @@ class Postroom:
             return
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), timeout=self._settings.webhook_timeout_s + 5)
+            async with asyncio.timeout(self._settings.webhook_timeout_s + 5):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -157,7 +157,8 @@ class Crew:
             return
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), timeout=self._settings.drain_s + 40)
+            async with asyncio.timeout(self._settings.drain_s + 40):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -97,7 +97,8 @@ class Runs:
                 continue
             with self._watch.task(open_[0]) as changed:
                 try:
-                    await asyncio.wait_for(changed.wait(), timeout=min(left, _LOOK_EVERY_S))
+                    async with asyncio.timeout(min(left, _LOOK_EVERY_S)):
+                        await changed.wait()
                 except TimeoutError:
                     continue  # it may have changed before we listened
 

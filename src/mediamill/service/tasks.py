@@ -152,7 +152,8 @@ class Tasks:
                 if task.state.final or left <= 0 or self._watch.over:
                     return task
                 try:
-                    await asyncio.wait_for(changed.wait(), timeout=left)
+                    async with asyncio.timeout(left):
+                        await changed.wait()
                 except TimeoutError:
                     return await self._store.get(caller.project_id, id)
 
@@ -166,7 +167,8 @@ class Tasks:
                 if task.state.final or self._watch.over:
                     return
                 try:
-                    await asyncio.wait_for(changed.wait(), timeout=15)
+                    async with asyncio.timeout(15):
+                        await changed.wait()
                 except TimeoutError:
                     continue  # also keeps the connection from falling asleep
 

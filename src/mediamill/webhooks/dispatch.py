@@ -113,7 +113,8 @@ class Dispatcher:
         if self._clock is not None:
             wait_s = _LONGEST_SLEEP_S  # its time does not pass by itself: whoever turns the clock calls notice
         try:
-            await asyncio.wait_for(self._news.wait(), timeout=wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
         except TimeoutError:
             return
 

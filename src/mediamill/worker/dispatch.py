@@ -77,7 +77,8 @@ class Dispatcher:
                     nap_s, patience_s = patience_s, min(5.0, patience_s * 2)
                 if nap_s > 0 and not self._stopping:
                     try:
-                        await asyncio.wait_for(self._wake.wait(), timeout=nap_s)
+                        async with asyncio.timeout(nap_s):
+                            await self._wake.wait()
                     except TimeoutError:
                         continue
         finally:

@@ -32,7 +32,8 @@ class Live:
         doing = asyncio.ensure_future(work)
 
         def end() -> None:
-            # More than once: before Python 3.12 a wait_for whose end comes at that very moment swallows it (gh-86296).
+            # More than once: before Python 3.12 a wait_for, of a library too, whose end comes at that very moment
+            # swallows it (gh-86296).
             if not doing.done():
                 doing.cancel()
                 asyncio.get_running_loop().call_later(_AGAIN_S, end)
