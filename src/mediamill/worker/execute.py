@@ -357,7 +357,7 @@ class Executor:
         key = self._reuse.key(task, files)
         if key is not None and (earlier := await self._reuse.earlier(taken, files, key)) is not None:
             return replace(earlier, media=task.extra.get("media"), lifetime_s=self._rules.kept_s(task))
-        async with pool.slot(owner=task.project_id) as slot:
+        async with pool.slot(owner=task.project_id, kind=task.kind) as slot:
             live.stop = slot.kill
             early = Early(partial(self.publish, taken), task.id)
             try:

@@ -215,6 +215,21 @@ async def test_no_child_serves_two_owners(tmp_path: Path) -> None:
     assert len(pids["b"]) == 1  # kept while there was room
 
 
+async def test_a_child_that_has_done_the_like_is_taken_first(tmp_path: Path) -> None:
+    async with children_in(tmp_path / "slots", slots=2) as children:
+        async with children.slot("a") as other, children.slot("a") as slot:
+            await other.run(job("environment"), ignore)
+            done = await slot.run(job("trivial"), ignore)
+        async with children.slot("a") as last:
+            await last.run(job("environment"), ignore)
+
+        async with children.slot("a", "trivial") as slot:
+            again = await slot.run(job("trivial"), ignore)
+
+    assert last is other
+    assert again.details["pid"] == done.details["pid"]
+
+
 async def test_cancel_ends_the_whole_tree_within_a_second(children: Children) -> None:
     loop = asyncio.get_running_loop()
     async with children.slot() as slot:
