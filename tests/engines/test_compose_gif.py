@@ -68,6 +68,18 @@ def test_photographs_keep_their_light(name: str) -> None:
     assert np.abs(cv2.blur(picture, (5, 5)).astype(int) - cv2.blur(shown, (5, 5))).mean() < 1.5
 
 
+def test_what_is_said_to_be_shown_is_what_players_show() -> None:
+    pictures = [photo("cat") for _ in range(7)]
+    for number, picture in enumerate(pictures):
+        picture[10 * number : 10 * number + 40, 30:90] = photo("astronaut")[40:80, 20:80]
+    pictures[4][:20, :30] = 0
+    pictures[5][40:50, 60:90] = 20, 12, 4, 90
+    seen = _compose_gif.Shown()
+
+    for picture, there in zip(pictures, read(written(pictures)), strict=True):
+        assert np.array_equal(seen(picture), there)
+
+
 def test_what_stands_still_takes_nothing_and_never_flickers() -> None:
     still = photo("cat")
     pictures = []

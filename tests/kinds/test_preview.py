@@ -137,6 +137,26 @@ def test_a_preview_of_quick_pans_in_a_dissolve_is_the_frame_of_the_render(
     assert min(alike.values()) >= 0.99, str(alike)
 
 
+def test_a_preview_of_a_gif_has_the_colours_that_the_gif_has(tmp_path: Path) -> None:
+    panned(tmp_path / "cup.mp4", "cup", (320, 180), beginning=0.3)
+    request = {
+        "width": 320, "height": 180, "duration": 1, "frame_rate": 10, "output_format": "gif",
+        "elements": [
+            {"type": "video", "source_url": at("cup.mp4"), "effects": [{"type": "glitch", "intensity": 80}]},
+            {"type": "text", "text": "Soon", "duration": 1, "font_size": 40, "y": "80%"},
+        ],
+    }  # fmt: skip
+    with Image.open(run("render", request, tmp_path / "film", tmp_path).path) as image:
+        assert getattr(image, "n_frames", 1) == 10
+        alike = {}
+        for number in (0, 3, 6, 9):
+            image.seek(number)
+            shown = np.asarray(image.convert("RGB"))
+            seen = run("preview", {**request, "at": number / 10}, tmp_path / str(number), tmp_path).rgba()[:, :, :3]
+            alike[number] = round(vision.ssim(seen, shown), 4)
+    assert min(alike.values()) >= 0.99, str(alike)
+
+
 def test_previews_of_a_moment_and_of_a_part_hold_the_very_same_pixels(tmp_path: Path, media: Path) -> None:
     """Frames of one run, and one that begins in the middle, before anything is encoded."""
     from tests.support.tools import PlainTools

@@ -60,6 +60,26 @@ def shown(picture: Picture) -> Picture:
     return np.asarray(cv2.bitwise_and(out, out, mask=there), np.uint8)
 
 
+class Shown:
+    """What a player shows of a film whose frames it is given in order, premultiplied."""
+
+    def __init__(self) -> None:
+        self._before: Picture | None = None
+        self._seen: Picture | None = None
+
+    def __call__(self, picture: Picture) -> Picture:
+        """This frame, straight; to be read until the next."""
+        following = shown(picture)
+        if self._before is None or self._seen is None or _gone(self._before, following):
+            self._before, self._seen = np.zeros_like(following), np.zeros_like(following)
+        changed = _changed(self._before, following)
+        if changed.any():
+            numbers, colours = _reduced(following[changed][:, :3])
+            self._seen[changed] = np.column_stack([colours, np.full(len(colours), 255, np.uint8)])[numbers]
+        self._before = following
+        return self._seen
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """A frame as it is stored. clears: nothing of it stays."""
@@ -100,7 +120,7 @@ class Writer:
     def write(self, picture: Picture) -> None:
         """The next frame, premultiplied; it may be used again when this returns."""
         following = shown(picture)
-        gone = self._last is not None and bool(((self._last[1] > 0) & (following == 0))[:, :, 3].any())
+        gone = self._last is not None and _gone(self._last[1], following)
         self._code(gone)
         if gone:
             self._before = np.zeros_like(following)
@@ -130,10 +150,21 @@ class Writer:
             self._written(self._count - len(self._under_way))
 
 
-def _coded(before: Picture, picture: Picture, clears: bool, hundredths: int) -> bytes:
-    """One frame over the one before."""
+def _gone(before: Picture, picture: Picture) -> bool:
+    """Whether anything that was there is not, so that all is drawn anew."""
+    return bool(((before > 0) & (picture == 0))[:, :, 3].any())
+
+
+def _changed(before: Picture, picture: Picture) -> NDArray[np.bool_]:
+    """Which pixels are drawn over those before."""
     changed = picture.view(np.uint32)[:, :, 0] != before.view(np.uint32)[:, :, 0]
     changed &= picture[:, :, 3] > 0
+    return np.asarray(changed, bool)
+
+
+def _coded(before: Picture, picture: Picture, clears: bool, hundredths: int) -> bytes:
+    """One frame over the one before."""
+    changed = _changed(before, picture)
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if clears or not rows.size:
         box = (0, 0, *picture.shape[:2]) if clears else (0, 0, 1, 1)

@@ -27,6 +27,8 @@ _FEW_CLIPS = 4
 """Up to so many are decoded by several threads each."""
 _CLIPS_AT_ONCE = 20
 """Clips that are decoded at the same time: each is a process with a handful of threads, of which a task has 256."""
+_COLOURED = 2
+"""Frames of a GIF before one that is asked for: where nothing changes it keeps their colours."""
 
 
 class Scene:
@@ -119,12 +121,16 @@ class Scene:
         return self.canvas.finish()
 
     def picture(self, frame: int) -> Picture:
-        """One frame as RGBA, wherever it lies: as its format can show it, but for the colours of a GIF."""
-        self.seek(frame, frame + 1)
-        buffer = self.frame(frame)
-        made = self.canvas.picture(buffer).copy()
-        self.canvas.pool.give(buffer)
-        return _compose_gif.shown(made) if self._work.scene.format == "gif" else made
+        """One frame as RGBA, wherever it lies: as its format can show it."""
+        gif = _compose_gif.Shown() if self._work.scene.format == "gif" else None
+        first = frame if gif is None else max(0, frame - _COLOURED)
+        self.seek(first, frame + 1)
+        for number in range(first, frame + 1):
+            buffer = self.frame(number)
+            made = self.canvas.picture(buffer)
+            made = made.copy() if gif is None else gif(made)
+            self.canvas.pool.give(buffer)
+        return made
 
     def _stacked(self, frame: int) -> list[int | Cut]:
         """What is to be seen, the front first."""
