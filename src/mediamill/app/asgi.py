@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import structlog
 
 from mediamill import kinds, tracing
 from mediamill.app._lean import without_optional
-from mediamill.app.common import blobs_of, installed, lifetimes, net_of, runner_of, vault_of
+from mediamill.app.common import blobs_of, end_all, installed, lifetimes, net_of, runner_of, signing_secret, vault_of
 from mediamill.app.sealing import again, sealer
 from mediamill.blobs.sniff import sniff
 from mediamill.config import Settings
@@ -218,8 +217,6 @@ async def api(
         await connections.reseal()  # what another key has sealed
         await endpoint_table.reseal(vault.mark(), again(settings, vault))
     starter = asyncio.create_task(_starting(automations.start_due, asked))
-    given = settings.signing_secret
-    secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
 
     async def health() -> Mapping[str, str]:
         return {
@@ -228,7 +225,13 @@ async def api(
             "workers": "ok" if await upkeep.workers(settings.heartbeat_s) else "no worker is running",
         }
 
-    site = Site(service=service, settings=settings, signer=Signer(secret), engines=here, health=health)
+    site = Site(
+        service=service,
+        settings=settings,
+        signer=Signer(await signing_secret(settings, upkeep)),
+        engines=here,
+        health=health,
+    )
     dialects = {d.prefix.strip("/"): d for d in load_dialects()}
     signed = SignedApp(site, {d.name: d for d in dialects.values()})
     metrics = Metrics(upkeep, settings.heartbeat_s, [*dialects, "ui", "upload", "download", "v1", "metrics"])
@@ -242,10 +245,7 @@ async def api(
     try:
         yield tracing.served(metrics.counted(Cors(front, settings.cors_origins), time.perf_counter)), key_table
     finally:
-        kept = [task for task in (listener, starter, goodbye) if task is not None]
-        for task in kept:
-            task.cancel()
-        await asyncio.gather(*kept, return_exceptions=True)
+        await end_all(*(task for task in (listener, starter, goodbye) if task is not None))
         await client.close()
         await pool.close()
 

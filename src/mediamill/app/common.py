@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 from ipaddress import ip_network
@@ -23,6 +24,7 @@ from mediamill.core.ports import ToolRun
 from mediamill.core.tasks import Task
 from mediamill.store import pool as pools
 from mediamill.store.embedded import Embedded
+from mediamill.store.upkeep import Upkeep
 from mediamill.vault import Vault
 
 SUPERVISED = f"{config.PREFIX}SUPERVISED_BY"
@@ -146,6 +148,12 @@ def lifetimes(settings: Settings) -> dict[str, float | None]:
     return {**own, "mill": settings.file_lifetime_s}
 
 
+async def signing_secret(settings: Settings, upkeep: Upkeep) -> bytes:
+    """What signs our links: as set, else one made once for this database."""
+    given = settings.signing_secret
+    return given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
+
+
 def origin_of(settings: Settings, reached: str | None) -> str:
     """Scheme and host of the addresses that we tell: as set, else as the caller reached us, else as we listen."""
     scheme, host = "https" if settings.tls_cert else "http", settings.host
@@ -217,6 +225,13 @@ def migrated(dsn: str) -> None:
     _, status = os.waitpid(pid, 0)
     if status:
         run(pools.migrate(dsn))  # so that what is wrong is raised here
+
+
+async def end_all(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel what runs beside, and wait until it is over, however it ends."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def run(work: Any) -> Any:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
-from mediamill import config
-from mediamill.app.common import SUPERVISED, net_of, origin_of, vault_of
+from mediamill.app.common import end_all, net_of, origin_of, signing_secret, vault_of
+from mediamill.app.keeping import Kept
 from mediamill.app.sealing import opener
 from mediamill.config import Settings
 from mediamill.core.errors import NotFound
@@ -46,7 +43,16 @@ QUEUE = "webhooks"
 """What to call it among the queues of `mediamill worker`."""
 
 log = structlog.get_logger()
-_PAUSE_S = 1.0
+
+
+def postroom(settings: Settings) -> Kept:
+    """The process that a worker keeps for this."""
+    return Kept(
+        settings,
+        *("--queues", QUEUE),
+        leave_s=settings.webhook_timeout_s + 5,
+        on_end="webhook process ended; starting another",
+    )
 
 
 async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None:
@@ -77,8 +83,7 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
             await work
         await dispatcher.stop()
     finally:
-        listener.cancel()
-        await asyncio.gather(listener, return_exceptions=True)
+        await end_all(listener)
         await client.close()
         await loose.close()
         await pool.close()
@@ -104,9 +109,7 @@ async def wording(
     from mediamill.webhooks.post import Message
 
     dialects = {dialect.name: dialect for dialect in load_dialects()}
-    given = settings.signing_secret
-    secret = given.get_secret_value().encode() if given else await upkeep.secret("signing", secrets.token_bytes(32))
-    signer = Signer(secret)
+    signer = Signer(await signing_secret(settings, upkeep))
 
     def links(origin: str | None, prefix: str) -> Links:
         base = origin_of(settings, origin)
@@ -164,45 +167,3 @@ async def wording(
         return [traced(message(due, subject), subject) for due, subject in zip(batch, subjects, strict=True)]
 
     return words
-
-
-class Postroom:
-    """The process that a worker keeps for this, from the first time there is something to deliver."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._keeper: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
-
-    def want(self) -> None:
-        """There is something to deliver; never blocks."""
-        if self._keeper is None:
-            self._keeper = asyncio.get_running_loop().create_task(self._keep())
-
-    async def close(self) -> None:
-        """End it in good order; by force when it takes too long."""
-        if self._keeper is None:
-            return
-        self._keeper.cancel()
-        await asyncio.gather(self._keeper, return_exceptions=True)
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(self._settings.webhook_timeout_s + 5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-    async def _keep(self) -> None:
-        environment = {**os.environ, f"{config.PREFIX}DATA": str(self._settings.data), SUPERVISED: str(os.getpid())}
-        while True:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "mediamill.cli", "worker", "--queues", QUEUE, env=environment,
-                start_new_session=True,
-            )  # fmt: skip
-            status = await self._process.wait()
-            log.error("webhook process ended; starting another", status=status)
-            await asyncio.sleep(_PAUSE_S)

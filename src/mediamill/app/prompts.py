@@ -51,9 +51,9 @@ class Prompts:
         """Let everything go."""
         if self._listener is not None:
             from mediamill.agent import chat
+            from mediamill.app.common import end_all
 
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+            await end_all(self._listener)
             await chat.close()
         if self._voice is not None:
             await self._voice.close()

@@ -13,7 +13,8 @@ import structlog
 
 from mediamill import __version__, config, kinds, tracing
 from mediamill.app.asgi import api
-from mediamill.app.common import SUPERVISED, configure_logs, export_tools, installed, kept_database, migrated, run
+from mediamill.app.common import configure_logs, end_all, export_tools, installed, kept_database, migrated, run
+from mediamill.app.keeping import Kept
 from mediamill.config import Settings
 from mediamill.core.access import Role
 from mediamill.core.errors import Misconfigured
@@ -23,7 +24,6 @@ from mediamill.store.keys import Keys as KeyTable
 
 log = structlog.get_logger()
 
-_WORKER_PAUSE_S = 1.0
 _DATABASE_PAUSE_S = 1.0
 
 
@@ -58,8 +58,8 @@ async def _serve(settings: Settings, dsn: str, worker: bool, embedded: Embedded 
             super().handle_exit(sig, frame)
             loop.call_soon_threadsafe(leaving.set)
 
-    crew = Crew(settings) if worker else None
-    if crew is not None:
+    crew = Kept(settings, leave_s=settings.drain_s + 40, on_end="worker ended; starting another")
+    if worker:
         await crew.start()
     raise_open_files()
     keeper = asyncio.create_task(_keep(embedded)) if embedded is not None else None
@@ -94,11 +94,9 @@ async def _serve(settings: Settings, dsn: str, worker: bool, embedded: Embedded 
             await serving
             return 0 if server.started else 3
     finally:
-        if crew is not None:
-            await crew.stop()
+        await crew.stop()
         if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            await end_all(keeper)
 
 
 async def _keep(embedded: Embedded) -> None:
@@ -132,52 +130,6 @@ def _announce(settings: Settings, port: int, secret: str | None, worker: bool) -
         lines.append(f"  engine off  {name}: {absent.reason} {absent.remedy}")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
-
-
-class Crew:
-    """The worker process that `serve` keeps: started again when it dies, told to leave when we do."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._process: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Start it, and keep it."""
-        self._process = await self._spawn()
-        self._keeper = asyncio.create_task(self._keep())
-
-    async def stop(self) -> None:
-        """End it in good order; by force when it takes too long."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.terminate()
-        try:
-            async with asyncio.timeout(self._settings.drain_s + 40):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        environment = {**os.environ, f"{config.PREFIX}DATA": str(self._settings.data), SUPERVISED: str(os.getpid())}
-        if self._settings.database_url is not None:
-            environment[f"{config.PREFIX}DATABASE_URL"] = self._settings.database_url.get_secret_value()
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mediamill.cli", "worker", env=environment, start_new_session=True
-        )
-
-    async def _keep(self) -> None:
-        while True:
-            assert self._process is not None
-            status = await self._process.wait()
-            log.error("worker ended; starting another", status=status)
-            await asyncio.sleep(_WORKER_PAUSE_S)
-            self._process = await self._spawn()
 
 
 def serve(

@@ -20,6 +20,7 @@ from mediamill.app.common import (
     blobs_of,
     configure_logs,
     database,
+    end_all,
     export_tools,
     lifetimes,
     migrated,
@@ -31,7 +32,7 @@ from mediamill.app.common import (
     vault_of,
 )
 from mediamill.app.deliver import QUEUE as WEBHOOKS
-from mediamill.app.deliver import Postroom, deliver
+from mediamill.app.deliver import deliver, postroom
 from mediamill.app.prompts import Prompts
 from mediamill.blobs.buckets import Buckets, forget_environment
 from mediamill.blobs.sniff import sniff
@@ -234,18 +235,18 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             {
                 CHANNEL: on_queue,
                 CANCEL: on_cancel,
-                WOKEN: lambda _: postroom.want(),
+                WOKEN: lambda _: post.want(),
                 OFFER: lambda _: schedules.wake(),
             },
             again,
         )
 
-    deliveries, postroom = Deliveries(pool), Postroom(settings)
+    deliveries, post = Deliveries(pool), postroom(settings)
 
     async def look_for_deliveries() -> None:
         # Those that a worker before us left; what is written from now on is told.
         if await deliveries.waiting():
-            postroom.want()
+            post.want()
 
     async def forget_deliveries() -> None:
         while await deliveries.prune(settings.webhook_log_days):
@@ -295,10 +296,9 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         try:
             await Worker(parts).run()
         finally:
-            firing.cancel()
-            await asyncio.gather(firing, return_exceptions=True)
+            await end_all(firing)
     finally:
-        await postroom.close()
+        await post.stop()
         await prompts.close()
         await client.close()
         await services_client.close()
