@@ -10,6 +10,7 @@ import socket
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -24,6 +25,7 @@ _TICK_S = 0.25
 _SEEN_EVERY_S = 5.0
 _CHORES_EVERY_S = 60.0
 _GIVE_BACK_S = 30.0
+_MOST_NAMED = 50
 
 
 class Ticks:
@@ -125,7 +127,7 @@ class Worker:
         late = [one for one in loops if not one.done()]
         if late:
             # What they did cannot be written, for the database is away; whoever is there when it is back does it again.
-            log.warning("worker left before its work was recorded", worker=parts.id)
+            log.warning("worker left before its work was recorded", worker=parts.id, waits_for=_waits())
             for one in late:
                 one.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -140,6 +142,7 @@ class Worker:
         log.info("worker leaving", worker=self._parts.id, busy=busy, drain_s=self._parts.drain_s)
         _, late = await asyncio.wait(loops, timeout=self._parts.drain_s)
         if late:
+            log.warning("worker stops what has not ended", worker=self._parts.id, waits_for=_waits())
             await self._parts.executor.give_back()
             await asyncio.wait(late, timeout=_GIVE_BACK_S)
 
@@ -179,3 +182,19 @@ class Worker:
                     await chore()
                 except Exception:
                     log.exception("chore failed", chore=getattr(chore, "__qualname__", str(chore)))
+
+
+def _waits() -> list[str]:
+    """What each of the loop's other tasks is at: for whoever asks why a worker leaves late."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    return sorted(filter(None, map(waits_for, rest)))[:_MOST_NAMED]
+
+
+def waits_for(task: asyncio.Task[Any]) -> str:
+    """The task's coroutines, each with its line, from the outermost to the one that waits."""
+    found: list[str] = []
+    at: Any = task.get_coro()
+    while (frame := getattr(at, "cr_frame", None)) is not None:
+        found.append(f"{at.__qualname__}:{frame.f_lineno}")
+        at = at.cr_await
+    return " > ".join(found)

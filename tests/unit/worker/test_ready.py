@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, cast
 
 import pytest
@@ -47,6 +48,19 @@ class Executor:
         """Nothing can be."""
 
 
+class Log:
+    """What a worker warns of, each with the coroutines that it names."""
+
+    def __init__(self) -> None:
+        self.warnings: list[tuple[str, list[str]]] = []
+
+    def info(self, *_: Any, **__: Any) -> None:
+        """Nothing that is looked at."""
+
+    def warning(self, said: str, *, waits_for: list[str], **_: Any) -> None:
+        self.warnings.append((said, waits_for))
+
+
 def parts(dispatcher: Any, **given: Any) -> Parts:
     async def write(ticks: Any) -> None:
         raise AssertionError("nothing moves")
@@ -78,16 +92,26 @@ async def test_it_is_in_its_table_before_it_says_that_it_is_ready() -> None:
         worker.stop()
 
     worker = Worker(parts(Idle(), seen=seen, gone=gone))
-    await asyncio.wait_for(worker.run(signals=False, ready=ready), timeout=20)
+    await asyncio.wait_for(worker.run(signals=False, ready=ready), timeout=60)
 
     assert told == ["seen", "ready", "gone"]
 
 
-async def test_one_that_is_told_to_leave_while_the_database_is_away_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_is_told_to_leave_while_the_database_is_away_leaves_and_says_for_what_it_waited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = Log()
+    monkeypatch.setattr(module, "log", log)
     monkeypatch.setattr(module, "_GIVE_BACK_S", 0.01)
     stuck = Unrecorded()
     worker = Worker(parts(stuck, drain_s=0.01))
 
-    await asyncio.wait_for(worker.run(signals=False, ready=worker.stop), timeout=20)
+    await asyncio.wait_for(worker.run(signals=False, ready=worker.stop), timeout=60)
 
     assert stuck.ended
+    assert [said for said, _ in log.warnings] == [
+        "worker stops what has not ended",
+        "worker left before its work was recorded",
+    ]
+    for _, chains in log.warnings:
+        assert any(re.fullmatch(r"Unrecorded\.run:\d+ > Event\.wait:\d+", chain) for chain in chains), chains
