@@ -72,7 +72,7 @@ class Hooks:
 
     @contextlib.asynccontextmanager
     async def dispatching(
-        self, net: Any, *, clock: Clock | None = None, timeout_s: float = 5.0, **given: Any
+        self, net: Any, *, clock: Clock | None = None, timeout_s: float = 60.0, **given: Any
     ) -> AsyncIterator[Dispatcher]:
         """A dispatcher at work. With a clock it sleeps until it is noticed; without, it listens as in life."""
         end: Batcher[Done, None] = Batcher(lambda batch: self.deliveries.end(batch, clock() if clock else None))

@@ -74,7 +74,7 @@ class Receiver:
         """Answer each post as the function says."""
         self._answers = answers
 
-    async def got(self, count: int, *, timeout_s: float = 15.0) -> list[Post]:
+    async def got(self, count: int, *, timeout_s: float = 60.0) -> list[Post]:
         """The posts so far, once there are so many."""
         async with asyncio.timeout(timeout_s), self._came:
             await self._came.wait_for(lambda: len(self.posts) >= count)
@@ -150,7 +150,7 @@ class Listening:
 
     def call(self, work: Coroutine[Any, Any, Any]) -> Any:
         """What a coroutine on the receiver's own loop returns."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def at(self, path: str) -> list[Post]:
         """What came to this path so far."""

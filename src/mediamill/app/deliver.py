@@ -76,7 +76,8 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
     work = asyncio.create_task(dispatcher.run())
     if signals:
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+            # Not cancelled: what it is claiming would be lent to nobody until that lease is over.
+            asyncio.get_running_loop().add_signal_handler(number, dispatcher.leave)
     log.info("delivering webhooks")
     try:
         with contextlib.suppress(asyncio.CancelledError):

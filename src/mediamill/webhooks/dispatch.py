@@ -84,10 +84,14 @@ class Dispatcher:
         """There may be something to do."""
         self._news.set()
 
-    async def stop(self) -> None:
-        """Claim nothing more, and let what is under way end."""
+    def leave(self) -> None:
+        """Claim nothing more: `run` returns once what it has just claimed is on its way."""
         self._stopping = True
         self._news.set()
+
+    async def stop(self) -> None:
+        """Claim nothing more, and let what is under way end."""
+        self.leave()
         if self._running:
             await asyncio.wait(self._running, timeout=self._lease_s)
 
