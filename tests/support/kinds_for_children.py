@@ -198,6 +198,7 @@ if os.fork() == 0:
         open(sys.argv[1], "w").write(str(os.getpid()))
         time.sleep(600)
     os._exit(0)
+os.wait()  # until the daemon is out of our group, all of which is killed when we end
 time.sleep(600)
 """
 
