@@ -109,26 +109,21 @@ async def agents(dsn: str, data: Path, llm: Llm | None = None, **settings: Any) 
             finishes.extend(batch)
             return await tables.tasks.finish(batch)
 
+        async def drop_unused(_: Finish) -> None:
+            return
+
         nothing: Any = None
         executor = Executor(
             worker="w",
             take=Batcher(tables.tasks.take),
             finish=Batcher(finish),
             tick=ticks,
-            children={},
-            blobs=blobs,
-            carrier=nothing,
-            sniff=nothing,
-            files=nothing,
-            probed=nothing,
-            unused=nothing,
-            show=nothing,
-            call=nothing,
-            reuse=nothing,
-            coalesce=nothing,
-            scratch=data,
-            rules=Rules(limits=nothing, max_fetch_bytes=1, retry_first_s=2.0, retry_cap_s=300.0),
+            find_facts=nothing,
+            ingest=nothing,
+            in_child=nothing,
             hosts={KIND: prompts},
+            drop_unused=drop_unused,
+            rules=Rules(limits=nothing, max_fetch_bytes=1, retry_first_s=2.0, retry_cap_s=300.0),
         )
         try:
             yield Agents(tables, blobs, prompts, executor, ticks, Steps(pool), finishes)

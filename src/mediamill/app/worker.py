@@ -99,10 +99,15 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from mediamill.worker.children import Children, Limits
     from mediamill.worker.dispatch import Dispatcher
     from mediamill.worker.execute import Executor
+    from mediamill.worker.facts import Facts
+    from mediamill.worker.in_child import InChild
+    from mediamill.worker.ingest import Ingest
+    from mediamill.worker.outputs import Outputs
     from mediamill.worker.reuse import Reuse, tools_of
     from mediamill.worker.rules import Rules
     from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
     from mediamill.worker.services import Services
+    from mediamill.worker.together import Together
 
     pool = await pools.open_pool(dsn, least=1, most=6)
     loose = await pools.open_pool(dsn, least=1, most=6, synced=False)
@@ -154,51 +159,57 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     async def file_of(id: str) -> File | None:
         return (await file_table.get_many([id]))[0]
 
+    rules = Rules(
+        light={name for name, kind in kinds.load().items() if kind.light},
+        located={name for name, kind in kinds.load().items() if kind.located},
+        address=partial(address_of, settings),
+        limits=Limits(
+            wall_s=settings.task_wall_s,
+            cpu_s=settings.task_cpu_s,
+            memory_bytes=settings.task_memory_bytes,
+            output_bytes=settings.task_output_bytes,
+            scratch_bytes=settings.task_scratch_bytes,
+            processes=settings.task_processes,
+        ),
+        max_fetch_bytes=settings.max_fetch_bytes,
+        retry_first_s=settings.retry_first_s,
+        retry_cap_s=settings.retry_cap_s,
+        lifetime_s=lifetimes(settings),
+    )
+    carrier = Carrier(
+        net=client,
+        buckets=Buckets(client, total_s=settings.fetch_total_s),
+        blobs=blobs,
+        access=connections.access,
+    )
+    outputs = Outputs(blobs=blobs, show=task_table.publish, unused=file_table.unused, rules=rules)
     executor = Executor(
         worker=id,
         take=take,
         finish=finish,
         tick=ticks,
-        children=children,
-        blobs=blobs,
-        carrier=Carrier(
-            net=client,
-            buckets=Buckets(client, total_s=settings.fetch_total_s),
+        find_facts=Facts(
+            children=children, blobs=blobs, files=file_of, probed=file_table.probed, limits=rules.limits
+        ).find,
+        ingest=Ingest(carrier=carrier, blobs=blobs, sniff=sniff, scratch=scratch, rules=rules),
+        in_child=InChild(
+            children=children,
+            together=Together(children, lambda flush: Batcher(flush, most=_LOT, width=settings.io_slots), rules.limits),
             blobs=blobs,
-            access=connections.access,
-        ),
-        sniff=sniff,
-        files=file_of,
-        probed=file_table.probed,
-        unused=file_table.unused,
-        show=task_table.publish,
-        call=Services(services_client, services_of(settings)),
-        reuse=Reuse(
-            find=Results(pool).find,
-            blobs=blobs,
-            kinds={name for name, kind in kinds.load().items() if kind.reusable},
-            tools=tools_of(config.for_engines()),
-        ),
-        coalesce=lambda flush: Batcher(flush, most=_LOT, width=settings.io_slots),
-        scratch=scratch,
-        rules=Rules(
-            light={name for name, kind in kinds.load().items() if kind.light},
-            located={name for name, kind in kinds.load().items() if kind.located},
-            address=partial(address_of, settings),
-            limits=Limits(
-                wall_s=settings.task_wall_s,
-                cpu_s=settings.task_cpu_s,
-                memory_bytes=settings.task_memory_bytes,
-                output_bytes=settings.task_output_bytes,
-                scratch_bytes=settings.task_scratch_bytes,
-                processes=settings.task_processes,
+            outputs=outputs,
+            carrier=carrier,
+            call=Services(services_client, services_of(settings)),
+            reuse=Reuse(
+                find=Results(pool).find,
+                blobs=blobs,
+                kinds={name for name, kind in kinds.load().items() if kind.reusable},
+                tools=tools_of(config.for_engines()),
             ),
-            max_fetch_bytes=settings.max_fetch_bytes,
-            retry_first_s=settings.retry_first_s,
-            retry_cap_s=settings.retry_cap_s,
-            lifetime_s=lifetimes(settings),
+            rules=rules,
         ),
         hosts={PROMPT: prompts},
+        drop_unused=outputs.drop_unused,
+        rules=rules,
     )
     queries = Queries.from_asyncpg_pool(loose)
 

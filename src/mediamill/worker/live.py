@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mediamill.core.dispatch import Taken, Tick
 from mediamill.core.errors import Cancelled
+from mediamill.core.tasks import Task
 
 T = TypeVar("T")
 
 _STAGES = 100
 """Stages of one attempt that are kept with their times."""
+_STAGE_NAME = 40
 _AGAIN_S = 0.5
 
 
@@ -57,3 +60,31 @@ class Live:
         """Note when a stage begins."""
         if stage and len(self.stages) < _STAGES and (not self.stages or self.stages[-1][0] != stage):
             self.stages.append((stage, round(time.monotonic() - self.began_s, 3)))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A task that we have taken, with our hands on it. `tick` says how far it is; never blocks."""
+
+    taken: Taken
+    live: Live
+    tick: Callable[[Tick], None]
+
+    @property
+    def task(self) -> Task:
+        """What is asked."""
+        return self.taken.task
+
+    def moved(self, stage: str, fraction: float) -> None:
+        """Note how far it is."""
+        stage = "".join(filter(str.isprintable, stage))[:_STAGE_NAME]  # a child's word, and a child may be hostile
+        self.live.entered(stage)
+        self.tick(
+            Tick(
+                task_id=self.task.id,
+                fence=self.taken.fence,
+                stage=stage,
+                progress=min(1.0, max(0.0, fraction)),
+                stages=tuple(self.live.stages),
+            )
+        )
