@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tests.support import av, scenes, vision
 from tests.support import models as kept
+from tests.support.framelane import MIMES, V1, completed, ended, fetched, good, put
 from tests.support.receiver import Listening, Post, Reply
 from tests.support.server import Server, serving, until
 from tests.support.voices import passage, silence, write
@@ -23,12 +24,7 @@ from tests.support.voices import passage, silence, write
 from mediamill.engines import _face
 from mediamill.engines.av_probe import PROBER
 
-V1 = "/framelane/v1"
 FACE = Path(__file__).parents[1] / "media" / "faces" / "collins.jpg"
-MIMES = {
-    ".mp4": "video/mp4", ".png": "image/png", ".flac": "audio/flac", ".wav": "audio/wav", ".jpg": "image/jpeg",
-    ".webm": "video/webm", ".mov": "video/quicktime", ".gif": "image/gif",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -80,57 +76,6 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "talk.flac", silence(0.5), passage("meeting").part(0, 8).samples)
     (folder / "words.mp4").write_text("This is no film at all. " * 50)
     return folder
-
-
-def good(answer: httpx.Response, status: int) -> Any:
-    assert answer.status_code == status, answer.text
-    return answer.json() if answer.content else None
-
-
-def put(http: httpx.Client, path: Path) -> str:
-    """Upload a file; the URL to name it by."""
-    mime = MIMES[path.suffix]
-    upload = good(http.post(f"{V1}/uploads", json={"content_type": mime, "filename": path.name}), 201)
-    with httpx.Client() as plain:  # without the key
-        answer = plain.put(upload["upload_url"], content=path.read_bytes(), headers={"content-type": mime})
-    assert answer.status_code == 200, answer.text
-    url: str = upload["source_url"]
-    return url
-
-
-def ended(http: httpx.Client, job: Any, timeout_s: float = 120) -> Any:
-    """The job once it has ended, long polls one after the other."""
-    path, deadline = f"{V1}/{job['kind']}s/{job['id']}", time.monotonic() + timeout_s
-    shares = [0]
-    while True:
-        found = good(http.get(path, params={"wait": 5}), 200)
-        shares.append(found["progress_percent"])
-        if found["status"] in ("completed", "failed", "cancelled"):
-            assert shares == sorted(shares)
-            assert found["completed_at"]
-            return found
-        assert time.monotonic() < deadline, found
-
-
-def completed(http: httpx.Client, job: Any) -> Any:
-    found = ended(http, job)
-    assert found["status"] == "completed", found
-    assert (found["progress_percent"], found["error"]) == (100, None)
-    return found
-
-
-def fetched(http: httpx.Client, job: Any, folder: Path, ending: str) -> Path:
-    """The result of a job, by its download redirect and without the key."""
-    redirect = http.get(f"{V1}/{job['kind']}s/{job['id']}/download")
-    assert redirect.status_code == 302, redirect.text
-    with httpx.Client() as plain:
-        answer = plain.get(redirect.headers["location"])
-        assert answer.status_code == 200
-        assert plain.get(job["output"]["url"]).content == answer.content
-    assert len(answer.content) == job["output"]["size_bytes"]
-    path = folder / f"{job['id']}.{ending}"
-    path.write_bytes(answer.content)
-    return path
 
 
 def example(source: dict[str, str], **more: Any) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.framelane import V1, good
 from tests.support.receiver import Listening, Post
 from tests.support.server import Server, serving, until
 from tests.support.voices import passage, silence, write
-
-V1 = "/framelane/v1"
 
 
 @pytest.fixture
@@ -40,11 +39,6 @@ def http(server: Server) -> Iterator[httpx.Client]:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder = tmp_path_factory.mktemp("sound")
     return write(folder / "talk.flac", silence(0.5), passage("meeting").part(0, 8).samples).read_bytes()
-
-
-def good(answer: httpx.Response, status: int) -> Any:
-    assert answer.status_code == status, answer.text
-    return answer.json() if answer.content else None
 
 
 def uploaded(http: httpx.Client, sound: bytes) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.acceptance.test_framelane import V1, good, put
 from tests.support import scenes
+from tests.support.framelane import V1, good, put
 from tests.support.server import Server, serving, until
 
 REQUESTS = 200

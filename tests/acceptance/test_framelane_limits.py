@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.acceptance.test_framelane import V1, completed, ended, good
+from tests.support.framelane import V1, completed, ended, good
 from tests.support.server import Server, serving, until
 
 MOST = 5 << 30
