@@ -34,6 +34,18 @@ class Uploads(Protocol):
     async def expire(self, most: int = 500) -> tuple[int, Sequence[str]]: ...
 
 
+class Deliveries(Protocol):
+    """The delivery table."""
+
+    async def prune(self, days: float) -> int: ...
+
+
+class Retention(Protocol):
+    """How long events and tasks are kept."""
+
+    async def forget(self, older_s: float) -> int: ...
+
+
 def expire_files(files: Files, blobs: Blobs) -> Callable[[], Awaitable[None]]:
     """Forget expired files and their bytes."""
 
@@ -73,5 +85,25 @@ def remove_orphans(
             if orphans:
                 await blobs.delete(orphans)
                 log.info("orphaned bytes removed", count=len(orphans))
+
+    return chore
+
+
+def forget_deliveries(deliveries: Deliveries, days: float) -> Callable[[], Awaitable[None]]:
+    """Forget deliveries that ended so many days ago."""
+
+    async def chore() -> None:
+        while await deliveries.prune(days):
+            continue
+
+    return chore
+
+
+def forget_history(retention: Retention, days: float | None) -> Callable[[], Awaitable[None]]:
+    """Forget events and tasks that ended so many days ago; None keeps them."""
+
+    async def chore() -> None:
+        while days is not None and await retention.forget(days * 86400.0):
+            continue
 
     return chore

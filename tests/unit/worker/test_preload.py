@@ -7,7 +7,7 @@ import sys
 
 LOOK = """
 import importlib, os, sys
-from mediamill.app.worker import PRELOAD
+from mediamill.app.children import PRELOAD
 for name in PRELOAD:
     importlib.import_module(name)
 heavy = {"cv2", "numpy", "skia", "onnxruntime", "ncnn", "ai_edge_litert", "openai", "av"} & set(sys.modules)
