@@ -26,7 +26,10 @@ WITH f AS (
     AS f (id, fence, state, error, details, outputs, inputs, delay_s, log, refund, job_id, stages)
 ), done AS (
     UPDATE tasks t SET
-        state = f.state, fence = NULL,
+        -- Whoever cancelled while this was being written was told that we stop; no one is there to hear it again.
+        state = CASE WHEN t.cancel_requested AND f.state NOT IN ('succeeded', 'failed') THEN 'cancelled'
+                     ELSE f.state END,
+        fence = NULL,
         error = CASE WHEN f.state IN ('succeeded', 'failed', 'cancelled') THEN f.error END,
         details = CASE WHEN f.details = '{}' THEN t.details ELSE f.details END,
         outputs = CASE WHEN f.state = 'succeeded' THEN t.outputs || f.outputs ELSE '[]' END,
@@ -35,7 +38,8 @@ WITH f AS (
         attempts_left = CASE WHEN f.inputs IS NOT NULL THEN t.max_attempts ELSE t.attempts_left + f.refund END,
         progress = CASE WHEN f.state = 'succeeded' THEN 1 WHEN f.inputs IS NOT NULL THEN 0 ELSE t.progress END,
         not_before = CASE WHEN f.delay_s > 0 THEN now() + f.delay_s * interval '1 second' ELSE t.not_before END,
-        finished_at = CASE WHEN f.state IN ('succeeded', 'failed', 'cancelled') THEN clock_timestamp() END,
+        finished_at = CASE WHEN t.cancel_requested OR f.state IN ('succeeded', 'failed', 'cancelled')
+                           THEN clock_timestamp() END,
         updated_at = clock_timestamp()
     FROM f WHERE t.id = f.id AND t.fence = f.fence AND t.state IN ('running', 'ingesting')
     RETURNING t.id, t.project_id, t.run_id, t.place, t.state, t.attempt, t.queue, t.priority, t.schedule_id, f.error,

@@ -197,10 +197,11 @@ class Tasks:
         A task still held by an earlier attempt is taken over: its job came back because that worker's heart stopped.
         """
         wanted = {take.task_id: take for take in batch}
+        doubled = [take.job_id for take in batch if wanted[take.task_id] is not take]
         taken: dict[str, Taken] = {}
         async with self._loose.acquire() as connection, connection.transaction():
             locked = {row["id"]: row for row in await connection.fetch(_LOCK, sorted(wanted))}
-            startable, spent, idle, late = [], [], [], []
+            startable, spent, idle, late = [], [], doubled, []
             early = [take.job_id for id, take in wanted.items() if id in locked and locked[id]["early"]]
             there = {row["id"] for row in await connection.fetch(_THERE, early)} if early else set()
             for id, take in wanted.items():
@@ -238,11 +239,12 @@ class Tasks:
                         run_metadata=row["run_metadata"] or {},
                     )
             for row in spent:
+                await forget(connection, row["outputs"])
                 await _give_up(connection, row["id"], batch[0].worker, cancelled=row["cancel_requested"])
             await expire(connection, late)
             await queue.complete(connection, idle)
             await wake(connection, [*taken, *held, *(row["id"] for row in spent)])
-        return [taken.get(take.task_id) for take in batch]
+        return [taken.get(take.task_id) if wanted[take.task_id] is take else None for take in batch]
 
     async def finish(self, batch: Sequence[Finish]) -> list[bool]:
         """End attempts. False where the fence no longer fits: another attempt has taken over, nothing was written.
@@ -255,16 +257,18 @@ class Tasks:
             raise Unwritable(str(error)) from error
 
     async def _finish(self, batch: Sequence[Finish]) -> list[bool]:
-        by_id = {f.task_id: f for f in batch}
-        ordered = sorted(by_id.values(), key=lambda f: f.task_id)
+        lots, held = _apart(batch), set()
         async with self._pool.acquire() as connection:
-            if all(f.lone and f.state.final and not f.outputs and not f.input_facts for f in ordered):
+            if len(lots) == 1 and all(f.lone and f.state.final and not f.outputs and not f.input_facts for f in batch):
                 # One statement is a transaction of its own, at a fifth of the way there and back.
-                held = {row["id"] for row in await end(connection, ordered, {}, {})}
+                ended = {row["id"] for row in await end(connection, lots[0], {}, {})}
+                held = {f.fence for f in lots[0] if f.task_id in ended}
             else:
                 async with connection.transaction():
-                    held = await end_with_files(connection, ordered)
-        return [f.task_id in held for f in batch]
+                    for lot in lots:
+                        ended = await end_with_files(connection, lot)
+                        held |= {f.fence for f in lot if f.task_id in ended}
+        return [f.fence in held for f in batch]
 
     async def progress(self, ticks: Sequence[Tick]) -> None:
         """Write ticks; a stale fence writes nothing, progress never falls."""
@@ -342,6 +346,18 @@ class Tasks:
         return found
 
 
+def _apart(batch: Sequence[Finish]) -> list[list[Finish]]:
+    """Ends in the order of their tasks, and those of one task in different lots: a worker that was taken for dead may
+    end an attempt beside the next one."""
+    lots: list[dict[str, Finish]] = [{}]
+    for finish in batch:
+        lot = next((lot for lot in lots if finish.task_id not in lot), None)
+        if lot is None:
+            lots.append(lot := {})
+        lot[finish.task_id] = finish
+    return [[lot[id] for id in sorted(lot)] for lot in lots]
+
+
 async def _give_up(connection: Any, id: str, worker: str, *, cancelled: bool) -> None:
     """End a task whose last attempt was lost, or whose worker died before it could stop it. worker: who finds it so."""
     state = State.CANCELLED if cancelled else State.FAILED
@@ -354,8 +370,9 @@ async def _give_up(connection: Any, id: str, worker: str, *, cancelled: bool) ->
     await branches.lock_runs_of(connection, [id])
     error = None if cancelled else dumps(asdict(await _how_lost(connection, id, worker)))
     row = await connection.fetchrow(
-        "UPDATE tasks SET state = $2, fence = NULL, error = $3::jsonb, finished_at = clock_timestamp(), "
-        "updated_at = clock_timestamp() WHERE id = $1 RETURNING id, project_id, run_id, place, state, schedule_id",
+        "UPDATE tasks SET state = $2, fence = NULL, error = $3::jsonb, outputs = '[]', "
+        "finished_at = clock_timestamp(), updated_at = clock_timestamp() WHERE id = $1 "
+        "RETURNING id, project_id, run_id, place, state, schedule_id",
         id,
         state.value,
         error,

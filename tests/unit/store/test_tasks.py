@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 from tests.support.records import PROJECT, Bench, bench, url
 
-from mediamill.core.dispatch import Take, Tick, Unwritable
+from mediamill.core.dispatch import Finish, Take, Tick, Unwritable
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.files import NewFile
 from mediamill.core.tasks import Failure, Source, State
+from mediamill.queue import Entry, enqueue
 from mediamill.store.batch import Batcher
 
 FAILURE = Failure(code="bad_media", family="input", message="No picture.", stage="work")
@@ -247,6 +248,54 @@ async def test_cancelled_task_whose_worker_died_ends_cancelled(db: Bench) -> Non
     assert (await db.tasks.get(PROJECT, id)).state is State.CANCELLED
 
 
+@pytest.mark.parametrize("state", [State.DELAYED, State.QUEUED, State.INGESTING])
+async def test_cancel_while_the_attempt_is_being_put_back_ends_the_task_at_once(db: Bench, state: State) -> None:
+    """The worker has written off the attempt already when the word comes: nobody would hear it before the next one."""
+    id = await db.accept()
+    taken = await db.take(id)
+    assert taken is not None
+    await db.tasks.cancel(PROJECT, id)
+
+    await db.finish(taken, state, error=FAILURE, retry_in_s=3600)
+
+    task = await db.tasks.get(PROJECT, id)
+    assert (task.state, task.error, task.finished_at is not None) == (State.CANCELLED, None, True)
+    assert await db.events(id) == ["task.created", "task.started", "task.cancelled"]
+    assert await db.pool.fetchval("SELECT count(*) FROM pgqueuer") == 0
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_a_lost_attempt_showed_early_goes_with_the_task(db: Bench, cancelled: bool) -> None:
+    id = await db.accept(max_attempts=1)
+    taken = await db.take(id)
+    assert taken is not None
+    assert await db.tasks.publish(id, taken.fence, [("result", MADE)])
+    if cancelled:
+        await db.tasks.cancel(PROJECT, id)
+
+    assert await db.take(id) is None
+
+    assert (await db.tasks.get(PROJECT, id)).outputs == []
+    assert await db.pool.fetchval("SELECT array_agg(state) FROM files") == ["gone"]
+
+
+async def test_an_end_of_a_lost_attempt_does_not_hide_that_of_the_next_one(db: Bench) -> None:
+    """Both in one worker: it was frozen, the task came to another and back, and both attempts end together."""
+    id = await db.accept()
+    late, fresh = await db.take(id), await db.take(id)
+    assert late is not None
+    assert fresh is not None
+    ends = [
+        Finish(task_id=id, fence=taken.fence, job_id=taken.job_id, state=State.SUCCEEDED, outputs=[("result", MADE)])
+        for taken in (fresh, late)
+    ]
+
+    assert await db.tasks.finish(ends) == [True, False]
+
+    assert (await db.tasks.get(PROJECT, id)).state is State.SUCCEEDED
+    assert await db.pool.fetchval("SELECT count(*) FROM files") == 1
+
+
 async def test_cancel_of_an_ended_or_foreign_task_is_refused(db: Bench) -> None:
     id = await db.accept()
     taken = await db.take(id)
@@ -292,6 +341,18 @@ async def test_an_attempt_keeps_when_its_stages_began(db: Bench) -> None:
         ("store", 1.5),
     ]
     assert ended.stage == "store"
+
+
+async def test_a_second_entry_of_a_task_goes_and_starts_nothing(db: Bench) -> None:
+    id = await db.accept()
+    await enqueue(db.pool, [Entry("cpu", id)])
+    first, second = (row["id"] for row in await db.pool.fetch("SELECT id FROM pgqueuer ORDER BY id"))
+
+    found = await db.tasks.take([Take(task_id=id, job_id=job, worker="w") for job in (first, second)])
+
+    assert [taken and taken.job_id for taken in found] == [None, second]
+    assert [row["id"] for row in await db.pool.fetch("SELECT id FROM pgqueuer")] == [second]
+    assert (await db.tasks.get(PROJECT, id)).attempt == 1
 
 
 async def test_two_takers_never_hold_one_task(db: Bench) -> None:
