@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mediamill.config import Settings
-from mediamill.core.dispatch import Accept, Taken
-from mediamill.core.files import File
-from mediamill.core.tasks import Task
+from mediamill.core.dispatch import Taken
 
 if TYPE_CHECKING:
     from mediamill.agent.host import Host, Rules
@@ -63,12 +61,9 @@ class Prompts:
         from mediamill.agent.calls import Server
         from mediamill.agent.host import Host
         from mediamill.agent.voice import Voice
-        from mediamill.app.common import installed, lifetimes
-        from mediamill.core.errors import NotFound
-        from mediamill.service.files import Files
-        from mediamill.service.tasks import Tasks
+        from mediamill.app.common import installed
+        from mediamill.app.verbs import file_verbs, task_verbs
         from mediamill.service.watch import Watch
-        from mediamill.store.batch import Batcher
         from mediamill.store.files import Files as FileTable
         from mediamill.store.listen import listen
         from mediamill.store.notices import WAKE
@@ -77,34 +72,19 @@ class Prompts:
 
         here = await asyncio.to_thread(installed)
         task_table, file_table, steps = TaskTable(self.pool), FileTable(self.pool), Steps(self.pool, self.loose)
-        watch, lasting = Watch(), lifetimes(self.settings)
+        watch = Watch()
         self._listener = asyncio.create_task(
             listen(self.dsn, {WAKE: lambda payload: watch.told(payload.split(" "))}, watch.wake_all)
         )
 
-        async def read(id: str) -> Task:
-            [found] = await task_table.get_many([id])
-            if found is None:
-                raise NotFound("task", id)
-            return found
-
-        async def file_of(id: str) -> File | None:
-            return (await file_table.get_many([id]))[0]
-
-        accept: Batcher[Accept, tuple[str, bool]] = Batcher(task_table.accept)
-        tasks = Tasks(
-            store=task_table,
-            accept=accept,
-            read=read,
-            files=file_of,
-            kinds=kinds.named,
-            hint=kinds.Hint,
+        tasks, accept, _ = task_verbs(
+            self.settings,
+            task_table,
+            file_table,
             engines=here,
             check_url=self.check_url,
             watch=watch,
             connections=self.connections,
-            in_flight_limit=self.settings.tasks_in_flight,
-            render_s=minutes * 60 if (minutes := self.settings.framelane_render_minutes) is not None else None,
         )
 
         async def sniffed(key: str, *, claimed: str | None, filename: str | None) -> str | None:
@@ -122,13 +102,7 @@ class Prompts:
             store=steps,
             server=Server(
                 tasks=tasks,
-                files=Files(
-                    store=file_table,
-                    blobs=self.blobs,
-                    sniff=sniffed,
-                    max_bytes=self.settings.max_upload_bytes,
-                    lifetime_s=lambda dialect: lasting.get(dialect),
-                ),
+                files=file_verbs(self.settings, file_table, self.blobs, sniffed),
                 steps=steps,
                 accept=accept,
                 kinds=missing,

@@ -12,7 +12,7 @@ from tests.support.hooks import Hooks, hooks
 from tests.support.records import Bench, bench
 
 from mediamill import config, dialects
-from mediamill.app.deliver import wording
+from mediamill.app.wording import wording
 from mediamill.core.webhooks import Due, NewEndpoint, event_id
 from mediamill.store.files import Files
 from mediamill.store.runs import Runs
