@@ -70,7 +70,7 @@ class Files:
     """The verbs on files that the signed routes call, over real blobs and one file."""
 
     def __init__(self, folder: Path) -> None:
-        self.blobs = Blobs(folder)
+        self.folder, self.blobs = folder, Blobs(folder)
         self.file = FILE
         self.read_bytes = 0
         self.changed = False
@@ -274,7 +274,7 @@ async def test_an_upload_whose_client_goes_away_leaves_nothing(app: SignedApp, f
 
     assert sent == []
     assert not files.changed
-    assert [path for path in (files.blobs._folder or Path()).rglob("*") if path.is_file()] == []
+    assert [path for path in files.folder.rglob("*") if path.is_file()] == []
 
 
 async def test_an_upload_that_falls_silent_is_given_up(
@@ -287,4 +287,4 @@ async def test_an_upload_that_falls_silent_is_given_up(
 
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
-    assert [path for path in (files.blobs._folder or Path()).rglob("*") if path.is_file()] == []
+    assert [path for path in files.folder.rglob("*") if path.is_file()] == []

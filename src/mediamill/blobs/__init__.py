@@ -8,56 +8,33 @@ copy, and inputs are lent to a job the same way.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import io
 import os
 import secrets
-import shutil
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mediamill.core.errors import Misconfigured, NotFound, StorageFull, TooLarge, is_full
-from mediamill.net.behind import Behind, Digest, write_all
+from mediamill.blobs.disk import HEAD_BYTES, READ_BYTES, Disk, Stored, new_key
+from mediamill.core.errors import Misconfigured, NotFound, TooLarge
+from mediamill.net.behind import Digest
 
 if TYPE_CHECKING:
     from obstore import ReadableFile
     from obstore.store import ObjectStore
 
-_READ_BYTES = 1 << 20
 _PART_BYTES = 5 << 20  # the least S3 takes for a part
-_HEAD_BYTES = 1 << 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What was written: its key, size, SHA-256 (hex) and first bytes, for sniffing."""
-
-    key: str
-    size_bytes: int
-    sha256: str
-    head: bytes
-
-
-def new_key() -> str:
-    """A fresh key, spread over 256 folders."""
-    name = secrets.token_hex(16)
-    return f"{name[:2]}/{name}"
 
 
 class Blobs:
     """One store of bytes. `where` is a local folder or a URL (s3://bucket/prefix, gs://…, az://…)."""
 
     def __init__(self, where: Path | str) -> None:
-        self._folder: Path | None = None
+        self._disk = Disk(where) if isinstance(where, Path) else None
         self._opened: ObjectStore | None = None
         if isinstance(where, Path):
-            where.mkdir(parents=True, exist_ok=True)
-            self._folder = where.resolve()
             return
         from obstore.exceptions import BaseError
         from obstore.store import from_url
@@ -75,14 +52,9 @@ class Blobs:
         if self._opened is None:
             from obstore.store import LocalStore
 
-            assert self._folder is not None, "a bucket was opened at once"
-            self._opened = LocalStore(self._folder, mkdir=True)
+            assert self._disk is not None, "a bucket was opened at once"
+            self._opened = LocalStore(self._disk.folder, mkdir=True)
         return self._opened
-
-    @property
-    def local(self) -> bool:
-        """Whether the bytes lie on this machine's disk."""
-        return self._folder is not None
 
     async def write(
         self,
@@ -108,15 +80,15 @@ class Blobs:
                     raise TooLarge(f"More than {most_bytes} bytes.")
                 if exactly_bytes is not None and size > exactly_bytes:
                     raise SizeMismatch(exactly_bytes, size)
-                if len(head) < _HEAD_BYTES:
-                    head += chunk[: _HEAD_BYTES - len(head)]
+                if len(head) < HEAD_BYTES:
+                    head += chunk[: HEAD_BYTES - len(head)]
                 yield chunk
             if exactly_bytes is not None and size != exactly_bytes:
                 raise SizeMismatch(exactly_bytes, size)
 
         try:
-            if self._folder is not None:
-                await self._write_local(key, counted(), digest)
+            if self._disk is not None:
+                await self._disk.write(key, counted(), digest)
             else:
 
                 async def hashed() -> AsyncIterator[bytes]:
@@ -131,84 +103,31 @@ class Blobs:
         finally:
             digest.close()
 
-    async def _write_local(self, key: str, chunks: AsyncIterator[bytes], digest: Digest) -> None:
-        """In steps of a megabyte: one is hashed and written in a thread while the next is coming."""
-        assert self._folder is not None
-        target = self._folder / key
-        with _making(target) as part:
-            with part.open("wb", buffering=0) as file:
-
-                def put(data: bytes) -> None:
-                    digest.update(data)
-                    write_all(file, data)
-
-                async with Behind() as behind:
-                    held, size = [], 0
-                    async for chunk in chunks:
-                        held.append(chunk)
-                        size += len(chunk)
-                        if size >= _READ_BYTES:
-                            await behind.call(put, b"".join(held))
-                            held, size = [], 0
-                    await behind.call(put, b"".join(held))
-                    await behind.call(os.fsync, file.fileno())
-                    await behind.rest()
-            part.rename(target)
-
     async def adopt(self, file: BinaryIO, path: Path, *, sha256: str | None = None) -> Stored:
         """Take over a finished local file, open as `file`; it may be moved away from `path`.
 
         The bytes are those of `file`, whatever lies at `path` by then: a hostile child may still live.
         sha256: of a file that nobody but this process has written, summed up while it was.
         """
-        if self._folder is None:
+        if self._disk is None:
             return await self.write(_chunks(file))
         key, unwanted = new_key(), threading.Event()
-        adopting = asyncio.ensure_future(asyncio.to_thread(self._adopt_local, key, file, path, sha256, unwanted))
+        adopting = asyncio.ensure_future(asyncio.to_thread(self._disk.adopt, key, file, path, sha256, unwanted))
         try:
             return await asyncio.shield(adopting)
         except asyncio.CancelledError:
             # A thread cannot be stopped: it is told, and what it makes all the same goes again.
             unwanted.set()
-            made = self._folder / key
+            made = self._disk.folder / key
             adopting.add_done_callback(lambda done: None if done.exception() else made.unlink(missing_ok=True))
             await asyncio.wait([adopting])  # it reads a file that our caller closes
             raise
 
-    def _adopt_local(
-        self, key: str, file: BinaryIO, path: Path, sha256: str | None, unwanted: threading.Event
-    ) -> Stored:
-        assert self._folder is not None
-        target = self._folder / key
-        head = file.read(_HEAD_BYTES)
-        if sha256 is None:
-            digest = hashlib.sha256(head)
-            while (chunk := file.read(_READ_BYTES)) and not unwanted.is_set():
-                digest.update(chunk)
-            sha256 = digest.hexdigest()
-        if unwanted.is_set():
-            raise InterruptedError("nobody wants it any more")
-        with _making(target) as part:
-            os.fsync(file.fileno())
-            ours = os.fstat(file.fileno())
-            try:
-                os.rename(path, target)
-                moved = os.path.samestat(os.lstat(target), ours)
-            except OSError:
-                moved = False  # another file system
-            if not moved:
-                file.seek(0)
-                with part.open("wb") as copy:
-                    shutil.copyfileobj(file, copy, _READ_BYTES)
-                part.rename(target)
-            os.chmod(target, 0o600)
-        return Stored(key=key, size_bytes=ours.st_size, sha256=sha256, head=head)
-
     async def copy(self, key: str) -> str:
         """The same bytes under a fresh key; a link to them on a local disk. Raises NotFound."""
         fresh = new_key()
-        if self._folder is not None:
-            await asyncio.to_thread(self._copy_local, key, fresh)
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.copy, key, fresh)
             return fresh
         import obstore
 
@@ -218,23 +137,10 @@ class Blobs:
             raise NotFound("blob", key) from error
         return fresh
 
-    def _copy_local(self, key: str, fresh: str) -> None:
-        assert self._folder is not None
-        target = self._folder / fresh
-        with _making(target) as part:
-            try:
-                os.link(self._folder / key, target)
-                os.utime(target)  # or it would look like bytes that nobody has referred to for long
-            except FileNotFoundError as error:
-                raise NotFound("blob", key) from error
-            except OSError:  # a file system without links
-                shutil.copyfile(self._folder / key, part)
-                part.rename(target)
-
     async def join(self, keys: Sequence[str]) -> Stored:
         """The bytes of several keys, one after the other, under a fresh key. Raises NotFound; leaves nothing then."""
-        if self._folder is not None:
-            return await asyncio.to_thread(self._join_local, keys)
+        if self._disk is not None:
+            return await asyncio.to_thread(self._disk.join, keys)
 
         async def chunks() -> AsyncIterator[bytes]:
             for key in keys:
@@ -243,62 +149,26 @@ class Blobs:
 
         return await self.write(chunks())
 
-    def _join_local(self, keys: Sequence[str]) -> Stored:
-        assert self._folder is not None
-        key = new_key()
-        target = self._folder / key
-        digest, head, size = hashlib.sha256(), b"", 0
-        buffer = memoryview(bytearray(_READ_BYTES))
-        with _making(target) as part:
-            with part.open("wb", buffering=0) as joined:
-                for one in keys:
-                    with self.open(one) as file:
-                        while came := file.readinto(buffer):  # type: ignore[attr-defined]  # BinaryIO names no readinto
-                            chunk = buffer[:came]
-                            head += chunk[: _HEAD_BYTES - len(head)]
-                            digest.update(chunk)
-                            write_all(joined, chunk)
-                            size += came
-                os.fsync(joined.fileno())
-            part.rename(target)
-        return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
-
     def open(self, key: str) -> BinaryIO:
         """The bytes as a blocking, seekable file, for a look at parts of it. Raises NotFound."""
+        if self._disk is not None:
+            return self._disk.open(key)
         import obstore
 
         try:
-            if self._folder is not None:
-                return (self._folder / key).open("rb")
             return cast("BinaryIO", io.BufferedReader(_Reader(obstore.open_reader(self._store, key))))
         except FileNotFoundError:
             raise NotFound("blob", key) from None
 
     async def lend(self, key: str, target: Path, *, link: bool) -> None:
         """Put the bytes at `target`: a hard link where that is allowed and possible, else a copy."""
-        if self._folder is not None:
-            await asyncio.to_thread(self._lend_local, key, target, link)
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.lend, key, target, link)
             return
         size = await self.size(key)  # asked first: what is not there leaves no empty file
         with target.open("wb") as file:
             async for chunk in self.read(key, 0, size):
                 await asyncio.to_thread(file.write, chunk)
-
-    def _lend_local(self, key: str, target: Path, link: bool) -> None:
-        assert self._folder is not None
-        try:
-            if link:
-                try:
-                    os.link(self._folder / key, target)
-                except FileNotFoundError:
-                    raise
-                except OSError:
-                    pass  # another file system, or a system that forbids links
-                else:
-                    return
-            shutil.copyfile(self._folder / key, target)
-        except FileNotFoundError:
-            raise NotFound("blob", key) from None
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes from `start` up to, not including, `end`, a megabyte at a time. Raises NotFound."""
@@ -309,7 +179,7 @@ class Blobs:
         try:
             while start < end:
                 # By ranges: obstore's own stream reads local files in steps of 8 KiB, 20 times slower.
-                length = min(_READ_BYTES, end - start)
+                length = min(READ_BYTES, end - start)
                 yield bytes(await obstore.get_range_async(self._store, key, start=start, length=length))
                 start += length
         except FileNotFoundError:
@@ -346,33 +216,13 @@ class Blobs:
     async def check(self) -> None:
         """Raises what goes wrong when a byte is written and removed: for readiness."""
         key = f"check/{secrets.token_hex(8)}"
-        if self._folder is not None:
-            await asyncio.to_thread(_try_to_write, self._folder / key)
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.check, key)
             return
         import obstore
 
         await obstore.put_async(self._store, key, b"1")
         await obstore.delete_async(self._store, key)
-
-
-@contextlib.contextmanager
-def _making(target: Path) -> Iterator[Path]:
-    """Where to write what is to lie at `target`; what is still there on leaving goes. Raises StorageFull."""
-    part = target.with_name(target.name + ".part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-    except OSError as error:
-        if is_full(error):
-            raise StorageFull from error
-        raise
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _try_to_write(path: Path) -> None:
-    with _making(path) as part:
-        part.write_bytes(b"1")
 
 
 class _Reader(io.RawIOBase):
@@ -409,7 +259,7 @@ class SizeMismatch(TooLarge):
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
+    while chunk := await asyncio.to_thread(file.read, READ_BYTES):
         yield chunk
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import mediamill.blobs as module
+import mediamill.blobs.disk as module
 from mediamill.blobs import Blobs
 from mediamill.core.errors import StorageFull
 from mediamill.net.behind import write_all
