@@ -42,7 +42,7 @@ def postroom(settings: Settings) -> Kept:
     )
 
 
-async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None:
+async def deliver(settings: Settings, dsn: str) -> None:
     """Deliver webhooks until a signal."""
     from mediamill.app.wording import wording
     from mediamill.webhooks.dispatch import Dispatcher
@@ -62,10 +62,9 @@ async def deliver(settings: Settings, dsn: str, *, signals: bool = True) -> None
     )
     listener = asyncio.create_task(listen(dsn, {WOKEN: lambda _: dispatcher.notice()}, dispatcher.notice))
     work = asyncio.create_task(dispatcher.run())
-    if signals:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Not cancelled: what it is claiming would be lent to nobody until that lease is over.
-            asyncio.get_running_loop().add_signal_handler(number, dispatcher.leave)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Not cancelled: what it is claiming would be lent to nobody until that lease is over.
+        asyncio.get_running_loop().add_signal_handler(number, dispatcher.leave)
     log.info("delivering webhooks")
     try:
         with contextlib.suppress(asyncio.CancelledError):

@@ -80,11 +80,12 @@ class FileList:
     more: bool
 
 
-def safe_name(name: str, fallback: str = "file") -> str:
-    """A base name that is safe to print in a header and to save: no folders, no control characters, ≤ 200 bytes."""
+def safe_name(name: str) -> str:
+    """A base name that is safe to print in a header and to save: no folders, no control characters, ≤ 200 bytes; "file"
+    where nothing is left."""
     base = name.replace("\\", "/").rsplit("/", 1)[-1]
     base = "".join(c for c in base if c.isprintable() and c not in '<>:"|?*\x7f').strip(". ")
     while len(base.encode()) > 200:
         stem, dot, extension = base.rpartition(".")
         base = f"{stem[:-1]}{dot}{extension}" if dot and len(extension) <= 16 and stem else base[:-1]
-    return base or fallback
+    return base or "file"

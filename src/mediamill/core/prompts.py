@@ -20,7 +20,6 @@ from mediamill.core.tasks import MAX_ATTEMPTS, NewTask, Origin, State, Task
 KIND = "prompt"
 LONGEST_S = 900.0
 """Default limit of one run's work over all attempts."""
-MOST_STEPS = 30
 MOST_TAGS = 10
 """Of the caller's own; those that the server sets come beside them."""
 MOST_TAG = 128
@@ -231,7 +230,7 @@ def parse_duration(text: str) -> float | None:
     return float(sum(int(part) * each for part, each in zip(found.groups(), _SECONDS, strict=True) if part))
 
 
-def read_delay(delay: str | datetime, now: datetime, field: str = "delay") -> datetime:
+def read_delay(delay: str | datetime, now: datetime) -> datetime:
     """The instant that a duration from now, or a date, says. Raises Invalid."""
     at = delay if isinstance(delay, datetime) else None
     if isinstance(delay, str):
@@ -243,24 +242,24 @@ def read_delay(delay: str | datetime, now: datetime, field: str = "delay") -> da
         except ValueError:
             at = None
         if at is None and seconds is None:
-            raise Invalid(field, "must be a duration such as 1h30m, or a date.")
+            raise Invalid("delay", "must be a duration such as 1h30m, or a date.")
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     if at is None or (at - now).total_seconds() > LONGEST_DELAY_S:
-        raise Invalid(field, "must be within a year from now.")
+        raise Invalid("delay", "must be within a year from now.")
     try:
         return at.astimezone(UTC)
     except OverflowError:
         return now  # before the first year by our clock: long past, as any other date of old
 
 
-def read_ttl(ttl: str | float | None, field: str = "ttl") -> float | None:
+def read_ttl(ttl: str | float | None) -> float | None:
     """The seconds a run may wait to be started; None: as long as it takes, which 0 says, too. Raises Invalid."""
     seconds = parse_duration(ttl) if isinstance(ttl, str) else ttl
     if seconds is None and ttl is None:
         return None
     if seconds is None or not 0 <= seconds < float("inf"):
-        raise Invalid(field, "must be a duration such as 1h30m, or seconds.")
+        raise Invalid("ttl", "must be a duration such as 1h30m, or seconds.")
     return min(float(seconds), LONGEST_TTL_S) or None
 
 

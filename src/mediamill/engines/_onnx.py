@@ -72,7 +72,7 @@ class Network:
             raise ToolFailed(f"The network {self.name} failed.") from error
 
 
-def open_network(path: Path, *, inputs: int = 1) -> Network:
+def open_network(path: Path) -> Network:
     """Raises ToolFailed for a file that is no network of pictures."""
     import onnxruntime
 
@@ -86,7 +86,7 @@ def open_network(path: Path, *, inputs: int = 1) -> Network:
     except Exception as error:  # see above
         raise ToolFailed(f"The network {path.stem} cannot be loaded.") from error
     given = session.get_inputs()
-    if len(given) != inputs or len(given[0].shape) != 4 or given[0].type not in ("tensor(float)", "tensor(float16)"):
+    if len(given) != 1 or len(given[0].shape) != 4 or given[0].type not in ("tensor(float)", "tensor(float16)"):
         raise ToolFailed(f"The network {path.stem} does not take one picture in floats.")
     return Network(path.stem, _told(path), session, session.get_providers()[0], given[0].shape)
 

@@ -90,14 +90,12 @@ class Prompts:
         accept: Callable[[Accept], Awaitable[tuple[str, bool]]],
         read: Callable[[str], Awaitable[Task]],
         runners: Callable[[], Awaitable[Mapping[str, bool]]],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._tasks = tasks
         self._accept = accept
         self._read = read
         self._runners = runners
-        self._now = now
 
     async def trigger(self, caller: Caller, new: NewPrompt) -> tuple[Task, bool]:
         """Accept a run durably; (its task, whether it is new). A key answers the run it was first used for, unless
@@ -212,7 +210,7 @@ class Prompts:
 
         Raises NotFound, Invalid, and Conflict for a run that is not delayed.
         """
-        await self._store.reschedule(caller.project_id, id, read_delay(delay, self._now()))
+        await self._store.reschedule(caller.project_id, id, read_delay(delay, datetime.now(UTC)))
         return await self._read(id)
 
     async def add_tags(self, caller: Caller, id: str, tags: Sequence[str]) -> Task:
