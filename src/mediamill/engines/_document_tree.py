@@ -9,13 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import urllib.parse
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Node = dict[str, Any]
 Tree = dict[str, Any]
-Picture = Callable[[Path], tuple[Path, float, float] | None]
+Measured = tuple[Path, float, float]
+"""(where, width, height in inches) of a picture that can be typeset."""
+Picture = Callable[[Path], Measured | None]
 """Makes a media file usable: (path, width, height in inches), or None when it cannot be shown."""
 
 API = [1, 23, 1]
@@ -106,62 +110,73 @@ def strings(tree: Tree) -> Iterator[str]:
 
 def clean(tree: Tree, media: Path, usable: Picture, *, plain: bool = False, sized: bool = True) -> int:
     """Take out what must not reach the typesetter; returns how many pictures stay. `plain`: none, and no math."""
-    labels: dict[str, int] = {}
-    for node in nodes(tree):
-        for attr in _attrs(node):
-            if attr[0]:
-                labels[attr[0]] = labels.get(attr[0], 0) + 1
-    seen: dict[str, tuple[Path, float, float] | None] = {}
-    kept = 0
+    cleaning = _Cleaning(media=media, usable=usable, plain=plain, sized=sized, labels=_labels(tree))
     stack: list[Any] = [tree["blocks"]]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
             stack.append(item.get("c"))
-            continue
-        if not isinstance(item, list):
-            continue
-        if _is_attr(item):
+        elif isinstance(item, list) and _is_attr(item):
             item[2] = [pair for pair in item[2] if pair[0] in ("width", "height")]
-            continue
-        changed: list[Any] = []
-        for child in item:
-            if isinstance(child, dict) and "t" in child:
-                match child["t"]:
-                    case "Image":
-                        found = None if plain else _locate(child["c"][2][0], media, usable, seen)
-                        if found is None:
-                            changed.append(
-                                {"t": "Emph", "c": child["c"][1]} if child["c"][1] else {"t": "Str", "c": ""}
-                            )
-                        else:
-                            kept += 1
-                            if sized:
-                                child = _placed(child, found)
-                            else:
-                                child["c"][2][0] = str(found[0])
-                            changed.append(child)
-                        continue
-                    case "RawInline" | "RawBlock":
-                        if child["c"][1].strip().lower().startswith("<br"):
-                            changed.append({"t": "LineBreak"})
-                        continue
-                    case "Cite":
-                        changed.append({"t": "Span", "c": [["", [], []], child["c"][1]]})
-                        continue
-                    case "Math" if plain:
-                        changed.append({"t": "Code", "c": [["", [], []], child["c"][1]]})
-                        continue
-                    case "Link":
-                        target = child["c"][2][0]
-                        inside = target.startswith("#") and labels.get(target[1:]) == 1 and not plain
-                        if not inside and not target.lower().startswith(("http://", "https://", "mailto:")):
-                            changed.append({"t": "Span", "c": [["", [], []], child["c"][1]]})
-                            continue
-            changed.append(child)
-        item[:] = changed
-        stack.extend(child for child in changed if isinstance(child, dict | list))
-    return kept
+        elif isinstance(item, list):
+            item[:] = [left for child in item for left in cleaning.left_of(child)]
+            stack.extend(child for child in item if isinstance(child, dict | list))
+    return cleaning.kept
+
+
+def _labels(tree: Tree) -> Counter[str]:
+    """What links inside may lead to, and how often it is there."""
+    return Counter(attr[0] for node in nodes(tree) for attr in _attrs(node) if attr[0])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Cleaning:
+    """One tree being cleaned; see `clean`. `kept`: the pictures that stay."""
+
+    media: Path
+    usable: Picture
+    plain: bool
+    sized: bool
+    labels: Counter[str]
+    seen: dict[str, Measured | None] = field(default_factory=dict)
+    kept: int = 0
+
+    def left_of(self, child: Any) -> list[Any]:
+        """What stays of a child of some list, or stands there instead."""
+        if not isinstance(child, dict) or "t" not in child:
+            return [child]
+        match child["t"]:
+            case "Image":
+                return [self._picture(child)]
+            case "RawInline" | "RawBlock":
+                return [{"t": "LineBreak"}] if child["c"][1].strip().lower().startswith("<br") else []
+            case "Cite":
+                return [_span(child)]
+            case "Math" if self.plain:
+                return [{"t": "Code", "c": [["", [], []], child["c"][1]]}]
+            case "Link" if not self._leads(child["c"][2][0]):
+                return [_span(child)]
+        return [child]
+
+    def _picture(self, image: Node) -> Node:
+        found = None if self.plain else _locate(image["c"][2][0], self.media, self.usable, self.seen)
+        if found is None:
+            return {"t": "Emph", "c": image["c"][1]} if image["c"][1] else {"t": "Str", "c": ""}
+        self.kept += 1
+        if self.sized:
+            return _placed(image, found)
+        image["c"][2][0] = str(found[0])
+        return image
+
+    def _leads(self, target: str) -> bool:
+        """Whether a link goes somewhere: to the web, or to the one place of its name inside."""
+        inside = target.startswith("#") and self.labels[target[1:]] == 1 and not self.plain
+        return inside or target.lower().startswith(("http://", "https://", "mailto:"))
+
+
+def _span(node: Node) -> Node:
+    """The words of a node, as nothing more than words."""
+    return {"t": "Span", "c": [["", [], []], node["c"][1]]}
 
 
 def _is_attr(item: list[Any]) -> bool:
@@ -174,9 +189,7 @@ def _attrs(node: Node) -> Iterator[list[Any]]:
         yield from (part for part in content if isinstance(part, list) and _is_attr(part))
 
 
-def _locate(
-    url: str, media: Path, usable: Picture, seen: dict[str, tuple[Path, float, float] | None]
-) -> tuple[Path, float, float] | None:
+def _locate(url: str, media: Path, usable: Picture, seen: dict[str, Measured | None]) -> Measured | None:
     """The media file a picture stands for: inside the media folder or in the address itself, nowhere else."""
     if url not in seen:
         path = _inline(url, media, len(seen)) if url.startswith("data:") else Path(urllib.parse.unquote(url))
@@ -199,7 +212,7 @@ def _inline(url: str, media: Path, number: int) -> Path | None:
     return path
 
 
-def _placed(image: Node, found: tuple[Path, float, float]) -> Node:
+def _placed(image: Node, found: Measured) -> Node:
     """The picture at the size it asks for, never wider or higher than a page's text."""
     path, width, height = found
     asked = {key: _inches(value) for key, value in image["c"][0][2]}

@@ -88,25 +88,30 @@ def _guard(path: Path, mime: str) -> None:
         if len(infos) > PARTS:
             raise LimitExceeded("The workbook has too many parts.")
         for info in infos:
-            if info.flag_bits & 0x1:
-                raise BadMedia(LOCKED)
-            size = 0
-            corners = _Corners() if mime == XLSX and info.filename.startswith("xl/worksheets/") else None
-            with parts.open(info) as part:
-                while block := part.read(_BLOCK):
-                    size += len(block)
-                    total += len(block)
-                    if total > UNPACKED_BYTES:
-                        raise LimitExceeded("The workbook unpacks to more than 1 GiB.")
-                    if size > RATIO_FROM_BYTES and size > RATIO * max(info.compress_size, 1):
-                        raise LimitExceeded(f"A part of the workbook unpacks to more than {RATIO} times its size.")
-                    if corners:
-                        corners.see(block)
-            if corners and corners.cells > CELLS:
-                raise LimitExceeded(f"A sheet spans more than {CELLS:,} cells, empty ones counted.")
+            total += _guard_part(parts, info, mime, UNPACKED_BYTES - total)
         manifest = "META-INF/manifest.xml"
         if mime == ODS and manifest in parts.namelist() and b"encryption-data" in parts.read(manifest):
             raise BadMedia(LOCKED)
+
+
+def _guard_part(parts: zipfile.ZipFile, info: zipfile.ZipInfo, mime: str, most: int) -> int:
+    """How large a part is once unpacked, of `most` bytes that are left to the workbook."""
+    if info.flag_bits & 0x1:
+        raise BadMedia(LOCKED)
+    size = 0
+    corners = _Corners() if mime == XLSX and info.filename.startswith("xl/worksheets/") else None
+    with parts.open(info) as part:
+        while block := part.read(_BLOCK):
+            size += len(block)
+            if size > most:
+                raise LimitExceeded("The workbook unpacks to more than 1 GiB.")
+            if size > RATIO_FROM_BYTES and size > RATIO * max(info.compress_size, 1):
+                raise LimitExceeded(f"A part of the workbook unpacks to more than {RATIO} times its size.")
+            if corners:
+                corners.see(block)
+    if corners and corners.cells > CELLS:
+        raise LimitExceeded(f"A sheet spans more than {CELLS:,} cells, empty ones counted.")
+    return size
 
 
 class _Corners:
