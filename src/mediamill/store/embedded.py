@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from importlib import util
@@ -74,7 +75,6 @@ class Embedded:
         self._data = self._folder / f"pg{MAJOR}"
         self._durable = durable
         self._use: IO[bytes] | None = None
-        self._process: subprocess.Popen[bytes] | None = None  # when it was this one that started the server
 
     @property
     def dsn(self) -> str:
@@ -114,10 +114,6 @@ class Embedded:
         with self._turn():
             if not self.has_fallen():
                 return False
-            if self._process is not None:
-                # Our child, which stays in /proc until it is waited for, and would look alive to its successor.
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_END_TIMEOUT_S)
             self._start()
             return True
 
@@ -151,6 +147,7 @@ class Embedded:
         return pid, len(lines) >= 8 and lines[7].strip() == "ready"
 
     def _start(self) -> None:
+        self._bury()
         account = _account()
         if not (self._data / "PG_VERSION").exists():
             self._init(account)
@@ -167,7 +164,7 @@ class Embedded:
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         with (self._folder / "postgres.log").open("ab") as log:
-            process = self._process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
+            process = subprocess.Popen(  # noqa: S603 - our own binary, fixed arguments
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -176,6 +173,8 @@ class Embedded:
                 cwd=self._data,
                 **_as(account),
             )
+        # Waited for as soon as it ends, or `_bury` of others would wait in vain for as long as we live.
+        threading.Thread(target=process.wait, name="postgres", daemon=True).start()
         deadline = time.monotonic() + _START_TIMEOUT_S
         while self._pid() is None:
             if process.poll() is not None or time.monotonic() > deadline:
@@ -185,6 +184,19 @@ class Embedded:
                     f"Look at {self._folder / 'postgres.log'}.",
                 )
             time.sleep(0.01)
+
+    def _bury(self) -> None:
+        """A server that was killed stays in /proc until its starter has waited for it; its successor would take it for
+        alive."""
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split("\n")[0])
+            deadline = time.monotonic() + _END_TIMEOUT_S
+            while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.01)
+        except (OSError, ValueError, IndexError):
+            return
 
     def _init(self, account: pwd.struct_passwd | None) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # half an initdb is no database
@@ -209,14 +221,10 @@ class Embedded:
     def _stop(self) -> None:
         pid = self._pid()
         if pid is None:
-            if self._process is not None:
-                self._process.poll()  # it was killed, and is still our child
             return
         os.kill(pid, signal.SIGINT)  # "fast": sessions are ended, everything committed is on disk
         deadline = time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            if self._process is not None and self._process.poll() is not None:
-                break  # a child of ours stays in /proc until it is waited for
             time.sleep(0.01)
         folder = self._socket_folder()
         if folder != self._data:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +83,26 @@ async def test_a_server_that_dies_under_its_users_is_started_again_by_one_of_the
 
         assert await answers(other.dsn)
         assert pid_of(folder) != pid
+
+
+async def test_a_server_that_dies_under_one_user_is_started_again_by_another(folder: Path) -> None:
+    """The one that started it may be busy with leaving, or never look: a worker does not."""
+    starter = "import sys; from pathlib import Path; from mediamill.store.embedded import Embedded\n"
+    starter += "with Embedded(Path(sys.argv[1]), durable=False): print(flush=True); sys.stdin.read()"
+    argv = [sys.executable, "-c", starter, str(folder)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        first.stdout.readline()
+        pid = pid_of(folder)
+
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: has_ended(pid), what="the end of the server")
+        with Embedded(folder, durable=False) as second:
+            assert await answers(second.dsn)
+            assert pid_of(folder) != pid
+            first.stdin.close()
+            first.wait()
 
 
 async def test_a_server_that_was_stopped_in_good_order_is_left_alone(folder: Path) -> None:
