@@ -15,10 +15,12 @@ _SOCKET = ".s.PGSQL.5432"
 
 @dataclass
 class Line:
-    """`dsn` is the database at the far end of it. Set `lose` to the statement whose answer is to be lost."""
+    """`dsn` is the database at the far end of it. Set `lose` to the statement whose answer is to be lost. holds: it is
+    not cut when the server hangs up, as on a machine that is too busy to see that yet."""
 
     dsn: str
     lose: bytes | None = None
+    holds: bool = False
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -55,7 +57,8 @@ async def _carry(kept: Line, reader: asyncio.StreamReader, writer: asyncio.Strea
         # What comes once it is losing says that it is done; nobody hears of it.
         while (said := await back.read(1 << 16)) and not losing.is_set():
             writer.write(said)
-        writer.close()
+        if not kept.holds:
+            writer.close()
 
     hearing = asyncio.create_task(answers())
     try:

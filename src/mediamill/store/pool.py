@@ -56,6 +56,8 @@ class _Asked:
             raise (OutcomeUnknown if self._doubtful else DatabaseAway) from error
         if isinstance(error, asyncpg.InterfaceError) and self._connection.is_closed():
             raise DatabaseAway from error  # it was before we asked
+        if isinstance(error, asyncpg.InternalClientError):
+            raise DatabaseAway from error  # it was told so, and its line is not cut yet: we have asked nothing
 
 
 _WITHOUT_EFFECT = ("SELECT", "BEGIN", "ROLLBACK")

@@ -122,6 +122,25 @@ async def test_a_backend_that_is_ended_is_told(
     assert await pool.fetchval("SELECT 1") == 1
 
 
+async def test_a_backend_that_has_said_goodbye_is_away_before_its_line_is_cut(
+    pool: asyncpg.Pool[Any], lossy: Line, beside: asyncpg.Connection[Any]
+) -> None:
+    lossy.holds = True
+
+    async def work() -> None:
+        async with pool.acquire() as connection:
+            await end(beside, await connection.fetchval(WHO))
+            while True:
+                await connection.execute(ADD.format("e"))
+
+    with pytest.raises(DatabaseAway):
+        await work()
+    lossy.holds = False
+
+    assert not await there(beside, "e")
+    assert await pool.fetchval("SELECT 1") == 1
+
+
 async def test_what_was_done_stays_so_when_the_connection_is_lost_as_it_is_given_back(
     pool: asyncpg.Pool[Any], lossy: Line, beside: asyncpg.Connection[Any]
 ) -> None:
