@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -136,7 +136,7 @@ class Client:
             raise SourceUnreachable(f"The address gave no answer within {timeout_s:g} s.") from error
         return Answer(
             status=heard.status,
-            headers={_text(name).lower(): _text(value) for name, value in heard.headers},
+            headers=_read_headers(heard.headers),
             body=bytes(heard.body),
             took_s=time.monotonic() - started,
         )
@@ -167,7 +167,7 @@ class Client:
                         break
                 return Answer(
                     status=response.status,
-                    headers={_text(name).lower(): _text(value) for name, value in response.headers},
+                    headers=_read_headers(response.headers),
                     body=bytes(head[:max_bytes]),
                     took_s=time.monotonic() - started,
                 )
@@ -270,7 +270,7 @@ class Client:
         on_progress: Progress | None,
         max_bytes: int,
     ) -> Fetched:
-        headers = {_text(name).lower(): _text(value) for name, value in response.headers}
+        headers = _read_headers(response.headers)
         content_type = _media_type(headers.get("content-type", ""))
         gunzip = _is_gzip_coded(headers.get("content-encoding", ""), content_type)
         length = headers.get("content-length", "")
@@ -406,6 +406,11 @@ def _is_gzip_coded(coding: str, content_type: str | None) -> bool:
 def _media_type(header: str) -> str | None:
     found = header.split(";", 1)[0].strip().lower()
     return found if _MEDIA_TYPE.fullmatch(found) else None
+
+
+def _read_headers(rows: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """An answer's headers, their names in small letters."""
+    return {_text(name).lower(): _text(value) for name, value in rows}
 
 
 def _text(value: bytes) -> str:

@@ -19,6 +19,7 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import Conflict, Invalid, NotFound, Rejected, TooLarge
 from mediamill.core.files import File, NewFile
 from mediamill.core.uploads import NewUpload, Part, Upload
+from mediamill.service.files import Stored
 
 CHECKSUMS = ("sha1", "sha256", "md5")
 _PART_S = 60.0
@@ -29,17 +30,6 @@ class Body(Protocol):
     """What a client sends, as it comes: b"" at its end, None once the client is gone. A wait for it may be given up."""
 
     async def __call__(self) -> bytes | None: ...
-
-
-class Stored(Protocol):
-    """What a blob store says of bytes it took."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def size_bytes(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
 
 
 class Blobs(Protocol):

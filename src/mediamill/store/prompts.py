@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -248,30 +248,8 @@ def list_prompts(project_id: str, page: Page, filter: PromptFilter) -> tuple[str
     backwards = page.before is not None and page.after is None
     direction = "DESC" if page.ascending == backwards else "ASC"
     upper, lower = _bounds(page, filter)
-    source, key, words = "tasks t", "", None
-    if filter.batch_id is not None:
-        where.append(f"t.batch_id = {put(clean(filter.batch_id))}")
-    elif filter.schedule_ids is not None:
-        key, words = "t.schedule_id", [clean(id) for id in filter.schedule_ids]
-    elif filter.is_test:
-        pass  # their own index, which is short
-    elif filter.tags is not None:
-        source, key, words = "task_tags g", "g.tag", [clean(tag) for tag in filter.tags]
-    elif filter.statuses is not None:
-        key, words = _WORD, sorted({word for each in filter.statuses for word in _WORDS.get(each, (each.value,))})
-    elif filter.identifiers is not None:
-        key, words = "t.identifier", [clean(word) for word in filter.identifiers]
-    if filter.schedule_ids is not None and key != "t.schedule_id":
-        where.append(f"t.schedule_id = ANY({put([clean(id) for id in filter.schedule_ids])}::text[])")
-    if filter.tags is not None and key != "g.tag":
-        where.append(f"t.tags && {put([clean(tag) for tag in filter.tags])}::text[]")
-    if filter.identifiers is not None and key != "t.identifier":
-        where.append(f"t.identifier = ANY({put([clean(word) for word in filter.identifiers])}::text[])")
-    if filter.statuses is not None:
-        where.append(f"{STATUS} = ANY({put([each.value for each in filter.statuses])}::text[])")
-    if filter.is_test is not None:
-        said = "t.extra #>> '{prompt,is_test}' = 'true'"
-        where.append(said if filter.is_test else f"({said}) IS NOT TRUE")
+    source, key, words = _narrowest(filter)
+    where += _conditions(filter, key, put)
     at, id, join = "t.created_at", "t.id", ""
     if source == "task_tags g":
         at, id, join = "g.created_at", "g.task_id", "JOIN tasks t ON t.id = g.task_id"
@@ -298,6 +276,44 @@ def list_prompts(project_id: str, page: Page, filter: PromptFilter) -> tuple[str
         f"JOIN tasks t ON t.id = s.id ORDER BY t.created_at {direction}, t.id {direction}",
         put.values,
     )
+
+
+def _narrowest(filter: PromptFilter) -> tuple[str, str, Sequence[str] | None]:
+    """(what is walked, the column that leads its index, the words to walk it for; none for an index of dates alone)."""
+    if filter.batch_id is not None:
+        return "tasks t", "", None
+    if filter.schedule_ids is not None:
+        return "tasks t", "t.schedule_id", _cleaned(filter.schedule_ids)
+    if filter.is_test:
+        return "tasks t", "", None  # their own index, which is short
+    if filter.tags is not None:
+        return "task_tags g", "g.tag", _cleaned(filter.tags)
+    if filter.statuses is not None:
+        return "tasks t", _WORD, sorted({word for each in filter.statuses for word in _WORDS.get(each, (each.value,))})
+    if filter.identifiers is not None:
+        return "tasks t", "t.identifier", _cleaned(filter.identifiers)
+    return "tasks t", "", None
+
+
+def _conditions(filter: PromptFilter, key: str, put: rows.Arguments) -> Iterator[str]:
+    """What is looked at on the way: all but what the walk by `key` has seen to."""
+    if filter.batch_id is not None:
+        yield f"t.batch_id = {put(clean(filter.batch_id))}"
+    if filter.schedule_ids is not None and key != "t.schedule_id":
+        yield f"t.schedule_id = ANY({put(_cleaned(filter.schedule_ids))}::text[])"
+    if filter.tags is not None and key != "g.tag":
+        yield f"t.tags && {put(_cleaned(filter.tags))}::text[]"
+    if filter.identifiers is not None and key != "t.identifier":
+        yield f"t.identifier = ANY({put(_cleaned(filter.identifiers))}::text[])"
+    if filter.statuses is not None:
+        yield f"{STATUS} = ANY({put([each.value for each in filter.statuses])}::text[])"
+    if filter.is_test is not None:
+        said = "t.extra #>> '{prompt,is_test}' = 'true'"
+        yield said if filter.is_test else f"({said}) IS NOT TRUE"
+
+
+def _cleaned(words: Sequence[str]) -> list[str]:
+    return [clean(word) for word in words]
 
 
 Bound = tuple[datetime, str]
