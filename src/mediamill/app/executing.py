@@ -29,7 +29,7 @@ from mediamill.store.files import Files as FileTable
 from mediamill.store.results import Results
 from mediamill.store.tasks import Tasks as TaskTable
 from mediamill.worker.carrier import Carrier
-from mediamill.worker.children import Children, Limits
+from mediamill.worker.children import Children
 from mediamill.worker.execute import Executor, Host, Ticks
 from mediamill.worker.facts import Facts
 from mediamill.worker.in_child import InChild
@@ -39,6 +39,7 @@ from mediamill.worker.reuse import Reuse, tools_of
 from mediamill.worker.rules import Rules
 from mediamill.worker.services import Services
 from mediamill.worker.together import Together
+from mediamill.worker.tool import Limits
 
 _LOT = 64
 """Small jobs that one child does at one go."""

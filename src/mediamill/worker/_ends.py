@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import structlog
@@ -38,11 +37,3 @@ def unforeseen(error: Exception, task: Task, *, hosted: bool) -> Failed:
         broken = (SystemFailure if hosted else Failed)("The server failed at this task; its log says more.")
     broken.__cause__ = error
     return broken
-
-
-def signal_name(number: int) -> str:
-    """As SIGKILL."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from mediamill.worker.children import OutputFile
+from mediamill.worker.slot import OutputFile
 
 log = structlog.get_logger()
 

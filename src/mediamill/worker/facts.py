@@ -10,8 +10,10 @@ import structlog
 
 from mediamill.core.errors import Failed
 from mediamill.core.files import File
-from mediamill.worker.children import Children, Job, Limits
+from mediamill.worker.children import Children
 from mediamill.worker.in_child import Blobs, lend
+from mediamill.worker.messages import Job
+from mediamill.worker.tool import Limits
 
 log = structlog.get_logger()
 

@@ -13,13 +13,14 @@ from mediamill.core.dispatch import Finish
 from mediamill.core.errors import BadMedia, Cancelled, Failed, NotFound
 from mediamill.core.files import File
 from mediamill.worker.carrier import Carrier
-from mediamill.worker.children import Children, Job, Slot
+from mediamill.worker.children import Children
 from mediamill.worker.early import Early
 from mediamill.worker.live import Attempt
-from mediamill.worker.messages import Answered, Call
+from mediamill.worker.messages import Answered, Call, Job
 from mediamill.worker.outputs import Outputs
 from mediamill.worker.reuse import Reuse
 from mediamill.worker.rules import Rules
+from mediamill.worker.slot import Slot
 from mediamill.worker.together import Together
 
 

@@ -12,8 +12,8 @@ from mediamill.core.dispatch import Finish, Taken
 from mediamill.core.errors import BadMedia, NotFound
 from mediamill.core.files import File, NewFile, safe_name
 from mediamill.core.tasks import State, Task
-from mediamill.worker.children import Done, OutputFile
 from mediamill.worker.rules import Rules
+from mediamill.worker.slot import Done, OutputFile
 
 
 class Blobs(Protocol):

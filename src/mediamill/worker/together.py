@@ -9,7 +9,10 @@ from functools import partial
 import structlog
 
 from mediamill.core.errors import Failed
-from mediamill.worker.children import Children, Done, Job, Limits
+from mediamill.worker.children import Children
+from mediamill.worker.messages import Job
+from mediamill.worker.slot import Done
+from mediamill.worker.tool import Limits
 
 log = structlog.get_logger()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-import selectors
 import signal
 import subprocess
 import tempfile
@@ -23,12 +22,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from mediamill.core.errors import Failed, LimitExceeded, TimedOut, ToolFailed
+from mediamill.worker._talk import STDERR_TAIL_BYTES, LateError, LoudError, Talk
 
-STDERR_TAIL_BYTES = 8192
 GRACE_S = 2.0
 """Between TERM and KILL: ffmpeg needs 0.1 s to close a file that plays."""
 
-_CHUNK = 65536
 _NOFILE = 256
 _STACKS_BYTES = 1 << 30
 """Room for thread stacks, which RLIMIT_DATA counts at 8 MiB each though hardly any of it is ever touched. Without it
@@ -114,13 +112,13 @@ class ToolRunner:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as process:
-            talk = _Talk(process, stdin or b"", stdout_limit_bytes, on_line)
+            talk = Talk(process, stdin or b"", stdout_limit_bytes, on_line)
             try:
                 talk.until(deadline)
-            except _LateError:
+            except LateError:
                 _stop(process)
                 raise self._late(name, timeout_s, talk.tail()) from None
-            except _LoudError:
+            except LoudError:
                 _kill(process.pid)
                 process.wait()
                 raise _with_tail(LimitExceeded(f"{name} wrote more than it may."), talk.tail()) from None
@@ -285,7 +283,7 @@ class ToolRunner:
         if _MEMORY_WORDS.search(tail):
             raise _with_tail(LimitExceeded(f"{name} wanted more memory than it may have."), tail)
         if status < 0:
-            raise ToolFailed(f"{name} crashed ({_signal_name(-status)}).", tail)
+            raise ToolFailed(f"{name} crashed ({signal_name(-status)}).", tail)
         raise ToolFailed(f"{name} failed (exit status {status}).", tail)
 
     def _cpu_spent(self) -> bool:
@@ -297,101 +295,6 @@ class ToolRunner:
                 TimedOut(f"{name} was stopped: the task ran longer than {self._limits.wall_s:g} s."), tail
             )
         return _with_tail(TimedOut(f"{name} ran longer than {timeout_s:g} s."), tail)
-
-
-class _LateError(Exception):
-    pass
-
-
-class _LoudError(Exception):
-    pass
-
-
-class _Talk:
-    """Feed, read and wait for one program without threads, until it has ended and its pipes are dry."""
-
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        stdin: bytes,
-        limit_bytes: int,
-        on_line: Callable[[str], None] | None,
-    ) -> None:
-        self._process = process
-        self._rest = memoryview(stdin)
-        self._limit_bytes = limit_bytes
-        self._on_line = on_line
-        self.stdout = bytearray()
-        self._stderr = bytearray()
-
-    def tail(self) -> str:
-        """The last of stderr as text."""
-        return self._stderr[-STDERR_TAIL_BYTES:].decode("utf-8", "replace")
-
-    def until(self, deadline: float) -> None:
-        """Raises _LateError past the deadline, _LoudError past the limit of stdout."""
-        process = self._process
-        with selectors.DefaultSelector() as waiting:
-            for stream, event in (
-                (process.stdin, selectors.EVENT_WRITE),
-                (process.stdout, selectors.EVENT_READ),
-                (process.stderr, selectors.EVENT_READ),
-            ):
-                if stream is not None:
-                    os.set_blocking(stream.fileno(), False)
-                    waiting.register(stream, event)
-            ended = os.pidfd_open(process.pid)
-            try:
-                waiting.register(ended, selectors.EVENT_READ)
-                while ended in waiting.get_map():
-                    left_s = deadline - time.monotonic()
-                    if left_s <= 0:
-                        raise _LateError
-                    for key, _ in waiting.select(left_s):
-                        if key.fileobj == ended:
-                            waiting.unregister(ended)
-                        elif not self._move(key.fileobj):
-                            waiting.unregister(key.fileobj)
-            finally:
-                os.close(ended)
-        # What it wrote last is in the pipes. A grandchild may hold them open, so: until dry, not until closed.
-        for stream in (process.stdout, process.stderr):
-            while stream is not None and self._move(stream, dry=False):
-                pass
-        if self._on_line is not None and self.stdout:
-            self._lines(last=True)
-
-    def _move(self, stream: Any, *, dry: bool = True) -> bool:
-        """Move some bytes; False at the end of the stream. `dry` is the answer when there is nothing to read yet."""
-        try:
-            if self._process.stdin is not None and stream is self._process.stdin:
-                self._rest = self._rest[os.write(stream.fileno(), self._rest[:_CHUNK]) :]
-                if not self._rest:
-                    stream.close()
-                return bool(self._rest)
-            chunk = os.read(stream.fileno(), _CHUNK)
-        except BlockingIOError:
-            return dry
-        except BrokenPipeError:  # it does not want the rest of its input; its exit status tells whether that is fine
-            stream.close()
-            return False
-        if stream is self._process.stderr:
-            self._stderr += chunk
-            del self._stderr[: -2 * STDERR_TAIL_BYTES]
-        else:
-            self.stdout += chunk
-            if self._on_line is not None:
-                self._lines(last=False)
-            if len(self.stdout) > self._limit_bytes:
-                raise _LoudError
-        return bool(chunk)
-
-    def _lines(self, *, last: bool) -> None:
-        *whole, rest = bytes(self.stdout).split(b"\n")
-        self.stdout = bytearray(b"" if last else rest)
-        for line in [*whole, rest] if last and rest else whole:
-            assert self._on_line is not None
-            self._on_line(line.rstrip(b"\r").decode("utf-8", "replace"))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -424,7 +327,8 @@ def _with_tail(error: Failed, tail: str) -> Failed:
     return error
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """As SIGKILL."""
     try:
         return signal.Signals(number).name
     except ValueError:
