@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mediamill.scheduling.loop import Loop
     from mediamill.worker.dispatch import Dispatcher
     from mediamill.worker.execute import Executor
+    from mediamill.worker.oversight import Oversight
 
 AGENT = "agent"
 _BEYOND = {"io": 64, AGENT: 16}
@@ -74,6 +75,7 @@ def _die_with_parent() -> None:
 async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
     from mediamill.app.children import children_of
     from mediamill.app.executing import executor_of, opened
+    from mediamill.worker.oversight import Oversight
     from mediamill.worker.run import Parts, Ticks, Worker, new_worker_id
 
     id = new_worker_id()
@@ -98,6 +100,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             connections=here.connections,
         )
         executor = executor_of(settings, here, worker=id, children=pools, ticks=ticks, prompts=prompts)
+        oversight = Oversight(executor=executor, strays=here.tasks.strays, every_s=settings.heartbeat_s / 3)
         schedules = _schedules(settings, here, queues)
         deliveries, post, upkeep = Deliveries(here.pool), postroom(settings), Upkeep(here.pool)
 
@@ -112,7 +115,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
             dispatchers=[_dispatcher(settings, here, executor, queue, n) for queue, n in slots.items()],
             children=list(pools.values()),
             ticks=ticks,
-            listen=partial(_listen, dsn, schedules, post),
+            listen=partial(_listen, dsn, schedules, oversight, post),
             seen=partial(_seen, upkeep, id, slots),
             gone=lambda: upkeep.gone(id),
             chores=[*_chores(settings, here), upkeep.prune, look_for_deliveries],
@@ -120,11 +123,11 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
         )
         try:
             await look_for_deliveries()
-            firing = asyncio.create_task(schedules.run())
+            beside = [asyncio.create_task(schedules.run()), asyncio.create_task(oversight.run())]
             try:
                 await Worker(parts).run()
             finally:
-                await end_all(firing)
+                await end_all(*beside)
         finally:
             await post.stop()
             await prompts.close()
@@ -161,12 +164,18 @@ def _schedules(settings: Settings, here: Opened, queues: Collection[str]) -> Loo
 
 
 async def _listen(
-    dsn: str, schedules: Loop, post: Kept, on_queue: Callable[[str], None], on_cancel: Callable[[str], None]
+    dsn: str,
+    schedules: Loop,
+    oversight: Oversight,
+    post: Kept,
+    on_queue: Callable[[str], None],
+    on_cancel: Callable[[str], None],
 ) -> None:
     from mediamill.queue import CHANNEL
 
     def again() -> None:
         on_queue("")
+        oversight.look()
         schedules.wake()
 
     heard = {

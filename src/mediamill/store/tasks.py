@@ -135,6 +135,12 @@ WITH over AS (
 )
 INSERT INTO events (project_id, run_id, type) SELECT project_id, id, 'run.' || state FROM over
 """
+# An end that is being written holds the row, and what it was before is told: ours and wanted.
+_STRAYS = """
+SELECT h.id, h.fence, t.fence IS NOT DISTINCT FROM h.fence AS ours
+FROM unnest($1::text[], $2::uuid[]) AS h (id, fence) JOIN tasks t USING (id)
+WHERE t.fence IS DISTINCT FROM h.fence OR t.cancel_requested
+"""
 _SHOW = """
 UPDATE tasks SET outputs = outputs || $3::jsonb, updated_at = clock_timestamp()
 WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING project_id
@@ -292,6 +298,11 @@ class Tasks:
             await connection.execute(_EVENT, id, EventType.TASK_UPDATED)
             await wake(connection, [id])
         return True
+
+    async def strays(self, held: Sequence[tuple[str, uuid.UUID]]) -> list[tuple[tuple[str, uuid.UUID], bool]]:
+        """Of tasks in a worker's hands, by (id, fence), those to stop: cancelled (True), or another's by now."""
+        found = await self._loose.fetch(_STRAYS, *columns(held))
+        return [((row["id"], row["fence"]), row["ours"]) for row in found]
 
     async def cancel(self, project_id: str, id: str) -> State:
         """Cancel at once what is not running; ask the worker to stop what is. Returns the state after.

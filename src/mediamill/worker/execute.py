@@ -16,7 +16,7 @@ import structlog
 
 from mediamill import tracing
 from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
-from mediamill.core.errors import Cancelled, Failed, Interrupted
+from mediamill.core.errors import Cancelled, DatabaseAway, Failed, Interrupted
 from mediamill.core.tasks import Failure, State, backoff_s
 from mediamill.worker._ends import unforeseen
 from mediamill.worker.live import Attempt, Live
@@ -78,7 +78,7 @@ class Executor:
             taken = await self._take(Take(task_id=task_id, job_id=job_id, worker=self._worker))
             if taken is None:
                 return
-            live.began_s = time.monotonic()
+            live.began_s, live.fence = time.monotonic(), taken.fence
             if taken.task.cancel_requested:
                 live.cancelled = True
             finish = await self._work(Attempt(taken, live, self._tick), queue)
@@ -101,12 +101,25 @@ class Executor:
             if live.stop is not None:
                 await live.stop()
 
+    def held(self) -> list[tuple[str, uuid.UUID]]:
+        """The tasks in our hands, each with its fence."""
+        return [(id, live.fence) for id, live in self._live.items() if live.fence is not None]
+
+    async def let_go(self, task_id: str, fence: uuid.UUID) -> None:
+        """Another has taken a task from us: stop, what we would write is fenced off."""
+        live = self._live.get(task_id)
+        if live is not None and live.fence == fence:
+            await self._leave(live)
+
     async def give_back(self) -> None:
         """Stop everything and put it back on its queue: we are leaving."""
         for live in list(self._live.values()):
-            live.leaving = True
-            if live.stop is not None:
-                await live.stop()
+            await self._leave(live)
+
+    async def _leave(self, live: Live) -> None:
+        live.leaving = True
+        if live.stop is not None:
+            await live.stop()
 
     async def _record(self, finish: Finish, taken: Taken) -> None:
         """Write the end, however long the database is away: the result is good as long as the fence is ours."""
@@ -141,12 +154,17 @@ class Executor:
             return await self._in_child(attempt, queue)
         except Failed as error:
             return self._failed(taken, live, error)
+        except DatabaseAway:
+            log.warning("database away", task=task.id, kind=task.kind)
+            away = Interrupted("The database was away while this was at work.")
+            return self._failed(taken, live, away, blameless=True)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             return self._failed(taken, live, unforeseen(error, task, hosted=task.kind in self._hosts))
 
-    def _failed(self, taken: Taken, live: Live, error: Failed) -> Finish:
+    def _failed(self, taken: Taken, live: Live, error: Failed, *, blameless: bool = False) -> Finish:
+        """blameless: whatever the number of its attempts, this one does not count."""
         task = taken.task
         if error.private:
             log.error("kind broke", task=task.id, kind=task.kind, detail=error.private)
@@ -160,6 +178,9 @@ class Executor:
         elif live.leaving:
             given_back = True
             state = task.state if task.state is State.INGESTING else State.QUEUED
+        elif blameless:
+            retry_in_s, given_back = self._rules.retry_first_s, True
+            state = State.INGESTING if task.state is State.INGESTING else State.DELAYED
         elif error.retryable and task.attempts_left > 0:
             retry_in_s = backoff_s(
                 task.max_attempts - task.attempts_left, first_s=self._rules.retry_first_s, cap_s=self._rules.retry_cap_s

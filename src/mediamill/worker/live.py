@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -22,12 +23,14 @@ _AGAIN_S = 0.5
 
 @dataclass(slots=True)
 class Live:
-    """A task in our hands. `stop` ends its work; the flags say whether a caller or our own leaving asked for that."""
+    """A task in our hands. `stop` ends its work; the flags say whether a caller or our own leaving asked for that.
+    `fence` is there once it is taken."""
 
     stop: Callable[[], Awaitable[None]] | None = None
     cancelled: bool = False
     leaving: bool = False
     began_s: float = 0.0
+    fence: uuid.UUID | None = None
     stages: list[tuple[str, float]] = field(default_factory=list)
 
     async def stoppable(self, work: Coroutine[Any, Any, T], what: str) -> T:
