@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,13 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from tests.acceptance.test_durability import descendants, running_tools
-from tests.acceptance.test_framelane import V1, good, put
 from tests.support import bucket
 from tests.support.bucket import Bucket
 from tests.support.calls import unsigned
 from tests.support.children import in_company
+from tests.support.framelane import V1, good, put
 from tests.support.images import ffmpeg
+from tests.support.programs import descendants, held, running_tools
 from tests.support.server import Server, serving, until
 
 WITHIN_S = 1.0
@@ -44,36 +43,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def encoder(server: Server) -> int | None:
-    """The FFmpeg that writes a film for the server, once it has begun to."""
-    for pid in running_tools(descendants(server.process.pid)):
-        try:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            written = [Path(os.readlink(entry)) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:  # it has ended
-            continue
-        if b"264" in b"".join(words) and any(path.suffix == ".mp4" and _begun(path) for path in written):
-            return pid
-    return None
+def encodes(pid: int) -> bool:
+    """Whether it is the FFmpeg that writes a film, and has begun to."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        written = [Path(os.readlink(entry)) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        return b"264" in b"".join(words) and any(path.suffix == ".mp4" and _begun(path) for path in written)
+    except OSError:  # it has ended
+        return False
 
 
 def _begun(path: Path) -> bool:
     return "work" in path.parts and path.is_file() and path.stat().st_size > 0
-
-
-def caught(server: Server) -> int:
-    """The same, held at whatever it does."""
-    found: list[int] = []
-
-    def hold() -> bool:
-        pid = encoder(server)
-        if pid is not None:
-            os.kill(pid, signal.SIGSTOP)
-            found.append(pid)
-        return bool(found)
-
-    until(hold, timeout_s=60, what="the encoder")
-    return found[0]
 
 
 @pytest.mark.parametrize("kind", ["task", "render"])
@@ -87,7 +68,7 @@ def test_cancel_while_the_result_is_encoded_leaves_nothing(
     else:
         scene = {"width": 640, "height": 360, "duration": 600, "elements": [{"type": "video", "source_url": source}]}
         job = good(http.post(f"{V1}/renders", json=scene), 202)
-    pid = caught(server)
+    pid = held(server.process.pid, chosen=encodes)
 
     began = time.monotonic()
     stopped = good(http.delete(f"{V1}/{kind}s/{job['id']}"), 200)

@@ -17,6 +17,7 @@ import imageio_ffmpeg
 import pytest
 from tests.support.calls import noise
 from tests.support.children import alive, in_company
+from tests.support.programs import descendants, held, let_go
 from tests.support.server import KEY, Server, serving, until
 
 HEARTBEAT_S = 2.0
@@ -46,7 +47,7 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=120)
 
     def kill(self) -> None:
         self.process.kill()
@@ -56,31 +57,9 @@ class Worker:
         """Every process under the worker."""
         return descendants(self.process.pid)
 
-
-def descendants(pid: int) -> list[int]:
-    """All processes below one."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-            if parent == pid:
-                found += [int(entry.name), *descendants(int(entry.name))]
-    return found
-
-
-def running_tools(pids: list[int]) -> list[int]:
-    """Those that are ffmpeg."""
-    found = []
-    for pid in pids:
-        try:
-            if b"ffmpeg" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
-                found.append(pid)
-        except OSError:
-            continue
-    return found
+    def held(self) -> int:
+        """The encoder under it, stopped where it is."""
+        return held(self.process.pid)
 
 
 @pytest.fixture(scope="module")
@@ -100,21 +79,22 @@ def post(http: httpx.Client, input: str, **more: Any) -> str:
     return str(made.json()["id"])
 
 
-def task(http: httpx.Client, id: str, wait: float = 0) -> dict[str, Any]:
-    found: dict[str, Any] = http.get(f"/mill/tasks/{id}", params={"wait": wait} if wait else {}).json()
+def task(http: httpx.Client, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = http.get(f"/mill/tasks/{id}").json()
     return found
 
 
-def encoding(http: httpx.Client, id: str) -> bool:
-    found = task(http, id)
-    return found["state"] == "running" and found["stage"] == "encode"
+def end(http: httpx.Client, id: str) -> dict[str, Any]:
+    """The task once it has ended."""
+    until(lambda: task(http, id)["finished_at"] is not None, timeout_s=120, what=f"the end of {id}")
+    return task(http, id)
 
 
 def test_killed_worker_is_replaced_and_takes_its_tools_with_it(server: Server, long_input: str) -> None:
     with server.client() as http:
         id = post(http, long_input)
         first = Worker(server)
-        until(lambda: bool(running_tools(first.below())), what="the encoder")
+        first.held()
         below = first.below()
         first.kill()
         until(
@@ -124,7 +104,7 @@ def test_killed_worker_is_replaced_and_takes_its_tools_with_it(server: Server, l
         )
 
         with Worker(server):
-            ended = task(http, id, wait=60)
+            ended = end(http, id)
 
     assert ended["state"] == "succeeded"
     assert [attempt["state"] for attempt in ended["attempts"]] == ["lost", "succeeded"]
@@ -136,10 +116,9 @@ def test_killed_worker_is_replaced_and_takes_its_tools_with_it(server: Server, l
 def test_killed_child_is_one_failed_attempt(server: Server, long_input: str) -> None:
     with server.client() as http, Worker(server) as worker:
         id = post(http, long_input)
-        until(lambda: bool(running_tools(worker.below())), what="the encoder")
-        [tool] = running_tools(worker.below())
+        tool = worker.held()
         os.kill(int(Path(f"/proc/{tool}/stat").read_text().rsplit(")", 1)[1].split()[1]), signal.SIGKILL)
-        ended = task(http, id, wait=60)
+        ended = end(http, id)
 
     assert ended["state"] == "succeeded"
     assert [attempt["state"] for attempt in ended["attempts"]] == ["failed", "succeeded"]
@@ -149,13 +128,12 @@ def test_killed_child_is_one_failed_attempt(server: Server, long_input: str) -> 
 def test_cancel_of_running_work_leaves_no_process_after_a_second(server: Server, long_input: str) -> None:
     with server.client() as http, Worker(server) as worker:
         id = post(http, long_input)
-        until(lambda: bool(running_tools(worker.below())), what="the encoder")
-        tools = running_tools(worker.below())
+        tool = worker.held()
 
         began = time.monotonic()
         answer = http.post(f"/mill/tasks/{id}/cancel").json()
         until(
-            lambda: not any(alive(pid) for pid in tools),
+            lambda: not alive(tool),
             timeout_s=in_company(1),
             what="the encoder's end",
         )
@@ -163,7 +141,7 @@ def test_cancel_of_running_work_leaves_no_process_after_a_second(server: Server,
         assert time.monotonic() - began < in_company(2)
         assert answer["state"] == "cancelled"
         assert http.post(f"/mill/tasks/{id}/cancel").status_code == 200
-        after = task(http, post(http, long_input), wait=60)
+        after = end(http, post(http, long_input))
         assert after["state"] == "succeeded"  # the slot goes on
 
 
@@ -178,18 +156,20 @@ def test_leaving_worker_puts_its_work_back_without_counting_the_attempt(server: 
     with server.client() as http:
         id = post(http, long_input, max_attempts=1)
         with Worker(server, MEDIAMILL_DRAIN_S="0") as first:
-            until(lambda: bool(running_tools(first.below())), what="the encoder")
+            first.held()
         assert task(http, id)["state"] == "queued"
 
         with Worker(server):
-            assert task(http, id, wait=60)["state"] == "succeeded"
+            assert end(http, id)["state"] == "succeeded"
 
 
 def test_leaving_worker_lets_short_work_end(server: Server, long_input: str) -> None:
     with server.client() as http:
         id = post(http, long_input, max_attempts=1)
         with Worker(server, MEDIAMILL_DRAIN_S="60") as first:
-            until(lambda: bool(running_tools(first.below())), what="the encoder")
+            tool = first.held()
+            first.process.terminate()
+            let_go(tool)
         ended = task(http, id)
 
     assert ended["state"] == "succeeded"
@@ -202,12 +182,12 @@ def test_killed_server_loses_nothing_and_its_worker_leaves_with_it() -> None:
         below = descendants(server.process.pid)
         server.process.kill()
         server.process.wait()
-        until(lambda: not any(alive(pid) for pid in below), timeout_s=20, what="the worker's end")
+        until(lambda: not any(alive(pid) for pid in below), what="the worker's end")
 
         with Worker(server):
             again = {"MEDIAMILL_DATA": str(server.data), "MEDIAMILL_ADMIN_KEY": KEY}
             with serving(environment=again, worker=False) as second, second.client() as fresh:
-                states = [task(fresh, id, wait=20)["state"] for id in ids]
+                states = [end(fresh, id)["state"] for id in ids]
 
     assert states == ["succeeded"] * 20
 
@@ -226,8 +206,8 @@ def test_an_operators_own_ffmpeg_starts_inside_the_sandbox(server: Server, tmp_p
     with server.client() as http, Worker(server, MEDIAMILL_FFMPEG=str(own)) as worker:
         made = http.post("/mill/files", files={"file": ("short.wav", noise(60))})
         id = post(http, made.json()["id"])
-        until(lambda: bool(running_tools(worker.below())), what="the encoder")
-        [tool] = running_tools(worker.below())
+        tool = worker.held()
         assert Path(f"/proc/{tool}/exe").resolve() == own
+        let_go(tool)
 
-        assert task(http, id, wait=60)["state"] == "succeeded"
+        assert end(http, id)["state"] == "succeeded"

@@ -77,7 +77,7 @@ def serving(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def until(holds: Callable[[], bool], *, timeout_s: float = 30.0, what: str = "the condition") -> None:
+def until(holds: Callable[[], bool], *, timeout_s: float = 60.0, what: str = "the condition") -> None:
     """Return as soon as `holds()`; fail the test when it does not in time."""
     pause, deadline = threading.Event(), time.monotonic() + timeout_s
     while not holds():
