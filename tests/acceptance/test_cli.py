@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.support.server import until
 
 from mediamill import _transfer
 from mediamill.cli import _samples, demo
@@ -118,7 +120,7 @@ def test_a_running_task_is_cancelled(cli: Cli, mill: Client, samples: Path) -> N
             break
 
     cancelled = cli("cancel", task["id"])
-    waited = cli("wait", task["id"], "--timeout", "30")
+    waited = cli("wait", task["id"], "--timeout", "90")
 
     assert cancelled.returncode == 0, cancelled.stderr
     assert waited.returncode == 6, waited.stderr
@@ -182,7 +184,7 @@ def test_ctrl_c_leaves_the_task_to_the_server(
         try:
             until_connected(process.pid, mill.url)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=90)
         finally:
             process.kill()
 
@@ -194,13 +196,16 @@ def test_ctrl_c_leaves_the_task_to_the_server(
 def until_connected(pid: int, url: str) -> None:
     """Returns once the process has a connection open to the server, so that it is past its start."""
     port = f":{int(url.rpartition(':')[2]):04X}"
-    for _ in range(100_000):
-        sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
-        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[2].endswith(port) and fields[3] == "01" and f"socket:[{fields[9]}]" in sockets:
-                return
-    raise AssertionError("the command never spoke to the server")
+
+    def connected() -> bool:
+        sockets = set()
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it was closed just now
+                sockets.add(os.readlink(link))
+        rows = (line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:])
+        return any(row[2].endswith(port) and row[3] == "01" and f"socket:[{row[9]}]" in sockets for row in rows)
+
+    until(connected, what="the command's word with the server")
 
 
 def test_the_demo_converts_everything_and_leaves_no_process(programs: Path, tmp_path: Path) -> None:

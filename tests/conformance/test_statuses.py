@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def script(messages: Sequence[Mapping[str, Any]]) -> Says:
         case str() if prompt == STALL:
             return Says(stall=True)
         case "Be busy.":
-            return Says(status=503)
+            return Says(status=503, headers={"retry-after": "3"})  # long enough to be seen between two attempts
         case "Refuse.":
             return Says(status=400, text="no such model")
         case "Wait for a task.":
@@ -64,7 +65,7 @@ class Mill:
         found: str = self.client.run(id)["status"]
         return found
 
-    def comes_to(self, id: str, *wanted: str, timeout_s: float = 30.0) -> dict[str, Any]:
+    def comes_to(self, id: str, *wanted: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """The run once it stands like that."""
         until(lambda: self.status(id) in wanted, timeout_s=timeout_s, what=f"{' or '.join(wanted)} of {id}")
         return self.client.run(id)
@@ -99,7 +100,7 @@ class Mill:
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -117,6 +118,7 @@ def mill() -> Iterator[Mill]:
 
 
 def test_unserved_until_a_worker_runs_it_then_completed(mill: Mill) -> None:
+    until(lambda: mill.workers() == 0, what="the end of those before")
     id = mill.start()
     assert mill.status(id) == "unserved"
     with mill.worker():
@@ -170,9 +172,9 @@ def test_delayed_queued_dequeued_executing_and_canceled(mill: Mill) -> None:
         assert [attempt["state"] for attempt in mill.client.run(first)["attempts"]] == ["cancelled"]
         assert mill.client.cancel_run(later)["attempts"] == []
 
-        due = mill.start(delay="1s")
-        assert mill.status(due) == "delayed"
-        mill.comes_to(due, "completed")
+        due = mill.comes_to(mill.start(delay="1s"), "completed")
+        waited = datetime.fromisoformat(due["started_at"]) - datetime.fromisoformat(due["created_at"])
+        assert waited >= timedelta(seconds=0.5)  # its second begins when it is asked for
 
 
 def test_reattempting_between_attempts_and_failed_after_the_last(mill: Mill) -> None:
@@ -226,7 +228,7 @@ def test_interrupted_when_the_worker_is_stopped_and_no_attempt_is_left(mill: Mil
         for id in (last, again):
             mill.comes_to(id, "executing")
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(90)
     assert mill.comes_to(last, "interrupted")["attempts"][0]["error"]["name"] == "InterruptedError"
     assert mill.status(again) == "reattempting"
     mill.client.cancel_run(again)
