@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from tests.support import database
 from tests.support.database import Postgres
 from tests.support.server import Server, serving
@@ -23,6 +24,11 @@ LONGEST = (
     "test_studio.py",
 )  # fmt: skip
 """Files that take longest, which go first: a worker that meets one last would keep the others waiting."""
+
+
+# How long an example takes, and how quickly one is thought of, hangs on the machine.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -98,10 +98,10 @@ async def test_a_new_medium_asks_for_each_active_triggered_one_of_its_project(
     file = await db.file()
     await db.file("notes.txt", "text/plain")
 
-    assert [(row["automation_id"], row["file_id"]) for row in await waiting(db)] == [
+    assert {(row["automation_id"], row["file_id"]) for row in await waiting(db)} == {
         (first.id, file),
         (second.id, file),
-    ]
+    }
 
 
 async def test_a_medium_that_was_not_kept_after_all_asks_for_nothing(db: Bench, automations: Automations) -> None:

@@ -321,7 +321,9 @@ def trees(draw: st.DrawFn) -> list[int | None]:
     return [None if n == 0 else draw(st.one_of(st.none(), st.integers(0, n - 1))) for n in range(size)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tree=trees(), choices=st.lists(st.integers(0, 99), min_size=60, max_size=60))
 def test_a_run_always_ends_and_nothing_runs_before_what_it_waits_for(
     postgres: Any, dsn: str, tree: list[int | None], choices: list[int]
