@@ -6,33 +6,19 @@ file was made in. The bytes themselves are the business of web/serving.py.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mediamill.core.errors import DatabaseAway, MediamillError, NotFound, Rejected, StorageFull
+from mediamill.core.errors import DatabaseAway, MediamillError, NotFound, StorageFull
 from mediamill.dialects import Answer, Dialect, Scope, Site
 from mediamill.web.serving import raw, say, serve
+from mediamill.web.table import Disconnected, Silent, chunks
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 _ID = re.compile(r"[a-z0-9]{1,64}", re.ASCII)
-_SILENT_S = 60.0
-"""A client that sends nothing for so long has gone: of a broken line no word may ever come."""
-
-
-class Disconnected(Rejected):
-    """The client went away in mid-upload."""
-
-    code = "disconnected"
-
-
-class Silent(Rejected):
-    """The client is connected, and sends nothing."""
-
-    code = "silent"
 
 
 class SignedApp:
@@ -82,7 +68,7 @@ class SignedApp:
         dialect = self._dialect(file.dialect)
         await self._site.service.files.receive(
             file_id,
-            _body(receive),
+            chunks(receive),
             keep_claim=dialect.keeps_claims,
             announced=_announced(scope),
             max_bytes=dialect.most_bytes(self._site.settings) if dialect.most_bytes is not None else None,
@@ -100,21 +86,6 @@ class SignedApp:
 def _announced(scope: Scope) -> int | None:
     said = dict(scope["headers"]).get(b"content-length", b"")
     return int(said) if said.isdigit() else None
-
-
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        try:
-            async with asyncio.timeout(_SILENT_S):
-                message = await receive()
-        except TimeoutError:
-            raise Silent("The client fell silent.") from None
-        if message["type"] == "http.disconnect":
-            raise Disconnected("The client went away.")
-        if chunk := message.get("body", b""):
-            yield chunk
-        if not message.get("more_body", False):
-            return
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

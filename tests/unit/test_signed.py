@@ -14,7 +14,6 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from mediamill import signed
 from mediamill.blobs import Blobs
 from mediamill.core.errors import Expired, MediamillError, NotFound
 from mediamill.core.files import File, FileState
@@ -22,6 +21,7 @@ from mediamill.core.ids import FileId, ProjectId
 from mediamill.dialects import Answer, Dialect, Site
 from mediamill.service.signing import Signer
 from mediamill.signed import SignedApp
+from mediamill.web import table
 
 CONTENT = bytes(range(256)) * 4
 ETAG = f'"{hashlib.sha256(CONTENT).hexdigest()}"'
@@ -280,7 +280,7 @@ async def test_an_upload_whose_client_goes_away_leaves_nothing(app: SignedApp, f
 async def test_an_upload_that_falls_silent_is_given_up(
     app: SignedApp, files: Files, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signed, "_SILENT_S", 0.05)
+    monkeypatch.setattr(table, "_SILENT_S", 0.05)
     some = {"type": "http.request", "body": CONTENT[:500], "more_body": True}
 
     sent = await call(app, "PUT", "/upload/f1", signer.query("upload", "f1", 60), [some])

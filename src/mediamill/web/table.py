@@ -43,6 +43,13 @@ class Silent(Rejected):
     code = "request_timeout"
 
 
+class Disconnected(Invalid):
+    """The client went away in the middle of its body: nobody is there to be told."""
+
+    def __init__(self) -> None:
+        super().__init__("", "The request ended before its body did.")
+
+
 class NotJson(Invalid):
     """The body is no JSON."""
 
@@ -149,7 +156,7 @@ def _bounded(value: Any, deepest: int) -> None:
 
 
 async def read_raw(receive: Receive, most: int = JSON_BYTES) -> bytes:
-    """The whole body. Raises TooLarge beyond `most` bytes, Silent, Invalid when the client goes away."""
+    """The whole body. Raises TooLarge beyond `most` bytes, Silent, Disconnected."""
     found = bytearray()
     async for chunk in chunks(receive):
         found += chunk
@@ -159,7 +166,7 @@ async def read_raw(receive: Receive, most: int = JSON_BYTES) -> bytes:
 
 
 async def chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises Silent, Invalid."""
+    """The body as it comes. Raises Silent, Disconnected."""
     while True:
         try:
             async with asyncio.timeout(_SILENT_S):
@@ -167,7 +174,7 @@ async def chunks(receive: Receive) -> AsyncIterator[bytes]:
         except TimeoutError:
             raise Silent("The client fell silent.") from None
         if message["type"] == "http.disconnect":
-            raise Invalid("", "The request ended before its body did.")
+            raise Disconnected
         if chunk := message.get("body", b""):
             yield chunk
         if not message.get("more_body", False):
