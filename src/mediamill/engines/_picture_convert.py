@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.ports import Conversion, Missing, Report
-from mediamill.engines import _animation, _ffmpeg
+from mediamill.engines import _animation, _ffmpeg, _webp_course
 from mediamill.engines._av import PROTOCOLS
-from mediamill.engines._expected import SHORT_S, expecting
+from mediamill.engines._expected import SHORT_S, Course, expecting
 from mediamill.engines._picture import MAX_PIXELS, Still, Vips, Wishes, reading
 from mediamill.engines._picture_read import read
-from mediamill.engines._picture_write import write
+from mediamill.engines._picture_write import WEBP_METHOD, WEBP_QUALITY, tells, write
 from mediamill.engines._processor import slowness, used_s
 
 _KEYS = frozenset({"resize", "strip"})
@@ -44,7 +45,10 @@ _SAMPLED_SHARE, _LEAST_TILES, _TILE_PX = 0.015, 32, 64
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _AHEAD_PX = 120
 """Lines that libvips has read and not yet encoded: 0 to 240, with pictures of 2000 and 4000."""
-_READ_S = 0.015
+_READ_S, _READ_MP_S = 0.015, 0.006
+_PLAIN_MP_S, _SHOWN_S, _MOST_SHOWN = 0.05, 0.035, 4
+"""Of a WebP, until its pixels are there: for a megapixel of one colour, and for a megabyte of source, of which a pixel
+has up to so many bytes."""
 _WRITTEN_S: Mapping[str, float] = {
     "image/jpeg": 0.012,
     "image/png": 0.09,
@@ -54,7 +58,8 @@ _WRITTEN_S: Mapping[str, float] = {
     "image/tiff": 0.12,
     "image/jp2": 0.4,
 }
-"""Processor seconds for a megabyte of source, and for a megapixel of result; with photos of 6 and 24 megapixels."""
+"""Processor seconds for a megabyte of source, for a megapixel of it that libvips has still to decode however few bytes
+that is, and for a megapixel of result; with photos of 6 and 24 megapixels."""
 
 
 def keys(target_mime: str) -> frozenset[str]:
@@ -90,8 +95,17 @@ def encode(
     """Write a picture, with the reading that is put off until then, and report on it; `began_s`: `used_s()` when the
     task began."""
     done_s = used_s() - began_s
-    written_s = _WRITTEN_S.get(target_mime, 0.02) * still.pixels.width * still.pixels.height / 1e6
+    megapixels = still.pixels.width * still.pixels.height / 1e6
+    written_s = _WRITTEN_S.get(target_mime, 0.02) * megapixels
     expected_s = max(0.0, _READ_S * source.stat().st_size / 1e6 - done_s) + written_s
+    if tells(target_mime) and written_s > _SAMPLED_FROM_S:
+        slow = slowness()
+        megabytes = source.stat().st_size / 1e6
+        read_s = _READ_S * megabytes + _READ_MP_S * megapixels if _lazy(still) else 0.0
+        written_s = _PLAIN_MP_S * megapixels + _SHOWN_S * min(megabytes, _MOST_SHOWN * megapixels)
+        course = Course(report, "encode", done_s=done_s, now_s=read_s * slow, later_s=written_s * slow)
+        _while_telling(course, still, target, target_mime, wanted)
+        return
     telling: AbstractContextManager[None]
     if target_mime in _SAMPLED and written_s > _SAMPLED_FROM_S:
         still = Still(pixels=still.pillow(), icc=still.icc, exif=still.exif, xmp=still.xmp)
@@ -106,6 +120,45 @@ def encode(
         telling = nullcontext()
     with telling:
         write(still, target, target_mime, wanted)
+
+
+def _while_telling(course: Course, still: Still, target: Path, target_mime: str, wanted: Wishes) -> None:
+    """Write a picture of a type whose coder tells how far it is."""
+
+    def telling(picture: Any) -> Callable[[int], None]:
+        if not wanted.lossless:
+            quality = WEBP_QUALITY if wanted.quality is None else wanted.quality
+            return _webp_course.Lossy(course, picture, quality, clear_s=_clear_s(picture))
+        told, times = _told_of_sample(picture, target, target_mime, wanted)
+        return _webp_course.Lossless(course, told, times)
+
+    with course.looking():
+        still = Still(pixels=still.pillow(), icc=still.icc, exif=still.exif, xmp=still.xmp)
+        write(still, target, target_mime, wanted, telling)
+
+
+def _told_of_sample(
+    picture: Any, target: Path, target_mime: str, wanted: Wishes
+) -> tuple[list[tuple[int, float]], float]:
+    """What a coder tells of some tiles of a picture, with the seconds since it began with them; and how many times as
+    large as they the picture is."""
+    sample = _sample(picture, _LEAST_TILES // 2)
+    told: list[tuple[int, float]] = []
+    begun_s = used_s()
+    write(Still(pixels=sample), target, target_mime, wanted, lambda _: lambda at: told.append((at, used_s() - begun_s)))
+    told.append((100, used_s() - begun_s))
+    return told, picture.width * picture.height / (sample.width * sample.height)
+
+
+def _clear_s(picture: Any) -> float:
+    """Processor seconds that libwebp will take for what is see-through in a Pillow picture in RGB or RGBA."""
+    if picture.mode != "RGBA" or picture.getchannel("A").getextrema() == (255, 255):
+        return 0.0
+    alpha = _sample(picture.getchannel("A"), _LEAST_TILES // 2)
+    begun_s = used_s()
+    alpha.save(io.BytesIO(), "WEBP", lossless=True, method=WEBP_METHOD)
+    times: float = picture.width * picture.height / (alpha.width * alpha.height)
+    return (used_s() - begun_s) * times
 
 
 def _lazy(still: Still) -> bool:
@@ -128,12 +181,12 @@ def _sampled_s(picture: Any, target: Path, target_mime: str, wanted: Wishes) -> 
     return min(took_s) * times / _SAMPLED[target_mime]
 
 
-def _sample(picture: Any) -> Any:
+def _sample(picture: Any, least: int = _LEAST_TILES) -> Any:
     """Tiles from all over a picture, side by side."""
     from PIL import Image
 
     across, down = max(1, picture.width // _TILE_PX), max(1, picture.height // _TILE_PX)
-    side = math.ceil(math.sqrt(max(_LEAST_TILES, across * down * _SAMPLED_SHARE)))
+    side = math.ceil(math.sqrt(max(least, across * down * _SAMPLED_SHARE)))
     made = Image.new(picture.mode, (side * _TILE_PX, side * _TILE_PX))
     if picture.mode == "P":
         made.putpalette(picture.getpalette("RGBA"), "RGBA")

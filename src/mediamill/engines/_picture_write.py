@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mediamill.core.errors import LimitExceeded
-from mediamill.engines import _picture_pdf
+from mediamill.engines import _picture_pdf, _webp_encoder
 from mediamill.engines._colour import flat, to_srgb
 from mediamill.engines._picture import Still, Vips, Wishes, eight_bit, has_alpha, libvips
 
@@ -21,14 +22,26 @@ _LARGE_PX, THREADS = 1_000_000, 4
 """Pictures from which on a coder may use several threads: smaller ones are done before these have begun."""
 
 
-def write(still: Still, target: Path, mime: str, wishes: Wishes) -> None:
-    """Raises LimitExceeded when the format cannot hold a picture of this size."""
+Telling = Callable[[Any], Callable[[int], None]]
+"""Gets a picture as it is about to be written, and makes of it what is told libwebp's per cent."""
+
+
+def tells(mime: str) -> bool:
+    """Whether the coder of a type tells how far it is."""
+    return mime == "image/webp" and _webp_encoder.library() is not None
+
+
+def write(still: Still, target: Path, mime: str, wishes: Wishes, telling: Telling | None = None) -> None:
+    """`telling`: for types that tell. Raises LimitExceeded when the format cannot hold a picture of this size."""
     longest = _LONGEST.get(mime)
     if longest and max(still.pixels.width, still.pixels.height) > longest:
         raise LimitExceeded(f"This format holds at most {longest} pixels a side; ask for a resize.")
     if wishes.strip:
         still = Still(pixels=still.pixels, icc=still.icc)
-    _WRITERS[mime](still, target, wishes)
+    if telling is not None:
+        _webp(still, target, wishes, telling)
+    else:
+        _WRITERS[mime](still, target, wishes)
 
 
 def _metadata(still: Still) -> dict[str, bytes]:
@@ -173,18 +186,14 @@ def _colour_and_alpha(still: Still) -> tuple[Any, Still]:
     ), still
 
 
-def _webp(still: Still, target: Path, wishes: Wishes) -> None:
+def _webp(still: Still, target: Path, wishes: Wishes, telling: Telling | None = None) -> None:
     picture, still = _colour_and_alpha(still)
     quality = wishes.quality or (75 if wishes.lossless else WEBP_QUALITY)
-    picture.save(
-        target,
-        "WEBP",
-        quality=quality,
-        method=WEBP_METHOD,
-        lossless=wishes.lossless,
-        exact=wishes.lossless,
-        **_metadata(still),
-    )
+    settings: dict[str, Any] = {"quality": quality, "method": WEBP_METHOD, "lossless": wishes.lossless}
+    if telling is None:
+        picture.save(target, "WEBP", **settings, exact=wishes.lossless, **_metadata(still))
+    else:
+        target.write_bytes(_webp_encoder.encode(picture, _metadata(still), **settings, tell=telling(picture)))
 
 
 def _avif(still: Still, target: Path, wishes: Wishes) -> None:
