@@ -97,6 +97,8 @@ SELECT id, project_id, run_id, kind, dialect, queue, state, label, options, extr
        origin ->> 'hold', coalesce((origin ->> 'due_at')::timestamptz, clock_timestamp())
 FROM new
 """
+_NEXT_LOOK_S = 5.0
+"""Workers look for what has expired no later than after this; what expires sooner they are told of."""
 _A_FRAME_S = 1e-3
 """Sums of frames are not exact."""
 
@@ -124,6 +126,8 @@ async def insert_tasks(connection: Any, new: Sequence[tuple[str, Accept, Place]]
     tagged = [id for id, item, _ in new if item.new.origin.tags]
     if tagged:
         await connection.execute(_TAG, tagged)
+    if any(item.new.origin.ttl_s is not None and item.new.origin.ttl_s < _NEXT_LOOK_S for _, item, _ in new):
+        await connection.execute("SELECT pg_notify($1, '')", OFFER)
     await wake(connection, [id for id, _, _ in new])
 
 

@@ -11,7 +11,8 @@ CANCEL = "mediamill_cancel"
 """Channel: the id of a running task that is to stop."""
 
 OFFER = "mediamill_schedules"
-"""Channel: a schedule was made or changed, or a task waits for a runner; the identifier of what is to run it."""
+"""Channel: a schedule was made or changed, or a task waits for a runner; the identifier of what is to run it. Empty: a
+task expires soon."""
 
 
 async def wake(connection: Any, ids: Sequence[str]) -> None:

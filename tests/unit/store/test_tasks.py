@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from tests.support.records import PROJECT, Bench, bench, url
@@ -14,9 +15,10 @@ from tests.support.records import PROJECT, Bench, bench, url
 from mediamill.core.dispatch import Finish, Take, Tick, Unwritable
 from mediamill.core.errors import Conflict, IdempotencyMismatch, LimitReached, NotFound
 from mediamill.core.files import NewFile
-from mediamill.core.tasks import Failure, Source, State
+from mediamill.core.tasks import Failure, Origin, Source, State
 from mediamill.queue import Entry, enqueue
 from mediamill.store.batch import Batcher
+from mediamill.store.notices import OFFER
 
 FAILURE = Failure(code="bad_media", family="input", message="No picture.", stage="work")
 MADE = NewFile(project_id=PROJECT, filename="a.webp", mime="image/webp", size_bytes=3, blob_key="bb/1")
@@ -90,6 +92,21 @@ async def test_delayed_task_waits_in_the_queue_until_its_instant(db: Bench) -> N
     assert (await db.tasks.get(PROJECT, id)).state is State.DELAYED
     due = await db.pool.fetchval("SELECT execute_after FROM pgqueuer")
     assert abs((due - later).total_seconds()) < 5
+
+
+@pytest.mark.parametrize(("ttl_s", "told"), [(2.0, [""]), (60.0, []), (None, [])])
+async def test_workers_are_told_of_what_expires_before_they_look_again(
+    db: Bench, dsn: str, ttl_s: float | None, told: list[str]
+) -> None:
+    heard: list[str] = []
+    listener = await asyncpg.connect(dsn)
+    await listener.add_listener(OFFER, lambda *said: heard.append(said[3]))
+
+    await db.accept(origin=Origin(ttl_s=ttl_s))
+    await listener.fetchval("SELECT 1")  # what was sent before is here by now
+
+    assert heard == told
+    await listener.close()
 
 
 async def test_64_parallel_posts_of_one_key_make_one_task(db: Bench) -> None:
