@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from tests.support.calls import picture
 from tests.support.llm import Llm, Says, answering_aside, results, turns
 from tests.support.server import Server, serving, until
 
@@ -113,12 +114,6 @@ class Hook:
         self._thread.join(10)
 
 
-def _picture() -> bytes:
-    content = io.BytesIO()
-    Image.new("RGB", (40, 30), (200, 10, 10)).save(content, "PNG")
-    return content.getvalue()
-
-
 def _points(which: int) -> list[tuple[int, str]]:
     """A fifth of the points between and within the 21 steps, in order: a run has ten attempts, so nine deaths."""
     between = [(number, "done") for number in range(1, 21)]
@@ -132,7 +127,7 @@ def _points(which: int) -> list[tuple[int, str]]:
 def test_worker_killed_between_steps_repeats_no_effect(stage: Stage, which: int) -> None:
     hook, points = Hook(), _points(which)
     with stage.server.client() as http, contextlib.closing(hook):
-        http.post("/mill/files", files={"file": ("a.png", _picture(), "image/png")}).raise_for_status()
+        http.post("/mill/files", files={"file": ("a.png", picture((40, 30)), "image/png")}).raise_for_status()
         before = _tasks(http)
         asked = {"kind": "prompt", "options": {"prompt": f"Do ten things and tell {hook.url}"}, "max_attempts": 10}
         run = http.post("/mill/tasks", json=asked).raise_for_status().json()["id"]
@@ -183,7 +178,7 @@ def test_run_converts_a_picture_and_is_followed_letter_by_letter() -> None:
     with answering_aside(script) as llm:
         environment = {"LLM_BASE_URL": llm.url, "LLM_MODEL": "local/small", "LLM_PRICE_OUT": "500"}
         with serving(environment=environment) as server, server.client() as http:
-            http.post("/mill/files", files={"file": ("a.png", _picture(), "image/png")}).raise_for_status()
+            http.post("/mill/files", files={"file": ("a.png", picture((40, 30)), "image/png")}).raise_for_status()
             asked = {"kind": "prompt", "options": {"prompt": "Make the picture WebP."}}
             run = http.post("/mill/tasks", json=asked).raise_for_status().json()["id"]
             events = list(_events(http, f"/mill/tasks/{run}/tokens"))
@@ -196,8 +191,8 @@ def test_run_converts_a_picture_and_is_followed_letter_by_letter() -> None:
             assert task["details"]["cost_cents"] == 4 * 20 * 500 / 1e6
             file = task["details"]["output"]["text"].split()[2]
             content = http.get(f"/mill/files/{file}/content", follow_redirects=True).content
-            with Image.open(io.BytesIO(content)) as picture:
-                assert (picture.format, picture.size) == ("WEBP", (40, 30))
+            with Image.open(io.BytesIO(content)) as shown:
+                assert (shown.format, shown.size) == ("WEBP", (40, 30))
             steps = http.get(f"/mill/tasks/{run}/steps").json()["data"]
             assert [step["state"] for step in steps] == ["done"] * 7
             assert http.get("/mill/tasks/t0/tokens").status_code == 404

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from tests.support.calls import run_ended
+from tests.support.calls import picture, run_ended
 from tests.support.server import Server, serving, until
 
 SMALL = [
@@ -36,12 +36,6 @@ def http(mill: Server) -> Iterator[httpx.Client]:
         yield client
         for one in client.get("/mill/automations", params={"limit": 100}).json()["data"]:
             client.delete(f"/mill/automations/{one['id']}")
-
-
-def picture(side: int) -> bytes:
-    made = io.BytesIO()
-    Image.new("RGB", (side, side), (200, side % 255, 30)).save(made, "PNG")
-    return made.getvalue()
 
 
 def keep(http: httpx.Client, **given: Any) -> dict[str, Any]:
@@ -86,7 +80,7 @@ def test_a_kept_workflow_is_read_changed_and_forgotten(http: httpx.Client) -> No
 
 def test_a_call_starts_it_with_its_input(http: httpx.Client) -> None:
     made = keep(http)
-    body = {"input": {"file": stored(http, picture(64))}, "metadata": {"order": "A-17"}}
+    body = {"input": {"file": stored(http, picture((64, 64)))}, "metadata": {"order": "A-17"}}
     key = {"Idempotency-Key": "once"}
 
     first = http.post(f"/mill/automations/{made['id']}/run", json=body, headers=key)
@@ -107,7 +101,9 @@ def test_a_call_starts_it_with_its_input(http: httpx.Client) -> None:
 def test_what_does_not_meet_the_condition_is_left_out_and_the_run_succeeds(http: httpx.Client) -> None:
     made = keep(http)
 
-    started = http.post(f"/mill/automations/{made['id']}/run", json={"input": {"file": stored(http, picture(40))}})
+    started = http.post(
+        f"/mill/automations/{made['id']}/run", json={"input": {"file": stored(http, picture((40, 40)))}}
+    )
     run = run_ended(http, started.json()["id"])
 
     assert run["state"] == "succeeded"
@@ -125,7 +121,7 @@ def test_conditions_see_the_metadata_of_the_run(http: httpx.Client) -> None:
         http,
         workflow=[{"kind": "conditions", "options": {"conditions": [wanted]}, "next": [{"kind": "ingest"}]}],
     )
-    file, ends = stored(http, picture(64)), []
+    file, ends = stored(http, picture((64, 64))), []
     for plan in ("pro", "free"):
         body = {"input": {"file": file}, "metadata": {"customer": {"plan": plan}}}
         run = run_ended(http, http.post(f"/mill/automations/{made['id']}/run", json=body).json()["id"])
@@ -138,7 +134,7 @@ def test_a_paused_one_is_not_started(http: httpx.Client) -> None:
     made = keep(http, status="paused", trigger=ON_MEDIA)
 
     answer = http.post(f"/mill/automations/{made['id']}/run", json={})
-    stored(http, picture(64))
+    stored(http, picture((64, 64)))
 
     assert (answer.status_code, answer.json()["code"]) == (409, "automation_paused")
     assert runs_of(http, made["id"]) == []
@@ -146,7 +142,7 @@ def test_a_paused_one_is_not_started(http: httpx.Client) -> None:
 
 def test_each_new_medium_starts_it_once_however_it_comes(http: httpx.Client) -> None:
     made, other = keep(http, trigger=ON_MEDIA), keep(http)
-    content = picture(64)
+    content = picture((64, 64))
 
     whole = stored(http, content)
     put = http.post("/mill/files", json={"filename": "two.png", "size_bytes": len(content)}).json()
@@ -184,7 +180,7 @@ def test_why_a_trigger_could_not_start_it_is_told(http: httpx.Client) -> None:
     made = keep(http, workflow=elsewhere, trigger=ON_MEDIA)
     http.delete(f"/mill/connections/{connection['id']}")
 
-    stored(http, picture(64))
+    stored(http, picture((64, 64)))
 
     at = f"/mill/automations/{made['id']}"
     until(lambda: http.get(at).json()["problem"] is not None, what="the problem")
@@ -226,6 +222,6 @@ def test_another_projects_automation_is_unknown(http: httpx.Client) -> None:
         assert other.get("/mill/automations").json()["data"] == []
         assert other.get(f"/mill/automations/{made['id']}").status_code == 404
         assert other.post(f"/mill/automations/{made['id']}/run", json={}).status_code == 404
-        stored(other, picture(64))
+        stored(other, picture((64, 64)))
 
     assert runs_of(http, made["id"]) == []

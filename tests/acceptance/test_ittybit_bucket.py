@@ -13,7 +13,7 @@ from obstore.store import S3Store
 from PIL import Image
 from tests.support import bucket
 from tests.support.bucket import Bucket
-from tests.support.calls import ended
+from tests.support.calls import ended, picture
 from tests.support.server import Server, serving
 
 
@@ -51,12 +51,6 @@ def connection(call: httpx.Client, s3: Bucket) -> Iterator[str]:
     assert (made["id"][:4], made["object"], made["secret_access_key"]) == ("con_", "storage_connection", "****")
     yield made["id"]
     call.delete(f"/connections/{made['id']}").raise_for_status()
-
-
-def picture(colour: tuple[int, int, int] = (200, 30, 30)) -> bytes:
-    made = io.BytesIO()
-    Image.new("RGB", (64, 48), colour).save(made, "PNG")
-    return made.getvalue()
 
 
 def put(call: httpx.Client, content: bytes, filename: str = "red.png") -> Any:
@@ -107,7 +101,7 @@ def test_upload_puts_the_very_bytes_under_the_key_that_was_asked_for(
 def test_upload_takes_what_lies_behind_a_url_and_the_files_own_name(
     call: httpx.Client, s3: Bucket, connection: str
 ) -> None:
-    file = put(call, picture((1, 2, 3)), "blue.png")
+    file = put(call, picture(colour=(1, 2, 3)), "blue.png")
 
     task = made(
         call, "upload", url=file["url"], options={"destination": "s3://mill/folder/", "connection_id": connection}
@@ -115,7 +109,7 @@ def test_upload_takes_what_lies_behind_a_url_and_the_files_own_name(
 
     assert task["status"] == "succeeded", task
     assert task["output"]["url"] == "s3://mill/folder/blue.png"
-    assert in_bucket(s3, "folder/blue.png") == picture((1, 2, 3))
+    assert in_bucket(s3, "folder/blue.png") == picture(colour=(1, 2, 3))
 
 
 def test_a_source_in_the_bucket_goes_back_into_it_as_another_format(

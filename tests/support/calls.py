@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+from PIL import Image
 from tests.support.server import until
 
 
@@ -21,6 +22,13 @@ def noise(seconds: int) -> bytes:
         file.setsampwidth(2)
         file.setframerate(44100)
         file.writeframes(np.random.default_rng(1).integers(-9000, 9000, 88200 * seconds, np.int16).tobytes())
+    return out.getvalue()
+
+
+def picture(size: tuple[int, int] = (64, 48), colour: tuple[int, int, int] = (200, 30, 30)) -> bytes:
+    """A PNG of one colour."""
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
     return out.getvalue()
 
 
