@@ -179,6 +179,14 @@ def test_an_error_is_a_page_that_leads_on(server: Server) -> None:
     assert 'href="/ui/files"' in answer.text
 
 
+def test_addresses_made_by_hand_lead_on(server: Server) -> None:
+    with session_of(server) as client:
+        shortened, unknown = client.get("/ui/tasks"), client.get("/ui/nowhere")
+
+    assert (shortened.status_code, shortened.headers["location"]) == (303, "/ui/")
+    assert (unknown.status_code, "There is no page at this address." in unknown.text) == (404, True)
+
+
 def test_every_answer_carries_the_security_headers(server: Server) -> None:
     with session_of(server) as client:
         for path in (*PAGES, "/ui/login", "/ui/nowhere", "/ui/tasks/tnone"):
@@ -508,3 +516,19 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, server: Server, api: ht
         for path in (*PAGES, f"/ui/tasks/{task['id']}", f"/ui/files/{task['inputs'][0]['file']['id']}"):
             visitor.go(path)
             assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_buttons_of_a_file_lie_on_none_of_its_facts_on_a_phone(
+    browser: Browser, server: Server, signed_in: Any, api: httpx.Client
+) -> None:
+    file = upload(api, "wide.png", picture(1920, 1080))
+    phone: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "storage_state": signed_in}
+    with visiting(browser, server.url, **phone) as visitor:
+        row = visitor.go("/ui/files").locator(f"tr#{file}")
+        boxes = {part: row.locator(part).bounding_box() for part in (".c-do", ".c-size", ".c-facts", ".c-at")}
+
+        buttons = boxes.pop(".c-do")
+
+        assert buttons is not None
+        for part, box in boxes.items():
+            assert box is None or box["y"] >= buttons["y"] + buttons["height"], part

@@ -21,7 +21,7 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError, NotFound, Unauthorized
 from mediamill.dashboard import files, firings, keys, new, prompts, runs, schedules, studio, tasks, traces, webhooks
 from mediamill.dashboard.choices import Choices
-from mediamill.dashboard.errors import ERRORS, TITLES
+from mediamill.dashboard.errors import ERRORS, TITLES, UNKNOWN
 from mediamill.dashboard.render import HEADERS, THEME_COOKIE, THEMES, Page, Renderer, Req
 from mediamill.dashboard.session import caller_of, check_origin, end_session, open_session, safe_return
 from mediamill.dialects import App, Scope, Site, status_of
@@ -86,7 +86,12 @@ class _Guarded:
 
 
 def _doors(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
-    """What stands before the session: signing in and out, the theme, static files."""
+    """What stands before the session: signing in and out, the theme, static files, an address that leads on."""
+
+    @get("/tasks")
+    async def shortened() -> Redirect:
+        """Where people come who take the id off the address of a task."""
+        return Redirect("/ui/", status_code=303)
 
     @get("/login")
     async def login_page(request: Req) -> Page:
@@ -126,7 +131,7 @@ def _doors(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
             return Response(b"", status_code=304, headers=headers)
         return Response(asset.body, media_type=asset.mime, headers=headers)
 
-    return [login_page, login, logout, theme, static]
+    return [shortened, login_page, login, logout, theme, static]
 
 
 def _failed(site: Site, renderer: Renderer, request: Req, error: Exception) -> Response[Any]:
@@ -134,7 +139,7 @@ def _failed(site: Site, renderer: Renderer, request: Req, error: Exception) -> R
     if isinstance(error, MediamillError):
         status, said = status_of(error, ERRORS)[0], str(error)
     elif isinstance(error, HTTPException):
-        status, said = error.status_code, error.detail
+        status, said = error.status_code, UNKNOWN if error.status_code == 404 else error.detail
     else:
         status, said = 500, ""
     if status >= 500:

@@ -18,6 +18,7 @@ TITLES = {
     500: "Something broke",
     503: "Not just now",
 }
+UNKNOWN = "There is no page at this address."
 _STATUS = {
     e.Rejected: 400,
     e.Invalid: 422,
