@@ -12,10 +12,7 @@ import pytest
 from tests.support import scenes
 from tests.support.av import ffmpeg
 from tests.support.scenes import at
-from tests.support.tools import PlainTools
 
-from mediamill.core import compositions, formats
-from mediamill.core.compositions import Material, Render
 from mediamill.engines import _compose_decoding, _compose_glimpse
 from mediamill.engines._compose_scene import Scene
 
@@ -57,16 +54,6 @@ def glimpses(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return found
 
 
-def work(request: dict[str, Any], media: Path, scratch: Path) -> Render:
-    composition = compositions.parse(request)
-    materials = {}
-    for url in compositions.sources(composition):
-        found = formats.by_filename(url)
-        assert found is not None
-        materials[url] = Material(path=media / url.removeprefix(scenes.HOST), mime=found.mime)
-    return Render(scene=composition, materials=materials, scratch=scratch, tools=PlainTools(), report=lambda *_: None)
-
-
 @pytest.mark.parametrize(
     ("name", "size", "how"),
     [
@@ -90,7 +77,7 @@ def test_a_glimpse_holds_the_bits_of_the_film(
     cut = {"type": "cross_dissolve", "duration": 0.4, "from_id": "a", "to_id": "b"}
     request = {"width": size[0], "height": size[1], "frame_rate": random.Random(name).choice([24, 30]), "duration": 1.3,
                "elements": [clip, other], "transitions": [cut]}  # fmt: skip
-    job = work(request, media, tmp_path)
+    job = scenes.job(request, media, tmp_path)
 
     with Scene(job) as film, Scene(job) as jumper:
         last = film.timeline.frames - 1
@@ -108,7 +95,7 @@ def test_what_an_earlier_glimpse_left_leads_to_the_same_bits(
 ) -> None:
     """The same frame again, the next ones, back, far ahead, and whatever comes to mind."""
     clip = {"type": "video", "id": "a", "source_url": at(name), "out_point": 2.2}
-    job = work({"width": 128, "height": 72, "duration": 1.6, "elements": [clip]}, media, tmp_path)
+    job = scenes.job({"width": 128, "height": 72, "duration": 1.6, "elements": [clip]}, media, tmp_path)
     with Scene(job) as film:
         last = film.timeline.frames - 1
         whole = [buffer.copy() for buffer in film.frames(0, last + 1)]
@@ -152,7 +139,7 @@ def test_what_cannot_be_told_is_left_to_the_program(
     media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = {"type": "video", "id": "a", "source_url": at("b-frames.mp4"), "out_point": 1}
-    job = work({"width": 128, "height": 72, "duration": 1, "elements": [clip]}, media, tmp_path)
+    job = scenes.job({"width": 128, "height": 72, "duration": 1, "elements": [clip]}, media, tmp_path)
     with Scene(job) as scene:
         seen = scene.picture(12)
 

@@ -12,10 +12,9 @@ from PIL import Image
 from tests.support import scenes, vision
 from tests.support.av import ffmpeg
 from tests.support.scenes import at
-from tests.support.tools import PlainTools
 
-from mediamill.core import compositions, formats, looks
-from mediamill.core.compositions import Material, Render
+from mediamill.core import looks
+from mediamill.core.compositions import Render
 from mediamill.engines import _compose_glimpse
 from mediamill.engines._compose_scene import Scene
 
@@ -44,13 +43,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def work(folder: Path, *elements: dict[str, Any], **request: Any) -> Render:
     scene = {"width": 64, "height": 36, "frame_rate": RATE, "duration": 1.9, **request, "elements": list(elements)}
-    composition = compositions.parse(scene)
-    materials = {}
-    for url in compositions.sources(composition):
-        found = formats.by_filename(url)
-        assert found is not None
-        materials[url] = Material(path=folder / url.removeprefix(scenes.HOST), mime=found.mime)
-    return Render(scene=composition, materials=materials, scratch=folder, tools=PlainTools(), report=lambda *_: None)
+    return scenes.job(scene, folder, folder)
 
 
 def apart(job: Render, every: int = 1, length: int = 1) -> list[int]:

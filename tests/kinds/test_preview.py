@@ -159,21 +159,9 @@ def test_a_preview_of_a_gif_has_the_colours_that_the_gif_has(tmp_path: Path) -> 
 
 def test_previews_of_a_moment_and_of_a_part_hold_the_very_same_pixels(tmp_path: Path, media: Path) -> None:
     """Frames of one run, and one that begins in the middle, before anything is encoded."""
-    from tests.support.tools import PlainTools
-
-    from mediamill.core import compositions
-    from mediamill.core.compositions import Material, Render
     from mediamill.engines._compose_scene import Scene
 
-    composition = compositions.parse(busy(frame_rate=24))
-    materials = {
-        url: Material(
-            path=media / url.removeprefix(scenes.HOST),
-            mime={"mp4": "video/mp4", "png": "image/png", "wav": "audio/wav"}[url[-3:]],
-        )
-        for url in compositions.sources(composition)
-    }
-    work = Render(scene=composition, materials=materials, scratch=tmp_path, tools=PlainTools(), report=lambda *_: None)
+    work = scenes.job(busy(frame_rate=24), media, tmp_path)
 
     with Scene(work) as film, Scene(work) as jumper:
         for number, buffer in enumerate(film.frames(0, 72)):

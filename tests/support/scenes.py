@@ -16,7 +16,8 @@ from tests.support.av import ffmpeg
 from tests.support.tools import PlainTools
 
 from mediamill import engines, kinds
-from mediamill.core import formats
+from mediamill.core import compositions, formats
+from mediamill.core.compositions import Material, Render
 from mediamill.kinds import Context, Input, Output
 
 Picture = NDArray[np.uint8]
@@ -47,6 +48,17 @@ class Made:
     def rgba(self) -> Picture:
         """A still with its transparency."""
         return np.array(Image.open(self.path).convert("RGBA"))
+
+
+def job(request: Mapping[str, Any], media: Path, scratch: Path) -> Render:
+    """A timeline to render, its sources below `media`."""
+    composition = compositions.parse(request)
+    materials = {}
+    for url in compositions.sources(composition):
+        found = formats.by_filename(url)
+        assert found is not None
+        materials[url] = Material(path=media / url.removeprefix(HOST), mime=found.mime)
+    return Render(scene=composition, materials=materials, scratch=scratch, tools=PlainTools(), report=lambda *_: None)
 
 
 def run(kind: str, request: Mapping[str, Any], folder: Path, media: Path) -> Made:
