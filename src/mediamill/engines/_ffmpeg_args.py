@@ -239,16 +239,7 @@ def film(
         if video.codec == "hevc" and container.muxer in ("mp4", "mov"):
             args += ["-tag:v", "hvc1"]  # Apple's players know no other name for it
     else:
-        to = size(video.width_px, video.height_px, settings.get("resize", {}), even=True)
-        fps = frame_rate(settings["fps"]) if "fps" in settings else None
-        if fps is None and _AVI in (mime, source_mime):
-            fps = min(frame_rate(video.frame_rate or 25), Fraction(60))  # AVI has one rate for all frames
-        clear = video.alpha and container.muxer == "webm" and video.codec != "gif"  # a GIF is rarely see-through
-        pixels = "yuva420p" if clear else "yuv420p"
-        args += ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels, before=before[0])]
-        args += picture_codec(container.encoder, settings)
-        if clear:
-            args += ["-auto-alt-ref", "0"]  # libvpx writes no transparency otherwise
+        args += _encoded(container, video, settings, hdr=hdr, avi=_AVI in (mime, source_mime), before=before[0])
     sounds_kept = True
     sounds = source.sounds[: container.sound_limit] if settings.get("audio", True) else ()
     for place, track in enumerate(sounds):
@@ -278,6 +269,29 @@ def film(
         sounds_kept=sounds_kept,
         languages=[video.language, *(track.language for track in sounds), *(text.language for text, _ in texts)],
     )
+
+
+def _encoded(
+    container: Container,
+    video: Video,
+    settings: Mapping[str, Any],
+    *,
+    hdr: bool,
+    avi: bool,
+    before: Sequence[str],
+) -> list[str]:
+    """The output options of a picture that is encoded anew."""
+    to = size(video.width_px, video.height_px, settings.get("resize", {}), even=True)
+    fps = frame_rate(settings["fps"]) if "fps" in settings else None
+    if fps is None and avi:
+        fps = min(frame_rate(video.frame_rate or 25), Fraction(60))  # AVI has one rate for all frames
+    clear = video.alpha and container.muxer == "webm" and video.codec != "gif"  # a GIF is rarely see-through
+    pixels = "yuva420p" if clear else "yuv420p"
+    args = ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels, before=before)]
+    args += picture_codec(container.encoder, settings)
+    if clear:
+        args += ["-auto-alt-ref", "0"]  # libvpx writes no transparency otherwise
+    return args
 
 
 def _texts(container: Container, source: Source) -> list[tuple[Text, str]]:

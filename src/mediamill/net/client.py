@@ -7,8 +7,8 @@ import os
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -226,30 +226,21 @@ class Client:
         connection = httpcore.AsyncHTTPConnection(
             url.origin, ssl_context=self._trust, http1=True, network_backend=self._guard
         )
-        try:
-            # Each read has its timeout; this one is for heads that come a byte at a time.
-            head_timeout_s = 3 * limits.connect_timeout_s + limits.read_timeout_s
+        # Each read has its timeout; this one is for heads that come a byte at a time.
+        head_timeout_s = 3 * limits.connect_timeout_s + limits.read_timeout_s
+        with _named(target.host):
             try:
-                async with asyncio.timeout(head_timeout_s):
-                    response = await connection.handle_async_request(request)
-            except TimeoutError as error:
-                raise SourceUnreachable(f"The host {target.host} did not answer in time.") from error
-            try:
-                yield response
+                try:
+                    async with asyncio.timeout(head_timeout_s):
+                        response = await connection.handle_async_request(request)
+                except TimeoutError as error:
+                    raise SourceUnreachable(f"The host {target.host} did not answer in time.") from error
+                try:
+                    yield response
+                finally:
+                    await response.aclose()
             finally:
-                await response.aclose()
-        except httpcore.LocalProtocolError as error:
-            raise Invalid("headers", "must hold only what an HTTP header may") from error
-        except httpcore.TimeoutException as error:
-            raise SourceUnreachable(f"The host {target.host} did not answer in time.") from error
-        except (httpcore.NetworkError, ssl.SSLError) as error:
-            if _cause(error, ssl.SSLCertVerificationError):
-                raise SourceRefused(f"The TLS certificate of {target.host} is not valid for it.") from error
-            raise SourceUnreachable(f"The connection to {target.host} failed.") from error
-        except httpcore.ProtocolError as error:
-            raise SourceUnreachable(f"The answer of {target.host} broke off or is not HTTP.") from error
-        finally:
-            await connection.aclose()
+                await connection.aclose()
 
     def _headers(self, target: urls.Target, more: Mapping[str, str], length: int | None) -> list[tuple[bytes, bytes]]:
         rows = {"host": target.authority, "user-agent": self._user_agent}
@@ -406,6 +397,25 @@ def _is_gzip_coded(coding: str, content_type: str | None) -> bool:
 def _media_type(header: str) -> str | None:
     found = header.split(";", 1)[0].strip().lower()
     return found if _MEDIA_TYPE.fullmatch(found) else None
+
+
+@contextmanager
+def _named(host: str) -> Iterator[None]:
+    """What goes wrong in an exchange with a host, under its name in our tree."""
+    import httpcore
+
+    try:
+        yield
+    except httpcore.LocalProtocolError as error:
+        raise Invalid("headers", "must hold only what an HTTP header may") from error
+    except httpcore.TimeoutException as error:
+        raise SourceUnreachable(f"The host {host} did not answer in time.") from error
+    except (httpcore.NetworkError, ssl.SSLError) as error:
+        if _cause(error, ssl.SSLCertVerificationError):
+            raise SourceRefused(f"The TLS certificate of {host} is not valid for it.") from error
+        raise SourceUnreachable(f"The connection to {host} failed.") from error
+    except httpcore.ProtocolError as error:
+        raise SourceUnreachable(f"The answer of {host} broke off or is not HTTP.") from error
 
 
 def _read_headers(rows: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
