@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import dropwhile
 
-from mediamill.core.errors import BadMedia
+from mediamill.core.errors import BadMedia, LimitExceeded
 
 Cell = str | int | float | bool | date | datetime | time | timedelta | None
 Row = list[Cell]
@@ -47,6 +47,14 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
 _EXPONENT = re.compile(r"-?[1-9](?:\.\d{1,14})?[eE][+-]?\d{1,2}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?")
 _BOOLEANS = {"true": True, "false": False}
+
+
+def numbered(rows: Iterator[Row]) -> Iterator[tuple[int, Row]]:
+    """Rows to be written, numbered from 1. Raises LimitExceeded at what no sheet holds."""
+    for number, row in enumerate(rows, 1):
+        if number > ROWS or len(row) > COLUMNS:
+            raise LimitExceeded(f"A sheet holds at most {ROWS:,} rows and {COLUMNS:,} columns.")
+        yield number, row
 
 
 def typed(text: str) -> Cell:

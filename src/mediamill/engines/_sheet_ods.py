@@ -10,12 +10,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from mediamill.core.errors import BadMedia, LimitExceeded
-from mediamill.engines._sheet import COLUMNS, ROWS, Cell, Row, Sheet
+from mediamill.engines._sheet import COLUMNS, ROWS, Cell, Row, Sheet, numbered
 
 _CELLS = 30_000_000
 _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0 "
@@ -258,18 +258,20 @@ def write(sheets: Iterator[tuple[str, Iterator[Row]]], target: Path) -> int:
         with parts.open("content.xml", "w", force_zip64=True) as content:
             content.write(_HEAD.encode())
             for title, rows in sheets:
-                content.write(f"<table:table table:name={quoteattr(_clean(title))}><table:table-column/>".encode())
-                number = 0
-                for number, row in enumerate(rows, 1):
-                    if number > ROWS or len(row) > COLUMNS:
-                        raise LimitExceeded(f"A sheet holds at most {ROWS:,} rows and {COLUMNS:,} columns.")
-                    cells = "".join(map(_cell, row)) or "<table:table-cell/>"
-                    content.write(f"<table:table-row>{cells}</table:table-row>".encode("utf-8", "replace"))
-                if not number:
-                    content.write(b"<table:table-row><table:table-cell/></table:table-row>")
-                content.write(b"</table:table>")
-                count += number
+                count += _write_table(content, title, rows)
             content.write(_TAIL.encode())
+    return count
+
+
+def _write_table(content: IO[bytes], title: str, rows: Iterator[Row]) -> int:
+    content.write(f"<table:table table:name={quoteattr(_clean(title))}><table:table-column/>".encode())
+    count = 0
+    for count, row in numbered(rows):  # noqa: B007 - how many there were, once they are over
+        cells = "".join(map(_cell, row)) or "<table:table-cell/>"
+        content.write(f"<table:table-row>{cells}</table:table-row>".encode("utf-8", "replace"))
+    if not count:
+        content.write(b"<table:table-row><table:table-cell/></table:table-row>")
+    content.write(b"</table:table>")
     return count
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from mediamill.core.errors import LimitExceeded
-from mediamill.engines._sheet import CELL_CHARS, COLUMNS, ROWS, Cell, Row, column
+from mediamill.engines._sheet import CELL_CHARS, Cell, Row, column, numbered
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -57,9 +57,7 @@ def write(sheets: Iterator[tuple[str, Iterator[Row]]], target: Path) -> int:
             with parts.open(f"xl/worksheets/sheet{len(titles)}.xml", "w", force_zip64=True) as part:
                 part.write(f'{_XML}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
                 number = 0
-                for number, row in enumerate(rows, 1):
-                    if number > ROWS or len(row) > COLUMNS:
-                        raise LimitExceeded(f"A sheet holds at most {ROWS:,} rows and {COLUMNS:,} columns.")
+                for number, row in numbered(rows):
                     part.write(_row(number, row).encode("utf-8", "replace"))
                 part.write(b"</sheetData></worksheet>")
                 count += number

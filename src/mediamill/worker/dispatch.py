@@ -7,6 +7,7 @@ a slot idle longer than a small picture takes (docs/why/queue.md). Ours asks the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -76,13 +77,14 @@ class Dispatcher:
                     log.exception("queue unreachable", queue=self.queue, again_in_s=patience_s)
                     nap_s, patience_s = patience_s, min(5.0, patience_s * 2)
                 if nap_s > 0 and not self._stopping:
-                    try:
-                        async with asyncio.timeout(nap_s):
-                            await self._wake.wait()
-                    except TimeoutError:
-                        continue
+                    await self._nap(nap_s)
         finally:
             await self._join(heart)
+
+    async def _nap(self, nap_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(nap_s):
+                await self._wake.wait()
 
     async def stop(self) -> None:
         """Take no more jobs; those under way go on."""
