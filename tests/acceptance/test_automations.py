@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from tests.support.calls import picture, run_ended
+from tests.support.calls import picture, run_ended, stored
 from tests.support.server import Server, serving, until
 
 SMALL = [
@@ -43,10 +43,6 @@ def keep(http: httpx.Client, **given: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
-
-
-def stored(http: httpx.Client, content: bytes, filename: str = "one.png") -> str:
-    return str(http.post("/mill/files", files={"file": (filename, content)}).json()["id"])
 
 
 def runs_of(http: httpx.Client, automation: str) -> list[dict[str, Any]]:

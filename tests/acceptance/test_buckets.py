@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import socket
 import subprocess
@@ -17,11 +16,10 @@ import httpx
 import pytest
 from PIL import Image
 from tests.support import av, bucket
-from tests.support.bucket import Bucket
+from tests.support.bucket import SECRET, Bucket
+from tests.support.calls import picture, stored
 from tests.support.children import in_company
 from tests.support.server import Server, serving, until
-
-SECRET = bucket._SECRET
 
 
 @pytest.fixture(scope="module")
@@ -42,32 +40,12 @@ def http(mill: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def picture() -> bytes:
-    made = io.BytesIO()
-    Image.new("RGB", (64, 48), (200, 30, 30)).save(made, "PNG")
-    return made.getvalue()
-
-
 def connect(http: httpx.Client, s3: Bucket, **given: Any) -> dict[str, Any]:
-    there = s3.environment
-    body = {
-        "name": "ours",
-        "endpoint": there["AWS_ENDPOINT_URL"],
-        "region": "us-east-1",
-        "access_key_id": there["AWS_ACCESS_KEY_ID"],
-        "secret_access_key": there["AWS_SECRET_ACCESS_KEY"],
-        **given,
-    }
+    body = {"name": "ours", **s3.connection, **given}
     answer = http.post("/mill/connections", json=body)
     assert answer.status_code == 201, answer.text
     made: dict[str, Any] = answer.json()
     return made
-
-
-def stored(http: httpx.Client, content: bytes, filename: str = "red.png") -> str:
-    made = http.post("/mill/files", files={"file": (filename, content)})
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
 
 
 def done(http: httpx.Client, body: dict[str, Any]) -> dict[str, Any]:

@@ -38,15 +38,7 @@ def call(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture
 def connection(call: httpx.Client, s3: Bucket) -> Iterator[str]:
     """A connection to the bucket that is not the default."""
-    there = s3.environment
-    asked = {
-        "kind": "s3",
-        "name": "ours",
-        "endpoint": there["AWS_ENDPOINT_URL"],
-        "region": "us-east-1",
-        "access_key_id": there["AWS_ACCESS_KEY_ID"],
-        "secret_access_key": there["AWS_SECRET_ACCESS_KEY"],
-    }
+    asked = {"kind": "s3", "name": "ours", **s3.connection}
     made = call.post("/connections", json=asked).raise_for_status().json()
     assert (made["id"][:4], made["object"], made["secret_access_key"]) == ("con_", "storage_connection", "****")
     yield made["id"]

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from PIL import Image
 from tests.support.bad_files import good_picture
-from tests.support.calls import noise
+from tests.support.calls import noise, stored
 from tests.support.children import in_company
 from tests.support.programs import held, let_go
 from tests.support.server import Server, serving, until
@@ -40,12 +40,6 @@ def narrow() -> Iterator[Server]:
     """A server that does one thing at a time."""
     with serving(environment={"MEDIAMILL_SLOTS": "1", "MEDIAMILL_RETRY_FIRST_S": "0.2"}) as running:
         yield running
-
-
-def stored(http: httpx.Client, name: str, content: bytes) -> str:
-    made = http.post("/mill/files", files={"file": (name, content)})
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
 
 
 def made(http: httpx.Client, body: dict[str, Any], **params: Any) -> dict[str, Any]:
@@ -147,7 +141,7 @@ def test_instants_are_utc_with_microseconds(http: httpx.Client) -> None:
 
 
 def test_events_tell_each_change_to_the_end(http: httpx.Client) -> None:
-    picture = stored(http, "a.png", good_picture())
+    picture = stored(http, good_picture(), "a.png")
     task = made(http, {"kind": "convert", "inputs": [{"file": picture}], "options": {"format": "avif"}})
     with http.stream("GET", task["links"]["events"]) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -245,7 +239,7 @@ def test_not_before_is_an_instant_of_the_calendar(http: httpx.Client, not_before
 
 def test_higher_priority_goes_first_and_equals_in_order(narrow: Server) -> None:
     with narrow.client() as http:
-        long, small = stored(http, "long.wav", noise(60)), stored(http, "a.png", good_picture())
+        long, small = stored(http, noise(60), "long.wav"), stored(http, good_picture(), "a.png")
         blocker = made(http, mp3(long))
         tool = held(narrow.process.pid)
         until(lambda: read(http, blocker["id"])["state"] == "running", what="the first task's start")
@@ -269,7 +263,7 @@ def mp3(file: str) -> dict[str, Any]:
 
 def test_cancel_of_waiting_and_of_running_work(narrow: Server) -> None:
     with narrow.client() as http:
-        long = stored(http, "long.wav", noise(60))
+        long = stored(http, noise(60), "long.wav")
         running, waiting = made(http, mp3(long)), made(http, mp3(long))
         held(narrow.process.pid)
         until(lambda: read(http, running["id"])["state"] == "running", what="the first task's start")
@@ -293,7 +287,7 @@ def test_cancel_of_ended_work_is_a_conflict(http: httpx.Client) -> None:
 
 
 def test_retry_asks_the_same_again(http: httpx.Client) -> None:
-    broken = stored(http, "a.png", good_picture()[:50])
+    broken = stored(http, good_picture()[:50], "a.png")
     body = {
         "kind": "convert",
         "inputs": [{"file": broken}],
@@ -321,7 +315,7 @@ def test_retry_of_what_did_not_fail_is_a_conflict(http: httpx.Client) -> None:
 
 
 def test_retry_without_its_input_is_a_conflict(http: httpx.Client) -> None:
-    broken = stored(http, "a.png", good_picture()[:50])
+    broken = stored(http, good_picture()[:50], "a.png")
     body = {"kind": "convert", "inputs": [{"file": broken}], "options": {"format": "webp"}}
     task = made(http, body, wait=30)
     assert http.delete(f"/mill/files/{broken}").status_code == 204
@@ -359,7 +353,7 @@ def test_pages_lead_there_and_back_by_their_links(http: httpx.Client, order: str
 
 
 def test_filters_and_search(http: httpx.Client) -> None:
-    picture = stored(http, "Grüße_100%.png", good_picture())
+    picture = stored(http, good_picture(), "Grüße_100%.png")
     body = {"kind": "convert", "inputs": [{"file": picture}], "options": {"format": "webp"}}
     converted, pinged = made(http, body, wait=30)["id"], made(http, PING, wait=30)["id"]
 
@@ -397,7 +391,7 @@ def test_a_query_that_cannot_be_meant_names_its_field(http: httpx.Client, query:
 
 def test_foreign_ids_are_unknown(server: Server, http: httpx.Client) -> None:
     with server.client() as other:
-        file = stored(other, "a.png", good_picture())
+        file = stored(other, good_picture(), "a.png")
         task = made(other, PING, wait=30)["id"]
     for path in (f"/mill/tasks/{task}", f"/mill/tasks/{task}/events", f"/mill/tasks/{task}/as/mill"):
         assert http.get(path).status_code == 404

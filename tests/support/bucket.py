@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from tests.support.server import until
 
-_KEY, _SECRET = "bucket-key", "bucket-secret"
+_KEY, SECRET = "bucket-key", "bucket-secret"
 
 
 class _Gate:
@@ -72,9 +72,19 @@ class Bucket:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": _KEY,
-            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_REGION": "us-east-1",
             "AWS_ALLOW_HTTP": "true",
+        }
+
+    @property
+    def connection(self) -> dict[str, str]:
+        """What a caller says of it to connect it."""
+        return {
+            "endpoint": self.endpoint,
+            "region": "us-east-1",
+            "access_key_id": _KEY,
+            "secret_access_key": SECRET,
         }
 
     def objects(self) -> set[str]:
@@ -91,7 +101,7 @@ def running() -> Iterator[Bucket]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     rclone = Path(sysconfig.get_path("scripts")) / "rclone"
-    argv = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{_KEY},{_SECRET}", str(root)]
+    argv = [str(rclone), "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{_KEY},{SECRET}", str(root)]
     kept = {"PATH": os.environ["PATH"], "HOME": str(root), "RCLONE_CONFIG": ""}
     process = subprocess.Popen([*argv, "--vfs-cache-mode", "off"], env=kept, stderr=subprocess.DEVNULL)
     gate = _Gate()

@@ -32,6 +32,13 @@ def picture(size: tuple[int, int] = (64, 48), colour: tuple[int, int, int] = (20
     return out.getvalue()
 
 
+def stored(http: httpx.Client, content: bytes, name: str = "red.png") -> str:
+    """The id of a file that came in a form."""
+    made = http.post("/mill/files", files={"file": (name, content)})
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
 def upload(http: httpx.Client, content: bytes, name: str = "in.png") -> str:
     """The id of a file that was registered, and then put at its signed URL."""
     made = http.post("/mill/files", json={"filename": name, "size_bytes": len(content)}).raise_for_status().json()

@@ -47,14 +47,7 @@ def buckets() -> Buckets:
 
 
 def access(s3: Bucket, **given: str) -> Access:
-    there = s3.environment
-    values = {
-        "endpoint": there["AWS_ENDPOINT_URL"],
-        "region": "us-east-1",
-        "access_key_id": there["AWS_ACCESS_KEY_ID"],
-        "secret_access_key": there["AWS_SECRET_ACCESS_KEY"],
-    }
-    return Access(**{**values, **given})
+    return Access(**{**s3.connection, **given})
 
 
 async def chunks(content: bytes, step: int = 1 << 20) -> AsyncIterator[bytes]:
