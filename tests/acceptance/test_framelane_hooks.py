@@ -50,7 +50,7 @@ def uploaded(http: httpx.Client, sound: bytes) -> str:
 
 def transcribed(http: httpx.Client, source: str, **given: Any) -> Any:
     made = good(http.post(f"{V1}/tasks/transcribe", json={"source_url": source, **given}), 202)
-    until(lambda: http.get(f"{V1}/tasks/{made['id']}").json()["status"] == "completed", timeout_s=60)
+    until(lambda: http.get(f"{V1}/tasks/{made['id']}").json()["status"] == "completed", timeout_s=90)
     return http.get(f"{V1}/tasks/{made['id']}").json()
 
 
@@ -73,9 +73,9 @@ def test_a_finished_task_and_a_ready_asset_are_told_and_signed(
     assert hook["secret"].startswith("whsec_")
     try:
         source = uploaded(http, sound)
-        until(lambda: told(listening, "/all", "asset.ready"), timeout_s=20)
+        until(lambda: told(listening, "/all", "asset.ready"), timeout_s=90)
         job = transcribed(http, source, metadata={"episode": "7"}, reuse=False)
-        until(lambda: told(listening, "/all", "task.completed"), timeout_s=20)
+        until(lambda: told(listening, "/all", "task.completed"), timeout_s=90)
 
         [ready] = told(listening, "/all", "asset.ready")
         [done] = told(listening, "/all", "task.completed")
@@ -108,7 +108,7 @@ def test_a_jobs_own_address_stands_in_for_the_webhooks_and_hears_of_progress(
     try:
         source = uploaded(http, sound)
         longer = transcribed(http, source, webhook_url=listening.receiver.url("/own"), speaker_labels=True)
-        until(lambda: told(listening, "/own", "task.completed"), timeout_s=20)
+        until(lambda: told(listening, "/own", "task.completed"), timeout_s=90)
 
         posts = listening.at("/own")
         assert {post.json["data"]["id"] for post in posts} == {longer["id"]}
@@ -130,12 +130,12 @@ def test_the_log_lists_every_attempt_and_a_rotated_secret_stops_at_once(
     log = f"{V1}/webhooks/{hook['id']}/deliveries"
     try:
         job = transcribed(http, uploaded(http, sound), word_timings=False)
-        until(lambda: http.get(log).json()["data"], timeout_s=20)
-        until(lambda: http.get(log).json()["data"][0]["status_code"] == 500, timeout_s=20)
+        until(lambda: http.get(log).json()["data"], timeout_s=90)
+        until(lambda: http.get(log).json()["data"][0]["status_code"] == 500, timeout_s=90)
         secret = good(http.post(f"{V1}/webhooks/{hook['id']}/rotate-secret"), 200)["secret"]
         listening.receiver.answer(200)
-        until(lambda: len(http.get(log).json()["data"]) >= 2, timeout_s=30)
-        until(lambda: http.get(log).json()["data"][0]["status"] == "succeeded", timeout_s=20)
+        until(lambda: len(http.get(log).json()["data"]) >= 2, timeout_s=90)
+        until(lambda: http.get(log).json()["data"][0]["status"] == "succeeded", timeout_s=90)
 
         second, first = http.get(log).json()["data"]
         assert (first["attempt_number"], second["attempt_number"]) == (1, 2)

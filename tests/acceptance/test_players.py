@@ -78,10 +78,10 @@ def played(browser: Browser, made: Packaged, kind: str, manifest: str, level: in
             "This Chromium has no H.264 and AAC; Debian's and Google's builds have."
         )
         page.evaluate("a => start(a.kind, a.manifest, a.level)", {"kind": kind, "manifest": manifest, "level": level})
-        page.wait_for_function("() => v.currentTime > 1 && state().cues.length > 0", timeout=15_000)
+        page.wait_for_function("() => v.currentTime > 1 && state().cues.length > 0", timeout=60_000)
         first, first_colour = page.evaluate("state()"), page.evaluate("colour()")
         page.evaluate("t => { v.currentTime = t }", SECONDS * 0.75)
-        page.wait_for_function("t => v.currentTime > t && !v.seeking", arg=SECONDS * 0.75 + 0.5, timeout=15_000)
+        page.wait_for_function("t => v.currentTime > t && !v.seeking", arg=SECONDS * 0.75 + 0.5, timeout=60_000)
         last, last_colour = page.evaluate("state()"), page.evaluate("colour()")
         asked = list(served.asked)
     assert first["said"] == last["said"] == []

@@ -276,7 +276,7 @@ def test_listen_posts_to_a_laptop_what_happens(http: httpx.Client, listening: Li
         process.stderr.readline()
         task = ping(http)
         until(lambda: len(listening.at("/dev")) == 3 or process.poll() is not None, what="the events")
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
 
     assert process.returncode == 0, err
     said = [json.loads(line) for line in out.splitlines()]

@@ -371,8 +371,8 @@ async def test_waiting_holds_nobody_up(call: Caller) -> None:
     waiting = [asyncio.create_task(call("GET", f"/tasks/{made['id']}?wait=20")) for _ in range(40)]
     await asyncio.sleep(0)
 
-    assert (await asyncio.wait_for(call("GET", "/workspace"), 5)).status_code == 200
+    assert (await asyncio.wait_for(call("GET", "/workspace"), 15)).status_code == 200
     await call("DELETE", f"/tasks/{made['id']}")
 
-    done = await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    done = await asyncio.wait_for(asyncio.gather(*waiting), 15)
     assert {answer.json()["status"] for answer in done} == {"cancelled"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -119,12 +119,12 @@ def test_an_instant_is_not_after_itself() -> None:
 
 def test_the_latest_are_found_without_walking_all_that_passed() -> None:
     end = at("2026-05-01T12:00")
-    started = perf_counter()
+    started = process_time()
 
     found = cron.latest("* * * * *", "Europe/Madrid", at("1990-01-01T00:00"), end, 3)
 
     assert found == [end - timedelta(minutes=2), end - timedelta(minutes=1), end]
-    assert perf_counter() - started < 1.0
+    assert process_time() - started < 1.0
 
 
 def test_the_latest_are_those_after_the_start() -> None:

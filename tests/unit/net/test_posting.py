@@ -18,10 +18,10 @@ from mediamill.net import Answer, Client, Limits
 
 def client(**more: object) -> Client:
     options = {"allow_networks": [ip_network("127.0.0.0/8")], "resolver": FakeResolver(["127.0.0.1"])} | more
-    return Client(limits=Limits(connect_timeout_s=2, read_timeout_s=2), **options)  # type: ignore[arg-type]
+    return Client(**{"limits": Limits(connect_timeout_s=30, read_timeout_s=30), **options})  # type: ignore[arg-type]
 
 
-async def post(url: str, timeout_s: float = 5.0, **more: object) -> Answer:
+async def post(url: str, timeout_s: float = 30.0, **more: object) -> Answer:
     return await client(**more).post(url, body=b"{}", headers={}, timeout_s=timeout_s)
 
 
@@ -139,5 +139,6 @@ async def test_https_holds_the_certificate_to_the_name() -> None:
 
 async def test_https_to_a_server_without_tls_is_unreachable() -> None:
     async with serving({"/": answer(b"x")}) as web:
+        url = web.url(host="plain.example").replace("http:", "https:")
         with pytest.raises(SourceUnreachable, match=r"plain\.example"):
-            await post(web.url(host="plain.example").replace("http:", "https:"))
+            await post(url, limits=Limits(connect_timeout_s=1, read_timeout_s=1))

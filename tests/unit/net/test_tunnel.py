@@ -22,7 +22,7 @@ def client(*addresses: str, allow: bool = True, read_timeout_s: float = 5.0) -> 
     return Client(
         allow_networks=LOOPBACK if allow else [],
         resolver=FakeResolver(list(addresses or ["127.0.0.1"])),
-        limits=Limits(connect_timeout_s=2, read_timeout_s=read_timeout_s),
+        limits=Limits(connect_timeout_s=30, read_timeout_s=read_timeout_s),
     )
 
 
