@@ -78,14 +78,18 @@ class _Written(ctypes.Structure):
 @cache
 def library() -> Any:
     """libwebp, or None where Pillow brings none that is known here."""
+    import PIL
     from PIL import features
 
     if not features.check("webp"):
         return None
     try:
-        found = {line.split()[-1] for line in _MAPS.read_text().splitlines() if "/libwebp" in line}
-        [path] = [each for each in found if Path(each).name.startswith(("libwebp-", "libwebp.so"))]
-        loaded = ctypes.CDLL(path)
+        mapped = {Path(line.split()[-1]) for line in _MAPS.read_text().splitlines() if "/libwebp" in line}
+        found = [path for path in mapped if path.name.startswith(("libwebp-", "libwebp.so"))]
+        # OpenCV may have brought another; Pillow's lies beside it in a wheel, and is the system's where Pillow is.
+        beside = Path(PIL.__file__).parent.parent / "pillow.libs"
+        [path] = [path for path in found if path.parent == beside] or found
+        loaded = ctypes.CDLL(str(path))
         config, picture = _Config(), _Picture()
         fit = (
             loaded.WebPConfigInitInternal(ctypes.byref(config), 0, ctypes.c_float(75.0), _ABI)
