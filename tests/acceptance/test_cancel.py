@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -115,9 +116,18 @@ def test_cancel_while_the_result_is_stored_leaves_nothing(stored_away: Server, s
             assert (stopped["state"], stopped["outputs"]) == ("cancelled", [])
         assert files(http) == before
         assert s3.objects() == objects
-        assert unsigned(http.get(place).json()) == unsigned(stopped)
+        assert told(http.get(place).json()) == told(stopped)
         after = good(http.post("/mill/tasks", params={"wait": 30}, json={"kind": "ping"}), 201)
         assert after["state"] == "succeeded"  # the slot goes on
+
+
+def told(task: Any) -> Any:
+    """All of a task but the facts of its inputs, which are found out beside it."""
+    shown = unsigned(task)
+    for source in shown["inputs"]:
+        for name in ("facts", "updated_at"):
+            source["file"].pop(name, None)
+    return shown
 
 
 def files(http: httpx.Client) -> set[str]:
