@@ -33,6 +33,9 @@ MAJOR = 18
 _USER = "mediamill"
 _START_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 10.0
+_STOP_S = 20.0
+"""Longer than this takes no stop in good order, which has been seen to hang when it came in mid-recovery: what is
+committed is on disk all the same, and found by the next start."""
 _LONGEST_SOCKET = 100  # sun_path holds 108 bytes, terminator included; the socket's own name takes the rest
 
 _SETTINGS = {
@@ -85,7 +88,7 @@ class Embedded:
         self._folder.mkdir(parents=True, exist_ok=True)
         # Of many starters one works and the others find the server up; a stopper is not overtaken by a starter.
         with self._turn():
-            if self._pid() is None:
+            if not self._comes():
                 self._start()
             self._use = (self._folder / "postgres.lock").open("ab")
             fcntl.flock(self._use, fcntl.LOCK_SH)
@@ -146,6 +149,14 @@ class Embedded:
             return None
         return pid, len(lines) >= 8 and lines[7].strip() == "ready"
 
+    def _status(self) -> str:
+        """The server's own word on itself."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return ""
+        return lines[7].strip() if len(lines) >= 8 else ""
+
     def _start(self) -> None:
         self._bury()
         account = _account()
@@ -185,18 +196,31 @@ class Embedded:
                 )
             time.sleep(0.01)
 
+    def _comes(self) -> bool:
+        """Whether a server is ready, once one that is on its way up or down has come there."""
+        now = time.monotonic()
+        patience, deadline = now + _STOP_S, now + _START_TIMEOUT_S
+        while (found := self._postmaster()) is not None and not found[1] and time.monotonic() < deadline:
+            if time.monotonic() > patience and self._status() == "stopping":
+                self._quit(found[0])
+            time.sleep(0.01)
+        return found is not None and found[1]
+
     def _bury(self) -> None:
         """A server that was killed stays in /proc until its starter has waited for it; its successor would take it for
         alive."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().split("\n")[0])
-            deadline = time.monotonic() + _END_TIMEOUT_S
-            while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                if time.monotonic() > deadline:
-                    return
-                time.sleep(0.01)
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError):
             return
+        deadline = time.monotonic() + _END_TIMEOUT_S
+        while _state(pid) == "Z" and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    @staticmethod
+    def _quit(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGQUIT)  # "immediate"
 
     def _init(self, account: pwd.struct_passwd | None) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # half an initdb is no database
@@ -223,8 +247,10 @@ class Embedded:
         if pid is None:
             return
         os.kill(pid, signal.SIGINT)  # "fast": sessions are ended, everything committed is on disk
-        deadline = time.monotonic() + 20
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        patience = time.monotonic() + _STOP_S
+        while _state(pid) not in (None, "Z") and time.monotonic() < patience + _END_TIMEOUT_S:
+            if time.monotonic() > patience:
+                self._quit(pid)
             time.sleep(0.01)
         folder = self._socket_folder()
         if folder != self._data:
@@ -244,6 +270,14 @@ class Embedded:
             return (self._folder / "postgres.log").read_text(errors="replace")[-600:].strip()
         except OSError:
             return "no log"
+
+
+def _state(pid: int) -> str | None:
+    """A process's state as /proc has it, "Z" for one that has ended and nobody has waited for; None for none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return None
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from mediamill.core.errors import DatabaseAway, OutcomeUnknown, StorageFull
 log = structlog.get_logger()
 
 _MIGRATION_LOCK = 0x6D65646961  # "media"; one starter at a time brings the schema up to date
+_RECOVERY_S = 60.0
 _NEWEST = "SELECT EXISTS (SELECT FROM _pogo_migration WHERE migration_id = $1)"
 
 
@@ -191,9 +193,21 @@ async def is_current(connection: asyncpg.Connection[Any]) -> bool:
     return bool(await connection.fetchval(_NEWEST, newest))
 
 
+async def _patiently(dsn: str) -> asyncpg.Connection[Any]:
+    """A connection to a server that may be on its way up, as after a crash."""
+    deadline = time.monotonic() + _RECOVERY_S
+    while True:
+        try:
+            return await asyncpg.connect(dsn)
+        except asyncpg.CannotConnectNowError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
+
+
 async def migrate(dsn: str) -> bool:
     """Bring the schema (ours and the queue's) up to date; safe to call from many starters. True if it changed."""
-    connection = await asyncpg.connect(dsn)
+    connection = await _patiently(dsn)
     try:
         if await is_current(connection):
             return False

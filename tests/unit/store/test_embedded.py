@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import asyncpg
 import pytest
 from tests.support.server import until
 
+from mediamill.store import embedded as room
 from mediamill.store.embedded import Embedded
 
 
@@ -112,6 +115,55 @@ async def test_a_server_that_was_stopped_in_good_order_is_left_alone(folder: Pat
 
         assert not embedded.has_fallen()
         assert not embedded.revive()
+
+
+DEAF = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print(flush=True)
+signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def deaf_server(folder: Path, status: str) -> Iterator[subprocess.Popen[bytes]]:
+    """What the data folder takes for its server, and which hears of no stop in good order."""
+    with subprocess.Popen([sys.executable, "-c", DEAF, "postgres"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        [data] = folder.glob("pg*")
+        lines = [str(process.pid), str(data), "1", "5432", str(data), "", "1 1", status]
+        (data / "postmaster.pid").write_text("\n".join(lines) + "\n")
+        yield process
+        process.wait(30)
+        with contextlib.suppress(FileNotFoundError):
+            (data / "postmaster.pid").unlink()
+
+
+def test_a_server_that_hangs_in_its_stop_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Embedded(folder, durable=False):
+        pass
+    monkeypatch.setattr(room, "_STOP_S", 0.2)
+
+    with deaf_server(folder, "ready") as process, Embedded(folder, durable=False):
+        assert process.poll() is None
+
+    assert process.returncode == -signal.SIGQUIT
+
+
+async def test_a_server_that_another_has_left_in_its_stop_is_replaced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Embedded(folder, durable=False):
+        pass
+    monkeypatch.setattr(room, "_STOP_S", 0.2)
+
+    with deaf_server(folder, "stopping") as process:
+        threading.Thread(target=process.wait, daemon=True).start()
+        with Embedded(folder, durable=False) as started:
+            assert await answers(started.dsn)
+
+    assert process.returncode == -signal.SIGQUIT
 
 
 async def test_long_paths_get_a_socket_elsewhere_that_only_the_owner_reaches(folder: Path) -> None:

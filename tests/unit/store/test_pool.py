@@ -195,3 +195,17 @@ async def test_a_database_whose_disk_is_full_has_done_nothing_and_is_asked_again
 
     assert not isinstance(told.value, OutcomeUnknown)
     assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_a_starter_waits_for_a_database_that_is_on_its_way_up(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, refusals = asyncpg.connect, [asyncpg.CannotConnectNowError("the database system is starting up")]
+
+    async def recovering(*args: Any, **given: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return await connect(*args, **given)
+
+    monkeypatch.setattr(asyncpg, "connect", recovering)
+
+    assert not await pools.migrate(dsn)
+    assert not refusals
