@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from mediamill.core.media import Placing
 from mediamill.core.ports import Engine, Report, Tools
 
 Manifest = Literal["hls", "dash"]
@@ -37,15 +38,9 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """How the source's picture comes to lie in the highest rung: scaled, then cut to or laid on the canvas."""
+class Frame(Placing):
+    """How the source's picture comes to lie in the highest rung, and the colour beside it."""
 
-    width_px: int
-    height_px: int
-    scaled_width_px: int
-    scaled_height_px: int
-    left_px: int = 0
-    top_px: int = 0
     background: str = "#000000"
 
 

@@ -93,10 +93,10 @@ def graph(
     if colours is not None:
         chain.append(f"setparams=color_primaries={colours}:color_trc={colours}:colorspace={colours}")
     wide, high = frame.width_px, frame.height_px
-    if frame.scaled_width_px > wide or frame.scaled_height_px > high:
+    if frame.cropped:
         kept = min(wide, frame.scaled_width_px), min(high, frame.scaled_height_px)
         chain.append(f"crop={kept[0]}:{kept[1]}:{max(0, -frame.left_px)}:{max(0, -frame.top_px)}")
-    if frame.scaled_width_px < wide or frame.scaled_height_px < high:
+    if frame.padded:
         colour = "0x" + frame.background.removeprefix("#")
         chain.append(f"pad={wide}:{high}:{max(0, frame.left_px)}:{max(0, frame.top_px)}:{colour}")
     steps = [f"[0:{video.index}]{','.join(chain)}"]

@@ -130,30 +130,23 @@ def _key_stream(picture: Rendition, playlist: str) -> str:
 
 
 def _sound(sound: Rendition) -> str:
-    language = [f"LANGUAGE={quoted(sound.language)}"] if sound.language else []
-    attributes = [
-        "TYPE=AUDIO",
-        f'GROUP-ID="{_SOUNDS}"',
-        f"NAME={quoted(sound.label)}",
-        *language,
-        f"DEFAULT={_yes(sound.default)}",
-        "AUTOSELECT=YES",
-        f'CHANNELS="{sound.track.channels}"',
-        f'URI="{sound.playlist}"',
-    ]
-    return "#EXT-X-MEDIA:" + ",".join(attributes)
+    return _media("AUDIO", _SOUNDS, sound, f'CHANNELS="{sound.track.channels}"')
 
 
 def _subtitles(track: Text) -> str:
+    return _media("SUBTITLES", _TEXTS, track, "FORCED=NO")
+
+
+def _media(type: str, group: str, track: Rendition | Text, more: str) -> str:
     language = [f"LANGUAGE={quoted(track.language)}"] if track.language else []
     attributes = [
-        "TYPE=SUBTITLES",
-        f'GROUP-ID="{_TEXTS}"',
+        f"TYPE={type}",
+        f'GROUP-ID="{group}"',
         f"NAME={quoted(track.label)}",
         *language,
         f"DEFAULT={_yes(track.default)}",
         "AUTOSELECT=YES",
-        "FORCED=NO",
+        more,
         f'URI="{track.playlist}"',
     ]
     return "#EXT-X-MEDIA:" + ",".join(attributes)

@@ -69,18 +69,17 @@ def expire_uploads(uploads: Uploads, blobs: Blobs) -> Callable[[], Awaitable[Non
     return chore
 
 
-def remove_orphans(
-    files: Files, blobs: Blobs, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Callable[[], Awaitable[None]]:
+def remove_orphans(files: Files, blobs: Blobs) -> Callable[[], Awaitable[None]]:
     """Remove bytes that no file has referred to for a day: a crash between storing and recording leaves such."""
-    due = now() + timedelta(minutes=10)
+    due = datetime.now(UTC) + timedelta(minutes=10)
 
     async def chore() -> None:
         nonlocal due
-        if now() < due:
+        now = datetime.now(UTC)
+        if now < due:
             return
-        due = now() + _ORPHANS_EVERY
-        async for keys in blobs.older_than(now() - _ORPHAN_AGE):
+        due = now + _ORPHANS_EVERY
+        async for keys in blobs.older_than(now - _ORPHAN_AGE):
             orphans = await files.unused(keys)
             if orphans:
                 await blobs.delete(orphans)
