@@ -206,6 +206,7 @@ class Tasks:
         doubled = [take.job_id for take in batch if wanted[take.task_id] is not take]
         taken: dict[str, Taken] = {}
         async with self._loose.acquire() as connection, connection.transaction():
+            await branches.lock_runs_of(connection, sorted(wanted))
             locked = {row["id"]: row for row in await connection.fetch(_LOCK, sorted(wanted))}
             startable, spent, idle, late = [], [], doubled, []
             early = [take.job_id for id, take in wanted.items() if id in locked and locked[id]["early"]]

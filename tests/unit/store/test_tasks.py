@@ -22,6 +22,7 @@ from mediamill.store.notices import OFFER
 
 FAILURE = Failure(code="bad_media", family="input", message="No picture.", stage="work")
 MADE = NewFile(project_id=PROJECT, filename="a.webp", mime="image/webp", size_bytes=3, blob_key="bb/1")
+WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 
 
 @pytest_asyncio.fixture
@@ -370,6 +371,22 @@ async def test_a_second_entry_of_a_task_goes_and_starts_nothing(db: Bench) -> No
     assert [taken and taken.job_id for taken in found] == [None, second]
     assert [row["id"] for row in await db.pool.fetch("SELECT id FROM pgqueuer")] == [second]
     assert (await db.tasks.get(PROJECT, id)).attempt == 1
+
+
+async def test_whoever_takes_a_task_and_whoever_ends_its_run_do_not_wait_for_each_other(db: Bench) -> None:
+    """Cancelling locks the run and then its tasks. A taker that locked the task first waited for the run in turn."""
+    id = await db.accept()
+    await db.pool.execute("UPDATE tasks SET place = 0 WHERE id = $1", id)
+    async with db.pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM runs r JOIN tasks t ON t.run_id = r.id WHERE t.id = $1 FOR UPDATE OF r", id)
+        taking = asyncio.create_task(db.take(id))
+        async with asyncio.timeout(30):
+            while not await other.fetchval(WAITING):
+                await asyncio.sleep(0)
+
+        await other.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE NOWAIT", id)
+
+    assert await taking is not None
 
 
 async def test_two_takers_never_hold_one_task(db: Bench) -> None:
