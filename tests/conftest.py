@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Generator, Iterator
 
+import httpx
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,11 @@ LONGEST = (
 # How long an example takes, and how quickly one is thought of, hangs on the machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+# A machine that stands still for five seconds is no server that does not answer.
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _phase, 60.0)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -49,7 +49,7 @@ async def end(beside: asyncpg.Connection[Any], pid: int, *, asleep: bool = False
     """End a backend, as an operator who restarts the server does to all; asleep: once it sleeps."""
     while asleep and not await beside.fetchval(SLEEPS, pid):
         await asyncio.sleep(0)
-    assert await beside.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+    assert await beside.fetchval("SELECT pg_terminate_backend($1, 60000)", pid)
 
 
 async def test_a_commit_whose_answer_is_lost_is_neither_told_as_done_nor_as_not_done(
