@@ -164,36 +164,21 @@ class ToolRunner:
                 pipe_bytes=pipe_bytes,
             ) as process,
         ):
-            late = threading.Event()
-
-            def stop_late() -> None:
-                late.set()
-                _stop(process)
-
-            timer = threading.Timer(max(deadline - time.monotonic(), 0), stop_late)
-            timer.daemon = True
-            timer.start()
-            try:
-                yield Piped(process.stdin, process.stdout, process.pid)
-                for end in (process.stdin, process.stdout):
-                    if end is not None:
-                        with suppress(BrokenPipeError):
-                            end.close()
-                status = process.wait()
-            except (BrokenPipeError, EOFError):
-                # Its end is the reason: give it the moment it needs to say so, then speak of that.
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=GRACE_S)
-                _kill(process.pid)
-                status = process.wait()
-                tail = _tail_of(errors)
-                if late.is_set():
-                    raise self._late(name, timeout_s, tail) from None
-                self._judge(name, status, ok, tail)
-                raise
-            finally:
-                timer.cancel()
-                timer.join()
+            with _alarm(process, deadline) as late:
+                try:
+                    yield Piped(process.stdin, process.stdout, process.pid)
+                    _close_ends(process)
+                    status = process.wait()
+                except (BrokenPipeError, EOFError):
+                    # Its end is the reason: give it the moment it needs to say so, then speak of that.
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(timeout=GRACE_S)
+                    _kill(process.pid)
+                    status = process.wait()
+                    if late.is_set():
+                        raise self._late(name, timeout_s, _tail_of(errors)) from None
+                    self._judge(name, status, ok, _tail_of(errors))
+                    raise
             if late.is_set():
                 raise self._late(name, timeout_s, _tail_of(errors))
             self._judge(name, status, ok, _tail_of(errors))
@@ -295,6 +280,32 @@ class ToolRunner:
                 TimedOut(f"{name} was stopped: the task ran longer than {self._limits.wall_s:g} s."), tail
             )
         return _with_tail(TimedOut(f"{name} ran longer than {timeout_s:g} s."), tail)
+
+
+@contextmanager
+def _alarm(process: subprocess.Popen[bytes], deadline: float) -> Iterator[threading.Event]:
+    """Stops the program at the deadline; what is entered with is set then."""
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _stop(process)
+
+    timer = threading.Timer(max(deadline - time.monotonic(), 0), stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _close_ends(process: subprocess.Popen[bytes]) -> None:
+    for end in (process.stdin, process.stdout):
+        if end is not None:
+            with suppress(BrokenPipeError):
+                end.close()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
