@@ -208,6 +208,16 @@ def until_connected(pid: int, url: str) -> None:
     until(connected, what="the command's word with the server")
 
 
+def test_an_address_that_is_taken_is_said_before_anything_is_started(cli: Cli, mill: Client, tmp_path: Path) -> None:
+    for host in ("127.0.0.1", "localhost"):
+        done = cli("serve", "--host", host, "--port", mill.url.rpartition(":")[2], "--data", "data")
+
+        assert done.returncode == 2
+        assert b"Address already in use. Choose another: --port" in done.stderr
+        assert b"Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_the_demo_converts_everything_and_leaves_no_process(programs: Path, tmp_path: Path) -> None:
     # A short path: the socket of the embedded database lies below it.
     temporary = tempfile.mkdtemp(prefix="m-")

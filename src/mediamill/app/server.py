@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,38 @@ def _save_key(folder: Path, secret: str) -> None:
         file.write(secret + "\n")
 
 
-async def _serve(settings: Settings, dsn: str, worker: bool, embedded: Embedded | None) -> int:
+def _bound(settings: Settings) -> Sequence[socket.socket]:
+    """Sockets at the address, which do not listen yet. Raises Misconfigured, before anything else was started."""
+    where = f"{settings.host}:{settings.port}"
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            try:
+                bound = socket.socket(family, kind, protocol)
+                sockets.append(bound)
+                # Not for a port that the system chooses: it must be nobody else's while it does not listen yet.
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, settings.port != 0)
+                if family == socket.AF_INET6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                bound.bind(address)
+            except OSError as error:
+                if len(sockets) < 2 or error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    raise
+                sockets.pop().close()  # localhost is ::1 too, where there may be no IPv6
+    except (OSError, UnicodeError) as error:
+        for bound in sockets:
+            bound.close()
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        fix = "Choose another: --port or MEDIAMILL_PORT; --host or MEDIAMILL_HOST."
+        raise Misconfigured("address", f"cannot listen at {where}: {why}.", fix) from error
+    return sockets
+
+
+async def _serve(
+    settings: Settings, sockets: Sequence[socket.socket], dsn: str, worker: bool, embedded: Embedded | None
+) -> int:
     import uvicorn
 
     from mediamill.app.connections import Bounded, raise_open_files
@@ -85,7 +119,7 @@ async def _serve(settings: Settings, dsn: str, worker: bool, embedded: Embedded 
                     ssl_keyfile=settings.tls_key,
                 )
             )
-            serving = asyncio.create_task(server.serve())
+            serving = asyncio.create_task(server.serve(list(sockets)))
             while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.005)
             if server.started:
@@ -145,12 +179,13 @@ def serve(
     settings = config.load(host=host, port=port, data=data, tls_cert=tls_cert, tls_key=tls_key)
     configure_logs(settings)
     export_tools(settings)
+    sockets = _bound(settings)
     # A signal while the database starts must still stop it in good order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with kept_database(settings) as (dsn, embedded):
         migrated(dsn)
         tracing.begin("api", __version__)
         try:
-            return int(run(_serve(settings, dsn, worker, embedded)))
+            return int(run(_serve(settings, sockets, dsn, worker, embedded)))
         finally:
             tracing.end()
