@@ -12,6 +12,7 @@ import io
 import os
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _PART_BYTES = 5 << 20  # the least S3 takes for a part
+_LEAST_BYTES = 128 << 10
+_SLOW_S = 0.2
+"""Who takes longer for what was read is given little at a time."""
+_TRUST_BYTES = 4 << 20
+"""What a socket's own buffer may take at once of a reader who takes nothing."""
 
 
 class Blobs:
@@ -171,17 +177,30 @@ class Blobs:
                 await asyncio.to_thread(file.write, chunk)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to, not including, `end`, a megabyte at a time. Raises NotFound."""
+        """The bytes from `start` up to, not including, `end`, in steps. Raises NotFound.
+
+        Of a bucket, a megabyte at a time. Of a disk, as much to who takes them quickly, and less to who does not: what
+        is read lies in memory until it is taken.
+        """
         import obstore
+
+        least = READ_BYTES if self._disk is None else _LEAST_BYTES
+        most, grows_at = least, start + _TRUST_BYTES
 
         if end is None:
             end = await self.size(key)
         try:
             while start < end:
                 # By ranges: obstore's own stream reads local files in steps of 8 KiB, 20 times slower.
-                length = min(READ_BYTES, end - start)
-                yield bytes(await obstore.get_range_async(self._store, key, start=start, length=length))
+                length = min(most, end - start)
+                read = bytes(await obstore.get_range_async(self._store, key, start=start, length=length))
+                given_s = time.monotonic()
+                yield read
                 start += length
+                if time.monotonic() - given_s > _SLOW_S:
+                    most, grows_at = least, start + _TRUST_BYTES
+                elif start >= grows_at:
+                    most, grows_at = min(2 * most, READ_BYTES), start + _TRUST_BYTES
         except FileNotFoundError:
             raise NotFound("blob", key) from None
 
