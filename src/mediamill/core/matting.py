@@ -29,6 +29,8 @@ class PictureCut:
     source: Path
     target: Path
     report: Report
+    began_s: float | None = None
+    """`processor.used_s()` when the task began; None: now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

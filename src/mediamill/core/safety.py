@@ -69,8 +69,9 @@ class Judge(Engine):
     judges: tuple[Category, ...] = ()
 
     @abstractmethod
-    def picture(self, path: Path) -> Scores:
-        """Of one picture, a PNG file of any size. Raises BadMedia, ToolFailed."""
+    def picture(self, path: Path, report: Report, *, began_s: float) -> Scores:
+        """Of one picture, a PNG file of any size. `began_s`: `processor.used_s()` when the task began. Raises BadMedia,
+        ToolFailed."""
 
     @abstractmethod
     def film(self, source: Path, mime: str, *, duration_s: float | None, tools: Tools, report: Report) -> Sampling:

@@ -38,6 +38,8 @@ class LargerPicture:
     lossy: bool
     tools: Tools
     report: Report
+    began_s: float | None = None
+    """`processor.used_s()` when the task began; None: now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

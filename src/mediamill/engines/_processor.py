@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import time
 
+from mediamill.core.processor import used_s
 
-def used_s() -> float:
-    """Those of this process and of the programs it has started that have ended."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + ended.ru_utime + ended.ru_stime
+__all__ = ["program_s", "slowness", "used_s"]
 
 
 def program_s(pid: int) -> float:

@@ -73,6 +73,10 @@ def once(rgb: Bytes, network: Network, done: Done = lambda share: None) -> Bytes
     step = network.tile - 2 * rim if network.fixed else network.tile
     made = np.empty((height * factor, width * factor, 3), np.uint8)
     down, across = -(-height // step), -(-width // step)
+    behind, whole = (
+        0,
+        _looked_at(height, step, rim, fixed=network.fixed) * _looked_at(width, step, rim, fixed=network.fixed),
+    )
     for number in range(down * across):
         top, left = number // across * step, number % across * step
         below, right = min(height, top + step), min(width, left + step)
@@ -90,5 +94,12 @@ def once(rgb: Bytes, network: Network, done: Done = lambda share: None) -> Bytes
         made[top * factor : below * factor, left * factor : right * factor] = np.clip(
             cut * np.float32(255) + np.float32(0.5), 0, 255
         )
-        done((number + 1) / (down * across))
+        behind += given.shape[0] * given.shape[1]
+        done(behind / whole)
     return made
+
+
+def _looked_at(side: int, step: int, rim: int, *, fixed: bool) -> int:
+    """Pixels along a side of a picture that its tiles are given with their rims."""
+    tiles = -(-side // step)
+    return tiles * (step + 2 * rim) if fixed else side + tiles * 2 * rim

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mediamill.core.upscaling import LargerFilm, LargerPicture
 from mediamill.engines import _frames, _matting_picture, _upscale_tiles
+from mediamill.engines._expected import Course
+from mediamill.engines._processor import slowness, used_s
 from mediamill.engines._upscale_tiles import Network
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+WRITE_S = 0.12
+"""Processor seconds to write a megapixel of PNG."""
 _H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p")
 _VP9 = (
     *("-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "5"),
@@ -33,15 +38,24 @@ def picture(work: LargerPicture, network: Network) -> dict[str, Any]:
     import numpy as np
     from PIL import Image
 
+    course = Course(work.report, "work", done_s=0.0 if work.began_s is None else used_s() - work.began_s)
     opened = _matting_picture.read(work.source)
+    write_s = WRITE_S * slowness() * math.prod(work.size) / 1e6
+    begun_s = used_s()
+
+    def done(share: float) -> None:
+        if share > 0:
+            course.at((used_s() - begun_s) / share * max(0.0, 1 - share), write_s)
+            course.say()
+
     with _flat():
-        made = _upscale_tiles.enlarge(
-            opened.rgb, work.size, network, lambda share: work.report("work", 0.05 + 0.85 * min(1.0, share))
-        )
+        made = _upscale_tiles.enlarge(opened.rgb, work.size, network, done)
     if opened.own is not None:
         made = np.dstack([made, larger_plane(opened.own, work.size)])
     extra = {"icc_profile": opened.icc} if opened.icc else {}
-    Image.fromarray(made).save(work.target, "PNG", compress_level=2, **extra)
+    course.at(write_s)
+    with course.looking():
+        Image.fromarray(made).save(work.target, "PNG", compress_level=2, **extra)
     return {"tile_px": network.tile}
 
 

@@ -36,7 +36,7 @@ _ENDED = 1.15
 """Writing the signs, and what is done after that: the file."""
 _LEAST = 0.2
 """Of what was expected of that which a picture shows is believed at least."""
-_LOOKS_DOUBT, _DOUBT, _SIGNS_DOUBT = 5, 2.0, 4
+_LOOKS_DOUBT, _DOUBT, _SIGNS_DOUBT = 19, 2.0, 4
 """Steps of the looks, and of the coding, after which what they took counts for as much as what was expected; and from
 which on the signs found are believed."""
 _MOST = 1.6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,8 @@ from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.core.safety import Category, Judge, Sample, Sampling, Scores
 from mediamill.engines import _av, _ffmpeg
-from mediamill.engines._processor import program_s, used_s
+from mediamill.engines._expected import Course
+from mediamill.engines._processor import program_s, slowness, used_s
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +41,8 @@ _BATCH = 4
 _THREADS = 2
 _PICTURE_S = 0.025
 """Processor seconds to judge a picture."""
+_IMPORT_S, _LOAD_S, _FIRST_S = 0.025, 0.185, 0.04
+"""To load the library, and the model; and to read and judge the first picture, of which memory is taken."""
 _DOUBT = 1.5
 """Pictures after which what they took counts for as much as what was expected."""
 _BEGIN_S, _AHEAD = 0.07, 0.5
@@ -77,19 +81,24 @@ class Nsfw(Judge):
             )
         return _ffmpeg.missing()
 
-    def picture(self, path: Path) -> Scores:
+    def picture(self, path: Path, report: Report, *, began_s: float) -> Scores:
         import numpy as np
         from PIL import Image, UnidentifiedImageError
 
-        network = _Network(self._model)
-        try:
-            with Image.open(path, formats=["PNG"]) as image:
-                upright = image.convert("RGBA").resize((network.side, network.side), Image.Resampling.BILINEAR)
-        except (OSError, UnidentifiedImageError, ValueError) as error:
-            raise BadMedia("The picture cannot be read.") from error
-        flat = Image.new("RGBA", upright.size, "white")
-        flat.alpha_composite(upright)
-        return network.judge([np.asarray(flat.convert("RGB"))])[0]
+        slow = slowness()
+        load_s = slow * (_LOAD_S + _IMPORT_S * ("onnxruntime" not in sys.modules))
+        course = Course(report, "work", done_s=used_s() - began_s, now_s=load_s, later_s=slow * _FIRST_S)
+        with course.looking():
+            network = _Network(self._model)
+            course.at(slow * _FIRST_S)
+            try:
+                with Image.open(path, formats=["PNG"]) as image:
+                    upright = image.convert("RGBA").resize((network.side, network.side), Image.Resampling.BILINEAR)
+            except (OSError, UnidentifiedImageError, ValueError) as error:
+                raise BadMedia("The picture cannot be read.") from error
+            flat = Image.new("RGBA", upright.size, "white")
+            flat.alpha_composite(upright)
+            return network.judge([np.asarray(flat.convert("RGB"))])[0]
 
     def film(self, source: Path, mime: str, *, duration_s: float | None, tools: Tools, report: Report) -> Sampling:
         began_s = used_s()

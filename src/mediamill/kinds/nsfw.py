@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mediamill.core import formats, safety
+from mediamill.core import formats, processor, safety
 from mediamill.core.errors import BadMedia, Unsupported
 from mediamill.core.ports import Conversion, Engines, Missing
 from mediamill.core.safety import CATEGORIES, Category, Judge, Sampling, Severity
@@ -76,12 +76,12 @@ def _film(ctx: Context, source: Path, mime: str) -> tuple[Path, str] | None:
 
 def _of_picture(ctx: Context, judge: Judge) -> dict[str, Any]:
     [source] = ctx.inputs
+    began_s = processor.used_s()
     if not ctx.engines.converters((source.mime, _PNG)):
         raise BadMedia(f"Nothing here reads {source.mime} as a picture.")
     # As the network was trained: the whole picture, whatever its shape, pressed into a square.
     png = _converted(ctx, source.path, source.mime, _PNG, {"resize": {"width": _SIDE_PX, "height": _SIDE_PX}})
-    ctx.report("work", 0.3)
-    scores = judge.picture(png)
+    scores = judge.picture(png, ctx.report, began_s=began_s)
     return _document(judge, scores.categories, scores.classes, [])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from mediamill.core import formats
+from mediamill.core import formats, processor
 from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
 from mediamill.core.matting import FilmCut, Matter, PictureCut
 from mediamill.core.ports import Conversion, Engines, Missing, Report
@@ -16,6 +16,9 @@ from mediamill.kinds import Base, Context, Hint, Output, Result
 from mediamill.kinds import Options as BaseOptions
 
 _PNG = "image/png"
+_ANY_PX = 1 << 20
+"""Wider than any picture: one that is to be resized to at most that is not made as small a file as can be, which takes
+ten times as long and is of no use in between."""
 _REMEDY = "Run `mediamill models fetch`."
 _FILMS = {"webm": "video/webm", "mov": "video/quicktime"}
 
@@ -62,6 +65,7 @@ class RemoveBackground(Base[Options]):
         [source] = ctx.inputs
         report = _Rising(ctx.report)
         report("probe", 0.0)
+        began_s = processor.used_s()
         if formats.family(source.mime) not in ("image", "video"):
             raise NoVideo("The input has no picture to cut anything out of.")
         facts = ctx.engines.probe(source.path, source.mime)
@@ -70,8 +74,7 @@ class RemoveBackground(Base[Options]):
         if word == "png":
             mime, target = _PNG, ctx.scratch / "cut.png"
             still = _still(ctx)
-            report("work", 0.1)
-            picture = PictureCut(source=still, target=target, report=report)
+            picture = PictureCut(source=still, target=target, report=report, began_s=began_s)
             details = _asked(ctx, films=False, work=lambda engine: engine.picture(picture))
         elif not moving:
             raise _no_film(word)
@@ -126,6 +129,7 @@ def _still(ctx: Context) -> Path:
             source_mime=source.mime,
             target=target,
             target_mime=_PNG,
+            settings={"resize": {"max_width": _ANY_PX}} if "resize" in converters[0].keys((source.mime, _PNG)) else {},
             scratch=folder,
             tools=ctx.engines.tools(),
             report=lambda stage, fraction=None: None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, structs
 
-from mediamill.core import formats
+from mediamill.core import formats, processor
 from mediamill.core.encode import Container
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, Unavailable, Unsupported
 from mediamill.core.media import Facts
@@ -18,6 +18,9 @@ from mediamill.kinds import Base, Context, Hint, Output, Result
 from mediamill.kinds import Options as BaseOptions
 
 _PNG = "image/png"
+_ANY_PX = 1 << 20
+"""Wider than any picture: one that is to be resized to at most that is not made as small a file as can be, which takes
+ten times as long and is of no use in between."""
 _LOSSLESS = frozenset({_PNG, "image/bmp", "image/tiff", "image/gif", "image/x-portable-pixmap"})
 _KEPT = {"image/jpeg": "image/jpeg", "image/webp": "image/webp"}
 _CONTAINERS: dict[str, Container] = {"video/webm": "webm", "video/quicktime": "mov"}
@@ -106,9 +109,10 @@ def _rounds(scale: float) -> float:
 
 def _picture(ctx: Context, options: Options) -> Result:
     [source] = ctx.inputs
+    began_s = processor.used_s()
     folder = ctx.scratch / "seen"
     folder.mkdir(exist_ok=True)
-    still = _converted(ctx, source.path, source.mime, folder / "picture.png", _PNG, {})
+    still = _converted(ctx, source.path, source.mime, folder / "picture.png", _PNG, {"resize": {"max_width": _ANY_PX}})
     facts = ctx.engines.probe(still, _PNG)
     width, height = facts.width_px or 0, facts.height_px or 0
     if not width or not height:
@@ -116,7 +120,6 @@ def _picture(ctx: Context, options: Options) -> Result:
     size = enlarged(width, height, options.scale)
     if size[0] * size[1] > MOST_PX:
         raise LimitExceeded(f"The picture would have {size[0]} x {size[1]} pixels; {MOST_PX // 10**6} million go.")
-    ctx.report("work", 0.03)
     engine, details = _chosen(ctx, options, width * height, film=False)
     mime = _KEPT.get(source.mime, _PNG)
     made = ctx.scratch / "larger.png"
@@ -125,6 +128,7 @@ def _picture(ctx: Context, options: Options) -> Result:
         target=made,
         size=size,
         lossy=source.mime not in _LOSSLESS,
+        began_s=began_s,
         tools=ctx.engines.tools(),
         report=ctx.report,
     )
