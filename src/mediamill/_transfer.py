@@ -78,10 +78,10 @@ def answered(url: str) -> Iterator[None]:
         ) from error
     except httpx.TimeoutException as error:
         raise Unreachable(f"{url} did not answer in time.", broke_off=True) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:  # before TransportError, which the latter is too
+        raise Unreachable(f"{url!r} is no http(s) address of a server.") from error
     except httpx.TransportError as error:
         raise Unreachable(f"The connection to {url} broke.", broke_off=True) from error
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise Unreachable(f"{url!r} is not an http(s) address.") from error
 
 
 def check(answer: httpx.Response) -> None:
@@ -208,14 +208,28 @@ def _standing(
     return int(answer.headers["Upload-Offset"]), answer.headers.get("Mill-File-Id")
 
 
+def is_stream(target: Path) -> bool:
+    """Whether it is a device or a pipe, /dev/null or /dev/stdout say: to be written to, and never to be replaced."""
+    return target.exists() and not target.is_file() and not target.is_dir()
+
+
+def _opened(part: Path, target: Path) -> FileIO:
+    try:
+        return part.open("w+b", buffering=0)
+    except OSError as error:
+        error.filename = str(target)  # the name that the caller knows
+        raise
+
+
 def download(
     http: httpx.Client, url: str, file: Downloadable, target: Path, on_progress: Progress | None = None
 ) -> Path:
     """Save `url` as `target` by way of a file beside it; the checksum is compared when it is known."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    real = target.resolve()  # where a link leads, as everything else that writes to one takes it
+    part = real.with_name(f".{real.name}.{os.getpid()}.part")
     failures = 0
     try:
-        with part.open("w+b", buffering=0) as sink:
+        with _opened(part, target) as sink:
             arriving = _Arriving(sink, file.get("size_bytes"), on_progress)
             while True:
                 try:
@@ -230,7 +244,7 @@ def download(
                 sink.seek(0)
                 if hashlib.file_digest(sink, "sha256").hexdigest() != want:
                     raise Unreachable("The downloaded bytes are not those that the server stored.")
-        part.replace(target)
+        part.replace(real)
     finally:
         part.unlink(missing_ok=True)
     return target

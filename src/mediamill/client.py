@@ -170,12 +170,13 @@ class Client(AccountCalls, PromptCalls):
         from mediamill import __version__
 
         self.url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"User-Agent": f"mediamill/{__version__}"},
-            timeout=httpx.Timeout(timeout_s, connect=5.0),
-            transport=transport or httpx.HTTPTransport(retries=1),
-        )
+        with _transfer.answered(self.url):
+            self._http = httpx.Client(
+                base_url=self.url,
+                headers={"User-Agent": f"mediamill/{__version__}"},
+                timeout=httpx.Timeout(timeout_s, connect=5.0),
+                transport=transport or httpx.HTTPTransport(retries=1),
+            )
         self._auth = {"Authorization": f"Bearer {key}"} if key else {}
 
     def __enter__(self) -> Client:
@@ -321,7 +322,15 @@ class Client(AccountCalls, PromptCalls):
         self._send("DELETE", path_of("files", id))
 
     def download(self, file: File, target: Path, *, on_progress: Progress | None = None) -> Path:
-        """Save a file's bytes as `target`, whole or not at all; taken up again where a connection broke."""
+        """Save a file's bytes as `target`, whole or not at all; taken up again where a connection broke.
+
+        A device or a pipe is written to as the bytes come.
+        """
+        if _transfer.is_stream(target):
+            with target.open("wb") as sink:
+                for chunk in self.read(file):
+                    sink.write(chunk)
+            return target
         return _transfer.download(self._http, self._download_url(file), file, target, on_progress)
 
     def read(self, file: File) -> Iterator[bytes]:

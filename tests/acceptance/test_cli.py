@@ -208,6 +208,16 @@ def until_connected(pid: int, url: str) -> None:
     until(connected, what="the command's word with the server")
 
 
+def test_a_folder_that_is_not_there_is_said_before_any_work(cli: Cli, mill: Client) -> None:
+    before = mill.tasks()["data"][0]["id"]
+
+    done = cli("run", "convert", "photo.png", "-o", "no/such/small.webp")
+
+    assert done.returncode == 2
+    assert b"no/such: no such folder." in done.stderr
+    assert mill.tasks()["data"][0]["id"] == before
+
+
 def test_an_address_that_is_taken_is_said_before_anything_is_started(cli: Cli, mill: Client, tmp_path: Path) -> None:
     for host in ("127.0.0.1", "localhost"):
         done = cli("serve", "--host", host, "--port", mill.url.rpartition(":")[2], "--data", "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,3 +174,45 @@ def test_no_server_is_said_with_its_remedy() -> None:
         mill.tasks()
 
     assert "mediamill serve" in caught.value.remedy
+
+
+def test_a_link_is_written_through_and_a_pipe_is_written_to(mill: Client, tmp_path: Path) -> None:
+    content = b"some bytes"
+    file = mill.file(stored(mill, tmp_path, content))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "kept" / "real.bin")
+    reading, writing = os.pipe()
+
+    mill.download(file, tmp_path / "link")
+    mill.download(file, Path(f"/dev/fd/{writing}"))
+    os.close(writing)
+
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "kept" / "real.bin").read_bytes() == content
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == content
+
+
+def test_a_device_is_never_replaced(mill: Client, tmp_path: Path) -> None:
+    file = mill.file(stored(mill, tmp_path, b"some bytes"))
+    (tmp_path / "null").symlink_to("/dev/null")  # a mistake here must not cost the machine its own
+
+    mill.download(file, tmp_path / "null")
+
+    assert (tmp_path / "null").is_char_device()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_place_that_cannot_be_written_to_is_named_as_the_caller_names_it(mill: Client, tmp_path: Path) -> None:
+    file = mill.file(stored(mill, tmp_path, b"some bytes"))
+
+    with pytest.raises(FileNotFoundError) as refused:
+        mill.download(file, tmp_path / "none" / "x.bin")
+
+    assert refused.value.filename == str(tmp_path / "none" / "x.bin")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://[::1", "http://host:port"])
+def test_what_is_no_address_of_a_server_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(Unreachable, match="no http"), Client(url, KEY) as mill:
+        mill.tasks()

@@ -173,6 +173,8 @@ def command(kind: Offer) -> click.Command:
             inputs = ()
         if kind.package:
             _check_folder(output)
+        else:
+            _work.check_place(output)
         _format(flags, options, output)
         _check(kind, options, inputs)
         if at.json and output == "-":

@@ -96,6 +96,14 @@ def is_package(task: Task) -> bool:
     return any(output["role"] == PART for output in task["outputs"])
 
 
+def check_place(target: str | None) -> None:
+    """Refuse a file in a folder that is not there, before any work for it; a folder by itself is made."""
+    if target is None or target == "-" or target.endswith("/"):
+        return
+    if not (folder := Path(target).parent).is_dir():
+        raise Stop(Exit.USAGE, f"{folder}: no such folder.", code="no_such_folder")
+
+
 def save(
     mill: Client,
     files: Sequence[File],
