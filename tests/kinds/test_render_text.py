@@ -104,6 +104,29 @@ def test_arabic_is_joined_and_runs_from_the_right(tmp_path: Path) -> None:
     assert joined[2] - joined[0] < apart[2] - apart[0]
 
 
+@pytest.mark.parametrize(
+    ("said", "side"), [("שלום abc", 1), ("abc שלום", 0), ("123 שלום abc", 1), ("abc\nשלום abc", 1)]
+)
+def test_a_line_runs_to_the_side_of_its_first_letters(said: str, side: int, tmp_path: Path) -> None:
+    """Its last word is said: to the left of the rest in a line that begins in Hebrew."""
+    words = [{"text": word, "start": n, "end": n + 1} for n, word in enumerate(said.split())]
+    spoken = {"style": "color", "words": words}
+    element = text(said, font_size=32, duration=9, background_color="#00ff00", word_animation=spoken)
+
+    found = marked(shown(tmp_path, element, at_s=len(words) - 0.5, duration=9), (0, 255, 0))
+
+    assert found is not None
+    middle = (found[0] + found[1]) / 2
+    assert middle < 150 if side else middle > 170
+
+
+def test_the_sign_of_a_direction_leaves_no_trace(tmp_path: Path) -> None:
+    """It is not drawn, and takes no room at the edge of the box."""
+    found = ink(shown(tmp_path, text("שלום", text_align="right", width=200)))
+
+    assert found[2] == pytest.approx(260, abs=5)
+
+
 def test_emoji_have_colours(tmp_path: Path) -> None:
     picture = shown(tmp_path, text("🎉❤", font_size=60)).astype(int)
 

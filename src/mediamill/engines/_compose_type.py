@@ -3,6 +3,7 @@ this package and the operator's), in any colours without being laid out anew."""
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _NO_TEXT = frozenset({"Cc", "Cs", "Cn"})
 _TONES = range(0x1F3FB, 0x1F400)
 _TAGS = range(0xE0020, 0xE0080)
 _REGIONS = range(0x1F1E6, 0x1F200)
+_FROM_THE_RIGHT = "\u2067"
+"""Begins a part that runs from the right and ends with its line: what Skia's binding has instead of a direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,7 @@ class Setting:
     def __init__(self, text: str, type: Type, width_px: float) -> None:
         self.text = plain(text)
         self.type = type
+        self._rightward = rightward(self.text)
         self._fonts = fonts()
         if len(self.text) * type.size_px**2 > 25 * _MOST_PIXELS:
             raise LimitExceeded("A text of the scene is too long for letters of its size.")
@@ -133,11 +137,16 @@ class Setting:
         for start, end, colour in spans:
             if start < end:
                 builder.pushStyle(self._style(colour, stroke_px))
-                builder.addText(self.text[start:end])
+                builder.addText(self._marked(start, end))
                 builder.pop()
         made = builder.Build()
         made.layout(self.width if self.type.wrap or hasattr(self, "longest") else 1e6)
         return made
+
+    def _marked(self, start: int, end: int) -> str:
+        """A part of the text with a sign where a line begins that runs from the right; without ink or width."""
+        cuts = [start, *(at for at in self._rightward if start <= at < end), end]
+        return _FROM_THE_RIGHT.join(self.text[a:b] for a, b in itertools.pairwise(cuts))
 
     def _style(self, colour: Colour, stroke_px: float) -> Any:
         skia = self._fonts.skia
@@ -174,6 +183,17 @@ class Setting:
 def only(start: int, end: int, length: int, colour: Colour) -> list[tuple[int, int, Colour]]:
     """Spans that show one part of a text and hide the rest."""
     return [(0, start, CLEAR), (start, end, colour), (end, length, CLEAR)]
+
+
+def rightward(text: str) -> list[int]:
+    """Where the lines begin that run from the right: their first letter with a direction has that one."""
+    found, at = [], 0
+    for line in text.split("\n"):
+        ways = (unicodedata.bidirectional(letter) for letter in line)
+        if next((way for way in ways if way in ("L", "R", "AL")), "L") != "L":
+            found.append(at)
+        at += len(line) + 1
+    return found
 
 
 def clusters(text: str) -> list[tuple[int, int]]:
