@@ -38,8 +38,10 @@ class Refused(ClientError):
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
         field = problem.get("field")
-        detail = problem.get("detail") or problem.get("title") or f"The server answered {status}."
-        super().__init__(detail if not field or str(detail).startswith(str(field)) else f"{field}: {detail}")
+        detail = str(problem.get("detail") or problem.get("title") or f"The server answered {status}.")
+        # "format: …" says enough of options.format.
+        named = not field or detail.startswith(str(field)) or f".{field}".endswith("." + detail.partition(": ")[0])
+        super().__init__(detail if named else f"{field}: {detail}")
         self.status = status
         self.code = str(problem.get("code") or f"http_{status}")
         self.field = field

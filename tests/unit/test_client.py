@@ -216,3 +216,18 @@ def test_a_place_that_cannot_be_written_to_is_named_as_the_caller_names_it(mill:
 def test_what_is_no_address_of_a_server_is_said_to_be_none(url: str) -> None:
     with pytest.raises(Unreachable, match="no http"), Client(url, KEY) as mill:
         mill.tasks()
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("format: no such format.", "format: no such format."),
+        ("resize.width: too wide.", "resize.width: too wide."),
+        ("idth: a word that only looks like it.", "options.resize.width: idth: a word that only looks like it."),
+        ("must not be so.", "options.resize.width: must not be so."),
+    ],
+)
+def test_a_refusal_names_its_field_once(detail: str, said: str) -> None:
+    field = "options.format" if detail.startswith("format") else "options.resize.width"
+
+    assert str(Refused(422, {"field": field, "detail": detail})) == said

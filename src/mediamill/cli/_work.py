@@ -27,7 +27,8 @@ def inputs(mill: Client, given: Sequence[str], *, name: str | None, meter: _show
     """Addresses as they are, `file:ID` for what the server has already, and everything else uploaded ("-": stdin)."""
     for one in given:
         if not one.startswith(("http://", "https://", "file:")) and one != "-" and not Path(one).is_file():
-            raise Stop(Exit.USAGE, f"{one}: no such file.", code="no_such_file")
+            what = "is a folder; name the files in it." if Path(one).is_dir() else "no such file."
+            raise Stop(Exit.USAGE, f"{one}: {what}", code="no_such_file")
     return [_input(mill, one, name, meter) for one in given]
 
 
