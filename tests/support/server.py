@@ -88,8 +88,9 @@ def until(holds: Callable[[], bool], *, timeout_s: float = 60.0, what: str = "th
 def _begin_with_a_cluster(folder: Path) -> None:
     """Spare a server the making of its database, which is half of its start; the command's own tests see it done."""
     made = database.ready_made()
-    (folder / "data").mkdir(mode=0o755)
-    folder.chmod(0o711)  # as root, PostgreSQL runs under an account of its own, which must get there
+    (folder / "data").mkdir()
+    for way in (folder, folder / "data"):
+        way.chmod(0o711)  # as root, PostgreSQL runs under an account of its own, which must get there
     subprocess.run(["cp", "-a", str(made), str(folder / "data" / made.name)], check=True)
 
 
