@@ -134,8 +134,9 @@ def deaf_server(folder: Path, status: str) -> Iterator[subprocess.Popen[bytes]]:
         [data] = folder.glob("pg*")
         lines = [str(process.pid), str(data), "1", "5432", str(data), "", "1 1", status]
         (data / "postmaster.pid").write_text("\n".join(lines) + "\n")
+        (data / "postmaster.pid").chmod(0o666)  # PostgreSQL's own account takes it over
         yield process
-        process.wait(30)
+        process.wait(60)
         with contextlib.suppress(FileNotFoundError):
             (data / "postmaster.pid").unlink()
 
