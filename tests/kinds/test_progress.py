@@ -84,6 +84,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("image", {"sprite": {"count": 9, "width": 320}}, "film"),
         ("image", {"format": "png"}, "photo"),
         ("image", {"format": "heic", "width": 2400}, "photo"),
+        ("image", {"format": "webp"}, "photo"),
         ("audio", {"format": "mp3"}, "music"),
         ("audio", {"format": "m4a", "loudness": True}, "music"),
         ("audio", {"format": "flac", "loudness": -9}, "music"),
