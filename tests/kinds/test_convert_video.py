@@ -139,6 +139,18 @@ def test_colours_of_a_gif_survive_with_the_right_matrix(tmp_path: Path) -> None:
     assert all(close(a, b) for a, b in zip(found, (RED, LIME, BLUE, WHITE), strict=True)), found
 
 
+def test_an_avi_has_the_colours_that_players_take_it_to_have(tmp_path: Path) -> None:
+    source = corners(tmp_path / "c.gif")
+    film = convert(source, "image/gif", "video/mp4", tmp_path / "film").path  # says BT.709, which AVI cannot
+
+    for path, mime in ((source, "image/gif"), (film, "video/mp4")):
+        made = convert(path, mime, "video/x-msvideo", tmp_path / mime.replace("/", "-"))
+
+        frame = frames(made.path)[3]
+        found = colours(frame.to_ndarray(format="rgb24", src_colorspace="itu601").astype(np.uint8))
+        assert all(close(a, b, 14) for a, b in zip(found, (RED, LIME, BLUE, WHITE), strict=True)), (mime, found)
+
+
 @pytest.mark.parametrize(
     ("degrees", "expected"),
     [(90, (LIME, WHITE, RED, BLUE)), (180, (WHITE, BLUE, LIME, RED)), (270, (BLUE, RED, WHITE, LIME))],

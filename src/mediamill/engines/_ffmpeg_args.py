@@ -287,8 +287,10 @@ def _encoded(
         fps = min(frame_rate(video.frame_rate or 25), Fraction(60))  # AVI has one rate for all frames
     clear = video.alpha and container.muxer == "webm" and video.codec != "gif"  # a GIF is rarely see-through
     pixels = "yuva420p" if clear else "yuv420p"
-    args = ["-vf", picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels, before=before)]
-    args += picture_codec(container.encoder, settings)
+    filters = picture_filters(video, to, fps=fps, hdr=hdr, pixels=pixels, before=before)
+    if container.muxer == "avi":
+        filters += ",scale=out_color_matrix=bt601:out_range=tv"  # MPEG-4 in AVI names no matrix: players take BT.601
+    args = ["-vf", filters, *picture_codec(container.encoder, settings)]
     if clear:
         args += ["-auto-alt-ref", "0"]  # libvpx writes no transparency otherwise
     return args
