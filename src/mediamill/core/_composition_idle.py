@@ -45,6 +45,9 @@ def _of_element(element: Element, format: str) -> Idle:
 
 
 def _of_media(element: Element) -> Idle:
+    for name, other in (("crop_right", "crop_left"), ("crop_bottom", "crop_top")):
+        if element[name] + element[other] >= 1:
+            yield name if element[name] else other, "Nothing of the picture is left to be seen."
     if element["lut_url"] is None and element["lut_intensity"] != 100:
         yield "lut_intensity", "There is no lut_url."
     for number, effect in enumerate(element["effects"]):

@@ -325,7 +325,7 @@ def invalid_option(error: msgspec.ValidationError, root: str = "options") -> Inv
     field = path.rstrip("`").removeprefix("$").replace("[", ".").replace("]", "").strip(".")
     if "unknown field" in reason or "missing required field" in reason:
         field = f"{field}.{reason.split('`')[1]}".lstrip(".")
-    return Invalid(f"{root}.{field}".rstrip("."), reason + ".")
+    return Invalid(f"{root}.{field}".strip("."), reason + ".")
 
 
 def _check_numbers(new: NewTask) -> None:

@@ -195,6 +195,8 @@ TURN = {"type": "loop_rotate", "time": 0, "duration": 1}
         ({**PICTURE, "shadow_blur": "2%"}, "shadow_blur"),
         ({**PICTURE, "shadow_color": "#000000"}, "shadow_color"),
         ({**PICTURE, "lut_intensity": 50}, "lut_intensity"),
+        ({**PICTURE, "crop_left": 0.6, "crop_right": 0.6}, "crop_right"),
+        ({**PICTURE, "crop_top": 1}, "crop_top"),
         ({**PICTURE, "effects": [{"type": "sepia", "chroma_settings": {}}]}, "effects.0.chroma_settings"),
         ({**PICTURE, "motion": [{**TURN, "delay": 1}]}, "motion.0.delay"),
         ({**PICTURE, "motion": [{**TURN, "easing": "ease_in"}]}, "motion.0.easing"),
@@ -398,6 +400,9 @@ async def test_of_the_ways_to_look_one_is_chosen(call: Caller) -> None:
         scene = {"render_request": {"elements": [TEXT]}}
         await call.error(422, "invalid_request", "POST", "/preview", {**scene, **body})
         await call.error(422, "invalid_request", "POST", "/preview", {**scene, "dry_run": True, **body})
+    wide = {"elements": [TEXT], "contact_sheet": {"frames": 37}}
+    said = await call.error(422, "invalid_request", "POST", "/preview", wide)
+    assert [field["path"] for field in said["details"]["fields"]] == ["contact_sheet.frames"]
     more = {"window": {"start": 0, "end": 1, "colour": "blue"}, "dry_run": None}
     assert (await call("POST", "/preview", {"elements": [{**TEXT, "id": 7}], **more})).status_code == 422
     assert (await judged(call, TEXT))["ok"]

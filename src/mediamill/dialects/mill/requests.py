@@ -59,8 +59,7 @@ async def read_body(request: Req, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
-        found = invalid_option(error, "")
-        raise Invalid(found.field.strip("."), found.reason) from None
+        raise invalid_option(error, "") from None
     except RecursionError:
         raise Malformed("The body is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
