@@ -346,3 +346,11 @@ def test_the_method_may_ride_in_a_header(http: httpx.Client) -> None:
     assert plain.status_code == 405
     assert removed.status_code == 204
     assert http.head(where).status_code == 404
+
+
+def test_an_address_that_cannot_be_fetched_is_named_as_it_was_sent(http: httpx.Client) -> None:
+    for url, code in (("http://example.com:1/x.png", "invalid"), ("ftp://example.com/x.png", "invalid")):
+        refused = http.post("/mill/files", json={"url": url})
+
+        assert (refused.status_code, refused.json()["field"], refused.json()["code"]) == (422, "url", code)
+        assert "inputs" not in refused.json()["detail"]

@@ -251,7 +251,12 @@ def build(site: Site) -> App:
             if body.url is not None:
                 source = core.Source(url=body.url, filename=body.filename)
                 new = core.NewTask(kind="ingest", inputs=[source], extra={"new_media": True})
-                task, _ = await service.tasks.create(caller, new)
+                try:
+                    task, _ = await service.tasks.create(caller, new)
+                except Invalid as error:
+                    if not error.field.startswith("inputs.0."):
+                        raise
+                    raise type(error)(error.field.removeprefix("inputs.0."), error.reason) from None  # as it was sent
                 out = wire.write_task(task, links)
                 return json(out, 202, {"location": out.links.self})
             if body.filename is None or body.size_bytes is None:
