@@ -191,10 +191,32 @@ async def test_a_connection_needs_all_of_it(call: Caller, name: str) -> None:
     assert name in await call.error(400, "request_invalid", "POST", "/connections", {**S3, name: 3})
 
 
+async def test_an_endpoint_that_is_to_be_paused_begins_so(call: Caller) -> None:
+    body = {"url": "https://hooks.example/in", "topics": ["task.failed"], "status": "paused"}
+
+    made = await call.good("POST", "/webhooks/endpoints", body, status=201)
+
+    assert made["secret"].startswith("whsec_")
+    assert made["status"] == "paused"
+    assert (await call.good("GET", f"/webhooks/endpoints/{made['id']}"))["status"] == "paused"
+    wrong = {**body, "status": "off"}
+    assert "status" in await call.error(400, "request_invalid", "POST", "/webhooks/endpoints", wrong)
+
+
+@pytest.mark.parametrize("given", ["", "nonsense", "med_nosuchone12", "file_nosuchone12"])
+async def test_an_id_that_is_not_found_is_named_by_its_parameter(call: Caller, given: str) -> None:
+    said = await call.error(404, "file_not_found", "POST", "/tasks", {"kind": "image", "file_id": given})
+    assert said.startswith("file_id: "), said
+    if given:
+        said = await call.error(404, "media_not_found", "POST", "/files", {"url": URL, "media_id": given})
+        assert said.startswith("media_id: "), said
+
+
 async def test_a_bucket_needs_a_connection(call: Caller) -> None:
     body = {"kind": "ingest", "url": "s3://bucket/key.mov"}
 
-    await call.error(400, "connection_required", "POST", "/tasks", body)
+    said = await call.error(400, "connection_required", "POST", "/tasks", body)
+    assert said.startswith("connection_id is required: url is in a bucket: name a connection"), said
     await call.error(404, "connection_not_found", "POST", "/tasks", {**body, "connection_id": "con_nosuchone12"})
     upload = {"kind": "upload", "url": URL, "options": {"destination": "s3://bucket/out/"}}
     await call.error(400, "connection_required", "POST", "/tasks", upload)

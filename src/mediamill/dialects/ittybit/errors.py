@@ -107,7 +107,7 @@ def _worded(error: e.Invalid, kind: str) -> tuple[str, str]:
         # One input here, and callers know it as url or file_id.
         field = "file_id" if field.endswith(".file") else "url"
     if error.code == "connection_required":
-        kind, field = error.code, "connection_id"
+        return error.code, f"connection_id is required: {field} {error.reason}"
     return kind, f"{field}: {error.reason}" if field else error.reason
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mediamill.core.errors import NotFound
 from mediamill.core.files import safe_name
 from mediamill.core.media_groups import Held, Place
 from mediamill.dialects.ittybit import flat, ids, query
@@ -39,7 +40,7 @@ async def create_file(call: Call) -> Reply:
     item = read_item({**{name: body[name] for name in ("url", "connection_id") if name in body}, "kind": "ingest"})
     media_id = query.text(body, "media_id", most=80)
     place = Place(
-        media_id=ids.read("media", media_id) if media_id else None,
+        media_id=_media(media_id) if media_id else None,
         filename=_filename(body),
         folder=read_folder(body),
         ref=query.text(body, "ref", most=255),
@@ -47,7 +48,10 @@ async def create_file(call: Call) -> Reply:
         created_by=ids.write("key", call.caller.key_id),
     )
     new = new_task(item, profile=call.profile.value)
-    held = await call.site.service.media.fetch(call.caller, new, place, wait_s=FETCH_WAIT_S)
+    try:
+        held = await call.site.service.media.fetch(call.caller, new, place, wait_s=FETCH_WAIT_S)
+    except NotFound as error:
+        raise (_no_media(media_id) if media_id and error.noun == "media" else error) from error
     shown = write_file(held, call)
     location = {"location": call.url(f"/files/{shown['id']}")}
     return Reply(body=shown, status=201 if held.file.ready else 202, headers=location)
@@ -81,6 +85,17 @@ async def delete_file(call: Call) -> Reply:
     """Forget a file and its bytes."""
     await call.site.service.media.delete_file(call.caller, ids.read("file", call.ids[0]))
     return Reply(body={"message": f"File {call.ids[0]} was deleted."})
+
+
+def _media(id: str) -> str:
+    try:
+        return ids.read("media", id)
+    except NotFound:
+        raise _no_media(id) from None
+
+
+def _no_media(id: str) -> Fault:
+    return Fault(404, "media_not_found", f"media_id: there is no media {id!r}.")
 
 
 def _filename(body: Json) -> str | None:

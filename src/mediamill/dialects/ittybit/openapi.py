@@ -300,7 +300,9 @@ _BODIES: Json = {
     "NewAutomation": _body(_AUTOMATION, "workflow"),
     "AutomationChange": _body(_AUTOMATION),
     "Start": _body({"url": _URL, "metadata": _METADATA}),
-    "NewEndpoint": _body({"url": _HOOK, "topics": _TOPIC_LIST}, "url", "topics"),
+    "NewEndpoint": _body(
+        {"url": _HOOK, "topics": _TOPIC_LIST, "status": {"enum": ["active", "paused", None]}}, "url", "topics"
+    ),
     "EndpointChange": _body(
         {"url": {**_HOOK, "type": ["string", "null"]}, "topics": _TOPIC_LIST,
          "status": {"enum": ["active", "paused", None]}}

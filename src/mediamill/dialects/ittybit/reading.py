@@ -121,7 +121,10 @@ def read_source(body: Mapping[str, Any], where: str = "") -> Source | None:
     if name == "file_id":
         if not isinstance(value, str):
             raise invalid(f"{where}file_id must be a string.")
-        return Source(file=ids.read("file", value))
+        try:
+            return Source(file=ids.read("file", value))
+        except NotFound:
+            raise Fault(404, "file_not_found", f"{where}file_id: there is no file {value[:80]!r}.") from None
     if name == "input" and isinstance(value, dict):
         name, value = "input.url", value.get("url")
         if value is None:

@@ -43,7 +43,7 @@ async def create_endpoint(call: Call) -> Reply:
     url = query.text(body, "url", most=2048)
     if url is None:
         raise Fault(400, "url_required", "url is required: where to send events.")
-    topics = _topics(body)
+    topics, state = _topics(body), _state(body)
     new = NewEndpoint(
         url=secure(url, "url"),
         types=[type for topic in topics for type in TOPICS[topic]],
@@ -52,6 +52,8 @@ async def create_endpoint(call: Call) -> Reply:
         origin=call.links.origin,
     )
     endpoint, secret = await _said(call.site.service.endpoints.create(call.caller, new))
+    if state not in (None, endpoint.state):
+        endpoint = await call.site.service.endpoints.change(call.caller, endpoint.id, state=state)
     shown = write_endpoint(endpoint)
     location = {"location": call.url(f"/webhooks/endpoints/{shown['id']}")}
     return Reply(body={**shown, "secret": secret}, status=201, headers=location, kept=shown)
@@ -68,9 +70,6 @@ async def change_endpoint(call: Call) -> Reply:
     endpoint = await _endpoint(call)
     url = query.text(body, "url", most=2048)
     topics = _topics(body) if "topics" in body else None
-    status = body.get("status")
-    if status is not None and (not isinstance(status, str) or status not in _STATES):
-        raise invalid(f"status must be one of {', '.join(_STATES)}.")
     changed = await _said(
         call.site.service.endpoints.change(
             call.caller,
@@ -78,7 +77,7 @@ async def change_endpoint(call: Call) -> Reply:
             url=secure(url, "url") if url is not None else None,
             types=[type for topic in topics for type in TOPICS[topic]] if topics is not None else None,
             topics=topics,
-            state=_STATES[status] if status is not None else None,
+            state=_state(body),
         )
     )
     return Reply(body=write_endpoint(changed))
@@ -107,6 +106,13 @@ def _topics(body: Mapping[str, Any]) -> list[str]:
     if not isinstance(given, list) or not given or not all(isinstance(t, str) and t in TOPICS for t in given):
         raise invalid(f"topics must be a list of at least one of {', '.join(TOPICS)}.")
     return list(dict.fromkeys(given))
+
+
+def _state(body: Mapping[str, Any]) -> EndpointState | None:
+    status = body.get("status")
+    if status is not None and (not isinstance(status, str) or status not in _STATES):
+        raise invalid(f"status must be one of {', '.join(_STATES)}.")
+    return _STATES[status] if status is not None else None
 
 
 ROUTES = [
