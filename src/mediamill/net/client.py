@@ -97,13 +97,13 @@ class Client:
         limits = self._limits
         try:
             async with asyncio.timeout(limits.total_timeout_s):
-                here = _parse(url)
+                here = asked = _parse(url)
                 for _ in range(limits.max_redirects + 1):
                     async with self._exchange("GET", here, {"accept": "*/*"}) as response:
                         if response.status not in _REDIRECTS:
                             _check_status(response.status)
                             most = limits.max_bytes if max_bytes is None else max_bytes
-                            return await self._store(response, here, target, on_progress, most)
+                            return await self._store(response, asked, here, target, on_progress, most)
                         here = _redirected(here, response)
         except TimeoutError as error:
             raise SourceUnreachable(f"The source took longer than {limits.total_timeout_s:g} s.") from error
@@ -256,6 +256,7 @@ class Client:
     async def _store(
         self,
         response: httpcore.Response,
+        asked: urls.Target,
         here: urls.Target,
         target: Path,
         on_progress: Progress | None,
@@ -283,7 +284,7 @@ class Client:
             sha256=sink.sha256,
             final_url=here.url,
             content_type=content_type,
-            filename=names.from_disposition(disposition) or names.from_path(here.path),
+            filename=names.from_disposition(disposition) or names.from_paths(asked.path, here.path),
             etag=headers.get("etag"),
         )
 

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from urllib.parse import unquote, unquote_to_bytes
 
+from mediamill.core import formats
+
 _MAX_BYTES = 200  # file systems stop at 255; leaves room for a prefix or a new extension
 # Separators and what other systems give a meaning to: C0, DEL, C1 (controls), bidi overrides and isolates (a name that
 # reads backwards hides its extension), zero-width signs.
@@ -29,6 +31,13 @@ def from_path(path: str) -> str | None:
     """The safe file name that a URL's path ends with, or None."""
     last = path.split("?", 1)[0].rsplit("/", 1)[1]
     return safe_name(unquote(last, errors="replace"))
+
+
+def from_paths(asked: str, found: str) -> str | None:
+    """The name of what a URL that was asked for led to: its own, where that says what it is. Where redirects end there
+    is often but a key of a store, and where they begin but a number or a script."""
+    own = from_path(asked)
+    return own if own and formats.by_filename(own) else from_path(found) or own
 
 
 def safe_name(name: str) -> str | None:

@@ -149,6 +149,24 @@ async def test_redirects_are_followed_with_each_hop_resolved_again(status: int, 
     assert target.read_bytes() == b"there"
 
 
+@pytest.mark.parametrize(
+    ("asked", "found", "name"),
+    [
+        ("/cats/cat.png?size=2", "/0f3b", "cat.png"),
+        ("/cats/cat.png", "/store/0f3b.bin", "cat.png"),
+        ("/get.php?id=3", "/cat.png", "cat.png"),
+        ("/3", "/", "3"),
+    ],
+)
+async def test_a_file_keeps_the_name_it_was_asked_for_by_where_that_is_one(
+    asked: str, found: str, name: str, target: Path
+) -> None:
+    async with serving({asked: redirect(302, found), found: answer(b"there")}) as web:
+        fetched = await client().fetch(web.url(asked), target)
+
+    assert fetched.filename == name
+
+
 async def test_five_redirects_are_fine_and_six_are_not(target: Path) -> None:
     pages = {f"/{n}": redirect(302, f"/{n - 1}") for n in range(1, 7)} | {"/0": answer(b"end")}
     async with serving(pages) as web:
