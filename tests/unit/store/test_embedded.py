@@ -120,9 +120,11 @@ async def test_a_server_that_was_stopped_in_good_order_is_left_alone(folder: Pat
 DEAF = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 print(flush=True)
 signal.pause()
 """
+"""A shell's background jobs, and so tests that run there, begin with the second of them ignored as well."""
 
 
 @contextlib.contextmanager
@@ -135,10 +137,12 @@ def deaf_server(folder: Path, status: str) -> Iterator[subprocess.Popen[bytes]]:
         lines = [str(process.pid), str(data), "1", "5432", str(data), "", "1 1", status]
         (data / "postmaster.pid").write_text("\n".join(lines) + "\n")
         (data / "postmaster.pid").chmod(0o666)  # PostgreSQL's own account takes it over
-        yield process
-        process.wait(60)
-        with contextlib.suppress(FileNotFoundError):
-            (data / "postmaster.pid").unlink()
+        try:
+            yield process
+            process.wait(60)
+        finally:
+            process.kill()
+            (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def test_a_server_that_hangs_in_its_stop_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
