@@ -163,11 +163,8 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
     @get("/deliveries/{delivery_id:str}", name="delivery")
     async def delivery(request: Req, caller: Caller, delivery_id: str) -> Page:
         found = await endpoints.delivery(caller, _id(delivery_id))
-        due = found.next_attempt_at
-        soon = found.state is core.DeliveryState.PENDING and (
-            due is None or (due - datetime.now(UTC)).total_seconds() < _SOON_S
-        )
         endpoint = await endpoints.get(caller, found.endpoint_id) if found.endpoint_id else None
+        soon = is_soon(found)
         return renderer.page(request, "delivery.html", caller=caller, delivery=found, endpoint=endpoint, soon=soon)
 
     @post("/deliveries/{delivery_id:str}/again", status_code=303)
@@ -175,6 +172,16 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
         return _to(await endpoints.again(caller, _id(delivery_id)))
 
     return [table, create, one, change, rotate, missed, test, switch, delivery, again]
+
+
+def is_soon(delivery: core.Delivery) -> bool:
+    """Whether a delivery, with its log, is worth another look at once: its time comes, or it is on its way just now."""
+    if delivery.state is not core.DeliveryState.PENDING:
+        return False
+    due = delivery.next_attempt_at
+    # While an attempt is under way, the next is put off to where this one would be taken for lost.
+    under_way = delivery.attempts > len(delivery.log)
+    return under_way or due is None or (due - datetime.now(UTC)).total_seconds() < _SOON_S
 
 
 def body_of(body: bytes) -> str:

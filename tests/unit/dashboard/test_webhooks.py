@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +11,17 @@ from tests.support.tasks import NOON, at, failure, task
 from mediamill.core.ids import ProjectId, RunId
 from mediamill.core.runs import Part, Run
 from mediamill.core.tasks import State
-from mediamill.core.webhooks import Delivery, DeliveryPage, DeliveryState, delivery_id
+from mediamill.core.webhooks import Attempt, Delivery, DeliveryPage, DeliveryState, delivery_id
 from mediamill.dashboard import files, webhooks
 from mediamill.dashboard.render import Renderer, label
 from mediamill.dashboard.runs import tree
-from mediamill.dashboard.webhooks import Given, _ends, body_of
+from mediamill.dashboard.webhooks import Given, _ends, body_of, is_soon
 
 HOSTILE = '<script>alert("x")</script>'
+ATTEMPT = Attempt(
+    number=1, url=HOSTILE, started_at=NOON, took_s=1.0, request_headers={}, request_body=b"", status=500,
+    response_headers={}, response_body=b"", error=None,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +49,25 @@ def test_errors_names_and_addresses_stay_text(renderer: Renderer) -> None:
         assert "alert" in piece
         assert "<script" not in piece
     assert f"/ui/deliveries/{delivery_id(1)}" in rows
+
+
+@pytest.mark.parametrize(
+    ("due_s", "attempts", "logged", "state", "soon"),
+    [
+        (None, 0, 0, DeliveryState.PENDING, True),
+        (5, 0, 0, DeliveryState.PENDING, True),
+        (60, 1, 0, DeliveryState.PENDING, True),  # on its way, and lent for a minute
+        (60, 1, 1, DeliveryState.PENDING, False),
+        (None, 1, 1, DeliveryState.DELIVERED, False),
+    ],
+)
+def test_the_page_of_a_delivery_looks_again_while_it_may_change(
+    due_s: float | None, attempts: int, logged: int, state: DeliveryState, soon: bool
+) -> None:
+    due = None if due_s is None else datetime.now(UTC) + timedelta(seconds=due_s)
+    log = [ATTEMPT] * logged
+
+    assert is_soon(delivery(next_attempt_at=due, attempts=attempts, log=log, state=state)) is soon
 
 
 @pytest.mark.parametrize(
