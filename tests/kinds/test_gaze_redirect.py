@@ -175,6 +175,21 @@ def test_thin_rims_of_glasses_stay_and_the_eyes_behind_them_come_back(straight: 
     assert (luma(back)[rims > 0] == luma(glasses)[rims > 0]).all()
 
 
+def test_eyes_that_would_become_streaks_are_left_alone(straight: Pixels) -> None:
+    """As they do in a picture of few pixels made large, where nothing is as sharp as what was pushed together."""
+    away = averted(straight, 1.2)
+    seen = cv2.cvtColor(away.reshape(HEIGHT * 3 // 2, WIDTH), cv2.COLOR_YUV2BGR_I420)
+    few = cv2.resize(seen, (WIDTH // 5, HEIGHT // 5), interpolation=cv2.INTER_AREA)
+    coarse = planes(np.asarray(cv2.resize(few, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8))
+
+    def farthest(flat: Pixels) -> float:
+        moves = gaze._Film(1.0, 30)._moves(face_of(flat), luma(flat), 0.0)
+        return max((abs(move.x) / move.eye.radius for move in moves), default=0.0)
+
+    assert farthest(away) > 0.8
+    assert farthest(coarse) < 0.2
+
+
 def test_shut_eyes_and_faces_from_the_side_are_left_alone(straight: Pixels) -> None:
     away = averted(straight, AVERTED)
     face = face_of(away)

@@ -48,6 +48,8 @@ _CONTRAST = (6.0, 14.0)
 """How much darker an iris is than what surrounds it, in steps of luma, before it is believed to be one."""
 _RADIUS = 6.0
 """Pixels of an iris when it is looked for; the eye is shown at that size."""
+_ROUGHER, _ROUGH = 0.2, (1.3, 1.7)
+"""By how much rougher than before an eye may come out; and how rough, gone its whole way, it is better left alone."""
 _ASTRAY = 1.3
 """How far from where the network has it an iris may be, in its radii."""
 _LEAST_PX = 1.5
@@ -198,18 +200,17 @@ class _Film:
         # Eyes look together: one that is shut, or behind a hand, holds the other back, and so does one that disagrees.
         together = min(_believed(eye, contrast, way) for (eye, contrast), way in zip(seen, ways, strict=True))
         together *= ahead * (1 - _smooth(abs(float(ways[0][0] - ways[1][0])), *_APART))
+        fine = min(_fine(eye, way, luma) for (eye, _), way in zip(seen, ways, strict=True)) if together > 0 else 0.0
         for at, ((eye, _), asked) in enumerate(zip(seen, ways, strict=True)):
             steady = followed.moves[at]
             # What a shut eye's iris seems to do is no reason to move it once it is open.
             held = steady.value if together <= 0.5 else None
             way = steady(asked, at_s) if held is None else held
-            strength = float(followed.strengths[at](np.array([together, 0.0]), at_s)[0])
+            strength = float(followed.strengths[at](np.array([together * fine, 0.0]), at_s)[0])
             way = way * eye.width * self._intensity * min(1.0, max(0.0, strength))
-            along, down = float(way[0]), float(way[1])
-            axis = eye.axis
-            x, y = along * axis[0] - down * axis[1], along * axis[1] + down * axis[0]
-            if eye.radius >= _LEAST_PX and math.hypot(x, y) > 0.05:
-                made.append(_Move(eye, float(x), float(y)))
+            move = _along(eye, way)
+            if eye.radius >= _LEAST_PX and math.hypot(move.x, move.y) > 0.05:
+                made.append(move)
         return made
 
     def _follow(self, face: Face, at_s: float) -> _Followed:
@@ -252,6 +253,43 @@ def _way(eye: Eye, yaw: float) -> NDArray[np.float64]:
     most = _FARTHEST * eye.radius
     shorter = min(1.0, most / length) if length else 1.0
     return np.array([along, down]) * shorter / max(eye.width, 1e-6)
+
+
+def _along(eye: Eye, way: NDArray[np.float64]) -> _Move:
+    """A way along an eye and across it, in pixels, in those of the picture."""
+    (along, down), axis = way, eye.axis
+    return _Move(eye, float(along * axis[0] - down * axis[1]), float(along * axis[1] + down * axis[0]))
+
+
+def _fine(eye: Eye, way: NDArray[np.float64], luma: NDArray[np.uint8]) -> float:
+    """The share of its way, from 0 to 1, that an eye can go without rough edges.
+
+    What is moved is drawn out on one side and pushed together on the other. White and skin stand that; glare on
+    glasses, the lids of a head turned away and pixels made large become streaks, which second derivatives tell.
+    """
+    import cv2
+    import numpy as np
+
+    left, top, right, bottom = _box(eye, luma.shape, 1.0)
+    if eye.radius < _LEAST_PX or right - left < 4 or bottom - top < 4:
+        return 1.0
+    scale = min(1.0, _RADIUS / eye.radius)
+    size = (max(4, round((right - left) * scale)), max(4, round((bottom - top) * scale)))
+    before = np.asarray(cv2.resize(luma[top:bottom, left:right], size, interpolation=cv2.INTER_AREA), np.uint8)
+    corner = np.array([left, top], np.float32)
+    here = replace(eye, lids=eye.lids - corner, iris=eye.iris - corner, corners=eye.corners - corner)
+    field = _field(before.shape, _along(here, way * eye.width), scale)
+    if field is None or not (between := field.soft > 0.3).any():
+        return 1.0
+    after = before.copy()
+    _apply(field, before, after, cv2.INTER_CUBIC)
+    left, top, right, bottom = field.box
+    was, became = (
+        float(np.abs(cv2.Laplacian(seen, cv2.CV_32F, ksize=3))[top:bottom, left:right][between].mean())
+        for seen in (before, after)
+    )
+    rougher = became / max(was, 1.0)
+    return min(1.0, _ROUGHER / max(rougher - 1, 1e-3)) * (1 - _smooth(rougher, *_ROUGH))
 
 
 def _looked_at(eye: Eye, luma: NDArray[np.uint8]) -> tuple[Eye, float]:
