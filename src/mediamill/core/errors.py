@@ -194,6 +194,8 @@ class Failed(MediamillError):
     """Where in a runner it happened, safe to show."""
     retry_in_s: float | None = None
     """When to try again; None: as the worker does."""
+    retry_first_s: ClassVar[float] = 0.0
+    """The worker's first wait is at least so long."""
 
 
 class BadMedia(Failed):
@@ -305,6 +307,8 @@ class OutOfSpace(Failed):
 
     code = "out_of_space"
     retryable = True
+    retry_first_s = 60.0
+    """Somebody has to make room; retention and others' ends do, too, but not at once."""
 
     def __init__(self, reason: str = "The disk of this machine is full.") -> None:
         super().__init__(reason)

@@ -182,8 +182,9 @@ class Executor:
             retry_in_s, given_back = self._rules.retry_first_s, True
             state = State.INGESTING if task.state is State.INGESTING else State.DELAYED
         elif error.retryable and task.attempts_left > 0:
+            first_s = max(self._rules.retry_first_s, error.retry_first_s)
             retry_in_s = backoff_s(
-                task.max_attempts - task.attempts_left, first_s=self._rules.retry_first_s, cap_s=self._rules.retry_cap_s
+                task.max_attempts - task.attempts_left, first_s=first_s, cap_s=max(first_s, self._rules.retry_cap_s)
             )
             if error.retry_in_s is not None:
                 retry_in_s = error.retry_in_s

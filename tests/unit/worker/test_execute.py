@@ -11,7 +11,7 @@ import pytest_asyncio
 from tests.support.records import PROJECT, Bench, bench
 
 from mediamill.core.dispatch import Finish
-from mediamill.core.errors import DatabaseAway, OutcomeUnknown
+from mediamill.core.errors import DatabaseAway, Failed, OutcomeUnknown, OutOfSpace, SourceUnreachable
 from mediamill.core.tasks import State, Task
 from mediamill.store.batch import Batcher
 from mediamill.worker.execute import Executor
@@ -103,6 +103,23 @@ async def test_work_that_meets_a_database_that_is_away_is_tried_again_at_no_cost
     assert task.attempts[0].error is not None
     assert task.attempts[0].error.code == "interrupted"
     assert await hands.db.job_of(id) is not None
+
+
+@pytest.mark.parametrize(("error", "waits_s"), [(SourceUnreachable("It does not answer."), 2.0), (OutOfSpace(), 60.0)])
+async def test_a_full_disk_is_given_longer_to_be_cleared_than_anything_else(
+    hands: Hands, error: Failed, waits_s: float
+) -> None:
+    id = await hands.db.accept(kind="convert")
+
+    async def broken() -> None:
+        raise error
+
+    hands.work = broken
+    task = await hands.run(id)
+
+    assert task.state is State.DELAYED
+    assert task.not_before is not None
+    assert abs((task.not_before - task.updated_at).total_seconds() - waits_s) < 1.0
 
 
 async def test_a_cancel_that_nobody_heard_is_found_by_looking(hands: Hands) -> None:
