@@ -17,7 +17,7 @@ from tests.support.sheets import MODIFIED_S, TREE, archive, convert, unpack
 
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, Failed, LimitExceeded
-from mediamill.engines import _archive_read
+from mediamill.engines import _archive_guard
 from mediamill.engines.archive_probe import PROBER
 from mediamill.engines.archives import CONVERTER
 
@@ -197,7 +197,7 @@ def test_locked_archives_are_named_as_such(tmp_path: Path) -> None:
 
 
 def test_bombs_stop_at_the_ratio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_archive_read, "RATIO_FROM_BYTES", 1024**2)
+    monkeypatch.setattr(_archive_guard, "RATIO_FROM_BYTES", 1024**2)
     zeros = bytes(8 * 1024**2)
     flat = tar_of(tmp_path / "zeros.tar", (tarfile.TarInfo("zeros"), zeros))
     packed = tmp_path / "zeros.tar.gz"
@@ -225,7 +225,7 @@ def test_a_zip_that_understates_its_sizes_is_damaged(tmp_path: Path) -> None:
 
 
 def test_too_many_entries_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_archive_read, "ENTRIES", 10)
+    monkeypatch.setattr(_archive_guard, "ENTRIES", 10)
     source = zip_of(tmp_path / "many.zip", *((str(number), b"") for number in range(11)))
     tar = tar_of(tmp_path / "many.tar", *((tarfile.TarInfo(str(number)), b"") for number in range(11)))
 

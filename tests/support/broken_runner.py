@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mediamill.agent.context import Context
-from mediamill.agent.runners import Done
+from mediamill.agent.context import Context, Done
 
 
 async def run(context: Context) -> Done:

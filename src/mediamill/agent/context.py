@@ -1,16 +1,16 @@
-"""What a runner is given."""
+"""What a runner is given, and what it gives back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mediamill.core.ids import ProjectId
 
 if TYPE_CHECKING:
     from mediamill.agent.calls import Calls
-    from mediamill.agent.journal import Journal
+    from mediamill.agent.journal import Journal, Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,16 +21,6 @@ class Endpoint:
     api_key: str | None = field(repr=False)
     model: str | None
     timeout_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a run may take, over all attempts. None: any."""
-
-    steps: int
-    duration_s: float
-    tokens: int | None = None
-    cost_cents: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +44,11 @@ class Context:
     calls: Calls
     log: Callable[[str], None]
     """A line for whoever follows the run."""
+
+
+class Done(TypedDict):
+    """What a runner returns. usage: prompt_tokens, completion_tokens, total_tokens; cost: in cents."""
+
+    output: Any
+    usage: Mapping[str, int]
+    cost: float

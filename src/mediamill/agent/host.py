@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from mediamill.agent import runners
 from mediamill.agent.calls import Calls, Server
 from mediamill.agent.clock import Clock
-from mediamill.agent.context import Context, Endpoint, Limits
-from mediamill.agent.journal import Journal
+from mediamill.agent.context import Context, Done, Endpoint
+from mediamill.agent.journal import Journal, Limits
 from mediamill.agent.journal import Store as JournalStore
 from mediamill.agent.prices import Prices
 from mediamill.agent.stack import stack_of
@@ -128,7 +128,7 @@ class Host:
         )
 
 
-async def _in_time(work: Any, clock: Clock, limit_s: float) -> runners.Done:
+async def _in_time(work: Any, clock: Clock, limit_s: float) -> Done:
     """What the runner returns. Raises TimedOut when the work takes too long."""
     doing, late = asyncio.ensure_future(work), asyncio.ensure_future(clock.over(limit_s))
     try:
@@ -137,7 +137,7 @@ async def _in_time(work: Any, clock: Clock, limit_s: float) -> runners.Done:
             error = TimedOut(f"The run may work for {limit_s:g} s, and was not done by then.")
             error.name = "TimedOut"
             raise error
-        done: runners.Done = doing.result()
+        done: Done = doing.result()
         return done
     finally:
         doing.cancel()

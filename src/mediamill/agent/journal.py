@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from mediamill.agent.clock import Clock
-from mediamill.agent.context import Limits
 from mediamill.agent.prices import Prices
 from mediamill.core.errors import Cancelled, CostLimit, Failed, StepLimit, SystemFailure, TokenLimit, WorkerLost
 from mediamill.core.steps import Begin, End, Hold, Step, Webhook
@@ -35,6 +34,16 @@ class Store(Protocol):
     async def note(
         self, task_id: str, fence: uuid.UUID, *, details: Mapping[str, Any], metadata: Mapping[str, Any]
     ) -> Hold: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may take, over all attempts. None: any."""
+
+    steps: int
+    duration_s: float
+    tokens: int | None = None
+    cost_cents: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from mediamill.agent import chat
-from mediamill.agent.context import Context
+from mediamill.agent.context import Context, Done
 from mediamill.agent.journal import Answer, Told
-from mediamill.agent.runners import Done
 from mediamill.core.errors import RunnerNotConfigured, TokenLimit
 
 _RULES = (

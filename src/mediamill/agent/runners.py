@@ -7,28 +7,20 @@ import inspect
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mediamill.agent.stack import stack_of
 from mediamill.core.errors import RunnerNotConfigured
 from mediamill.core.schedules import RUNNER
 
 if TYPE_CHECKING:
-    from mediamill.agent.context import Context
+    from mediamill.agent.context import Context, Done
 
 GROUP = "mediamill.runners"
 """The group of entry points that others offer runners in."""
 OURS = "openai"
 SCHEDULED = "customer-prompt-task"
 """What a wire dialect calls the prompts of its schedules."""
-
-
-class Done(TypedDict):
-    """What a runner returns. usage: prompt_tokens, completion_tokens, total_tokens; cost: in cents."""
-
-    output: Any
-    usage: Mapping[str, int]
-    cost: float
 
 
 class Runner(Protocol):

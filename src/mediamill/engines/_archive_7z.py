@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from mediamill.core.errors import BadMedia, LimitExceeded
-from mediamill.engines._archive_read import ENTRIES, LINKED, LOCKED, UNKNOWN_METHOD, Entry, Guard
+from mediamill.engines._archive_guard import ENTRIES, LINKED, LOCKED, UNKNOWN_METHOD, Entry, Guard
 
 if TYPE_CHECKING:
     from py7zr import SevenZipFile

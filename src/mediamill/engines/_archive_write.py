@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from mediamill.core.errors import BadMedia
-from mediamill.engines._archive_read import Entry
+from mediamill.engines._archive_guard import Entry
 
 _BLOCK = 1024**2
 _DICTIONARY_BYTES = 16 * 1024**2

@@ -18,6 +18,7 @@ import numpy as np
 
 from mediamill.engines import _av, _compose_decoding, _ffmpeg_args
 from mediamill.engines._compose_pixels import Buffer, Pool, planes
+from mediamill.engines._compose_shot import Shot
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from mediamill.engines._compose_film import Shot
 
 _EXACT = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
 """Codecs whose standards say what every bit of a picture is, so that any two decoders give the same."""

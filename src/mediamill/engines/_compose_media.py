@@ -23,8 +23,9 @@ from mediamill.engines import _compose_people as people
 from mediamill.engines import _compose_style as style
 from mediamill.engines._compose_actor import Actor, Box, Stage, fitted, zoom
 from mediamill.engines._compose_canvas import Raw
-from mediamill.engines._compose_film import Film, Pools, Shot, as_rgba
+from mediamill.engines._compose_film import Film, Pools, as_rgba
 from mediamill.engines._compose_pixels import Buffer, small_rgb, to_rgba
+from mediamill.engines._compose_shot import Shot
 from mediamill.engines._look import EFFECTS, Picture
 from mediamill.engines._look_base import Mask, Moment, premultiplied
 

@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from mediamill.core.ports import Conversion, Missing, Pair
-from mediamill.engines._archive_read import Guard, entries, reading, single
+from mediamill.engines._archive_guard import Guard
+from mediamill.engines._archive_read import entries, reading, single
 from mediamill.engines._archive_write import writing
 
 ZIP, TAR, GZIP, SEVEN = "application/zip", "application/x-tar", "application/gzip", "application/x-7z-compressed"
