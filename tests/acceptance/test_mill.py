@@ -386,6 +386,24 @@ def test_a_query_that_cannot_be_meant_names_its_field(http: httpx.Client, query:
     assert answer.json()["field"] == query.partition("=")[0]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/mill/tasks?statu=failed", "statu"),
+        ("GET", "/mill/files?limit=5&page=2", "page"),
+        ("GET", "/mill/runs?State=failed", "State"),
+        ("GET", "/mill/schedules?_=1", "_"),
+        ("POST", "/mill/tasks?dry_run=1", "dry_run"),
+    ],
+)
+def test_a_query_parameter_that_is_none_is_refused(http: httpx.Client, method: str, path: str, name: str) -> None:
+    """A slip in a filter's name would answer with everything, and a wish that is not heard do the thing."""
+    answer = http.request(method, path, json=PING if method == "POST" else None)
+    assert (answer.status_code, answer.json()["field"]) == (422, name)
+    assert "is no query parameter here" in answer.json()["detail"]
+    assert http.get("/mill/tasks").json()["data"] == []
+
+
 # --- kept apart -----------------------------------------------------------------------------------------------------
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import Request
+from litestar import Litestar, Request
 from litestar.datastructures import State as AppState
 from litestar.params import Parameter
+from litestar.routes import HTTPRoute
 
 from mediamill.core import tasks as core
 from mediamill.core.errors import Invalid, MediamillError, TooLarge
@@ -33,6 +34,29 @@ class NotJson(MediamillError):
     """The body says that it is something else than JSON."""
 
     code = "unsupported_media_type"
+
+
+class Queries:
+    """Which query parameters each path takes. One of another name is refused: a filter with a slip in its name would
+    answer with everything."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, frozenset[str]] = {}
+
+    def learn(self, app: Litestar) -> None:
+        """Look at all paths of the app."""
+        for route in app.routes:
+            if isinstance(route, HTTPRoute):
+                for handler, model in route.route_handler_map.values():
+                    self._known[handler] = frozenset(found.field_alias for found in model.expected_query_params)
+
+    def check(self, request: Req) -> None:
+        """Raises Invalid for a parameter that the path of the request does not take."""
+        known = self._known[request.scope["route_handler"]]
+        for name in request.query_params:
+            if name not in known:
+                there = f"; there are {', '.join(sorted(known))}" if known else ", nor is any other"
+                raise Invalid(name[:80], f"is no query parameter here{there}.")
 
 
 def secret_of(request: Req) -> str | None:

@@ -36,6 +36,7 @@ from mediamill.dialects.mill.requests import (
     Malformed,
     NotJson,
     Order,
+    Queries,
     Req,
     ends,
     filter_of,
@@ -80,10 +81,12 @@ def build(site: Site) -> App:
     """The dialect's app, served below /mill."""
     service, settings = site.service, site.settings
     capabilities = msgspec.json.encode(read_capabilities(site.engines))
+    queries = Queries()
 
     async def caller(request: Req) -> Caller:
         found = await service.keys.caller(secret_of(request))
         service.keys.spend(found, "mill", settings.requests_per_minute)
+        queries.check(request)
         return found
 
     task_or_404 = {200: says(wire.TaskOut, "The task."), **problems(404)}
@@ -435,6 +438,7 @@ def build(site: Site) -> App:
         openapi_config=openapi.config(),
         logging_config=None,
     )
+    queries.learn(app)
     described = openapi.Described(app)
     return with_head(with_allow(app))
 
