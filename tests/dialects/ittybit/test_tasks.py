@@ -218,6 +218,16 @@ async def test_a_task_that_cannot_be_is_refused_by_name(call: Caller, body: Any,
     assert words in await call.error(400, kind, "POST", "/tasks", body)
 
 
+async def test_options_that_are_null_are_not_set(call: Caller) -> None:
+    options = {"width": 300, "height": None, "format": None, "quality": None, "start": None}
+    body = {"kind": "image", "url": "https://a.example/b.png", "options": options}
+
+    task = await call.good("POST", "/tasks", body)
+
+    assert task["options"] == options
+    assert "sparkle" in await call.error(400, "request_invalid", "POST", "/tasks", body | {"options": {"sparkle": 1}})
+
+
 async def test_an_unknown_file_is_not_found(call: Caller) -> None:
     body = {"kind": "ingest", "file_id": "file_nosuchfile1"}
 

@@ -44,7 +44,8 @@ def read_item(body: Mapping[str, Any], where: str = "") -> Item:
     given = dict(options)
     if kind == "conditions" and "conditions" not in options and "conditions" in body:
         options["conditions"] = given["conditions"] = body["conditions"]
-    options = {name: _ours(name, value) for name, value in options.items()}
+    # Clients with a field for each option send null for those that nobody has set.
+    options = {name: _ours(name, value) for name, value in options.items() if value is not None}
     source = read_source(body, where)
     if kind == "ingest":
         inner = options.pop("url", None)
