@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.dialects.recoup.conftest import Caller
 
+from mediamill import __version__
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRIGGER = "/api/v1/tasks/customer-prompt-task/trigger"
@@ -262,11 +264,15 @@ async def test_lists_are_filtered(call: Caller) -> None:
     assert await listed(call, "&filter[status]=COMPLETED") == []
     assert await listed(call, "&filter[status]=") == everything
     assert await listed(call, "&filter[version]=20200101.1") == []
+    assert await listed(call, f"&filter[version]={__version__}") == []  # of runs that wait none is known yet
     assert await listed(call, f"&filter[createdAt][from]={now - hour}&filter[createdAt][to]={now + hour}") == everything
     assert await listed(call, f"&filter[createdAt][from]={now + hour}") == []
     assert await listed(call, "&filter[createdAt][to]=2026-01-01T00:00:00Z") == []
     assert await listed(call, "&filter[createdAt][period]=1d") == everything
     assert await listed(call, "&unknown=1") == everything
+    for run in everything:  # an instant as it is shown is that of its run
+        at = (await call.good("GET", f"/api/v3/runs/{run}"))["createdAt"]
+        assert run in await listed(call, f"&filter[createdAt][from]={at}&filter[createdAt][to]={at}")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ _INTERNAL = {
     Status.SYSTEM_FAILURE: "UNSPECIFIED_ERROR",
 }
 """Ends that a client knows by a code and not as an error of the run's own."""
+_UNBEGUN = {Status.UNSERVED, Status.DELAYED, Status.QUEUED, Status.EXPIRED}
+"""No version is known of these: nothing has worked at them."""
 
 
 async def list_runs(call: Call) -> Reply:
@@ -218,7 +220,7 @@ async def _filter(call: Call) -> PromptFilter | None:
     if (versions := _listed(call, "version")) is not None:
         if __version__ not in versions:
             return None
-        served = [one for one in Status if one is not Status.UNSERVED]
+        served = [one for one in Status if one not in _UNBEGUN]
         asked.statuses = [one for one in asked.statuses or served if one in served]
     if not await _tags(call, asked) or not await _schedule(call, asked):
         return None
@@ -280,7 +282,11 @@ def _span(call: Call) -> tuple[datetime | None, datetime | None]:
             raise bare.bad_query("must be a duration such as 1d", ["filter", "createdAt", "period"])
         since = datetime.now(UTC) - timedelta(seconds=seconds)
         found["from"] = max(found["from"], since) if found["from"] is not None else since
-    return found["from"], found["to"]
+    until = found["to"]
+    if until is not None and until.microsecond % 1000 == 0:
+        # All of that millisecond: instants are shown without what is below, and a client gives what it was shown.
+        until = until.replace(microsecond=until.microsecond + 999)
+    return found["from"], until
 
 
 def _listed(call: Call, name: str) -> list[str] | None:
