@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -26,6 +27,10 @@ DELETE FROM replies WHERE (project_id, scope, key) IN (
 _FIND = "SELECT body_hash, status, body FROM replies WHERE project_id = $1 AND scope = $2 AND key = $3"
 _KEEP = "UPDATE replies SET status = $4, body = $5 WHERE project_id = $1 AND scope = $2 AND key = $3"
 _RELEASE = "DELETE FROM replies WHERE project_id = $1 AND scope = $2 AND key = $3 AND status = 0"
+_LOOKS_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+"""Between looks at a request that is still at work; the last over and over."""
+_MOST_LOOKS = 40
+"""Some twenty seconds: within the patience of clients."""
 _MOST_SCOPE = 400
 """Bytes of a scope, which is a path as somebody wrote it; beside them there is room for a key."""
 
@@ -39,19 +44,23 @@ class Replies:
     async def claim(self, project_id: str, scope: str, key: str, body_hash: bytes) -> bytes | None:
         """The body that was answered before; None when this request is the first, and is to `keep` or `release`.
 
-        Raises IdempotencyMismatch for another body, Conflict while the first request is still at work.
+        A repeat that comes while the first request is still at work waits for its answer, some twenty seconds at most.
+        Raises IdempotencyMismatch for another body, Conflict where that answer does not come in time.
         """
         place = _place(project_id, scope, key)
-        if await self._pool.fetchval(_CLAIM, *place, body_hash):
-            await self._pool.execute(_OLD)
-            return None
-        row = await self._pool.fetchrow(_FIND, *place)
-        if row is None or (row["status"] == 0 and row["body_hash"] == body_hash):
-            raise Conflict("A request with this idempotency key is still at work.")
-        if row["body_hash"] != body_hash:
-            raise IdempotencyMismatch("This idempotency key was used before with another request.")
-        found: bytes = row["body"]
-        return found
+        for looks in range(_MOST_LOOKS):
+            if looks:  # without a connection in hand: the request that is waited for needs one
+                await asyncio.sleep(_LOOKS_S[min(looks, len(_LOOKS_S)) - 1])
+            if await self._pool.fetchval(_CLAIM, *place, body_hash):
+                await self._pool.execute(_OLD)
+                return None
+            row = await self._pool.fetchrow(_FIND, *place)
+            if row is not None and row["body_hash"] != body_hash:
+                raise IdempotencyMismatch("This idempotency key was used before with another request.")
+            if row is not None and row["status"] != 0:
+                found: bytes = row["body"]
+                return found
+        raise Conflict("A request with this idempotency key is still at work.")
 
     async def keep(self, project_id: str, scope: str, key: str, status: int, body: bytes) -> None:
         """Remember what was answered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -262,6 +263,15 @@ async def test_another_projects_tasks_are_not_there(call: Caller) -> None:
 
     await other.error(404, "task_not_found", "GET", f"/tasks/{id}")
     await other.error(400, "request_invalid", "GET", f"/tasks?after={id}")
+
+
+async def test_repeats_that_come_while_the_first_is_at_work_wait_for_its_answer(call: Caller) -> None:
+    body, key = {"kind": "ingest", "url": "https://files.example/cat.png"}, {"idempotency-key": "at-the-same-time"}
+
+    answers = await asyncio.gather(*(call("POST", "/tasks", body, headers=key) for _ in range(8)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
 
 
 async def test_a_repeat_with_the_same_key_makes_no_second_task(call: Caller) -> None:
