@@ -289,6 +289,16 @@ async def test_an_id_that_cannot_be_ours_is_404(call: Caller, id: str) -> None:
         await call.error(404, "GET", path)
 
 
+async def test_head_is_answered_as_get_without_the_body(call: Caller) -> None:
+    file = (await call.awaited())["id"]
+
+    for path in (f"/v1/files/{file}", "/v1/files", "/v1/tasks/", "/v1/users/me", "/v1/files/nope", "/v1/tasks?x=1"):
+        shown, asked = await call("GET", path), await call("HEAD", path)
+        assert (asked.status_code, asked.content) == (shown.status_code, b""), path
+        for name in ("content-type", "vary", "x-ratelimit-limit"):
+            assert asked.headers.get(name) == shown.headers.get(name), path
+
+
 async def test_a_wrong_method_is_405_and_an_unknown_path_404(call: Caller) -> None:
     wrong = await call("PATCH", "/v1/files", {})
 

@@ -31,16 +31,27 @@ class Edge:
         self._methods = {re.compile(pattern): allow for pattern, allow in methods.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == OPENAPI_PATH:
-            await self._routes(scope, receive, send)
-            return
+        path, silent = scope["path"].rstrip("/"), scope["method"] == "HEAD"
+        allow = next((allow for pattern, allow in self._methods.items() if pattern.fullmatch(path)), "")
+        if silent and ("GET" in allow.split(", ") or path == OPENAPI_PATH):
+            scope = {**scope, "method": "GET"}
         own: list[tuple[bytes, bytes]] = [(b"vary", b"Accept")]
+        replaced = {b"vary"}
 
         async def marked(message: Any) -> None:
             if message["type"] == "http.response.start":
-                kept = [(name, value) for name, value in message["headers"] if name.lower() != b"vary"]
+                if message["status"] == 405:
+                    own.append((b"allow", allow.encode()))
+                    replaced.add(b"allow")
+                kept = [(name, value) for name, value in message["headers"] if name.lower() not in replaced]
                 message = {**message, "headers": [*kept, *own]}
+            elif silent:
+                message = {**message, "body": b""}
             await send(message)
+
+        if path == OPENAPI_PATH:
+            await self._routes(scope, receive, marked)
+            return
 
         try:
             headers = _headers(scope)
@@ -49,7 +60,7 @@ class Edge:
             if (spent := self._site.service.keys.spend(caller, "turbofiles", limit)) is not None:
                 own.append((b"x-ratelimit-limit", str(spent[0]).encode()))
                 own.append((b"x-ratelimit-remaining", str(spent[1]).encode()))
-            takes_body = scope["method"] == "POST" and scope["path"].rstrip("/") in COLLECTIONS
+            takes_body = scope["method"] == "POST" and path in COLLECTIONS
             negotiation.check(headers, takes_body=takes_body)
         except MediamillError as error:
             answer = write_error(error)
@@ -58,14 +69,10 @@ class Edge:
             await marked({"type": "http.response.start", "status": answer.status, "headers": raw})
             await marked({"type": "http.response.body", "body": answer.body})
             return
-        if scope["method"] == "OPTIONS":
-            for pattern, allow in self._methods.items():
-                if pattern.fullmatch(scope["path"]):
-                    await marked(
-                        {"type": "http.response.start", "status": 204, "headers": [(b"allow", allow.encode())]}
-                    )
-                    await marked({"type": "http.response.body", "body": b""})
-                    return
+        if scope["method"] == "OPTIONS" and allow:
+            await marked({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow.encode())]})
+            await marked({"type": "http.response.body", "body": b""})
+            return
         await self._routes({**scope, "state": {**scope.get("state", {}), "caller": caller}}, receive, marked)
 
 

@@ -79,7 +79,9 @@ def describe(max_bytes: int = 1 << 30) -> Json:
 def methods(document: Json) -> Mapping[str, str]:
     """The value of Allow by the pattern of a path: Litestar's own OPTIONS knows those of one handler only."""
     return {
-        re.sub(r"\{\w+\}", "[^/]+", path): ", ".join([*(m.upper() for m in item if m != "parameters"), "OPTIONS"])
+        re.sub(r"\{\w+\}", "[^/]+", path): ", ".join(
+            [*(m.upper() for m in item if m != "parameters"), *(["HEAD"] if "get" in item else []), "OPTIONS"]
+        )
         for path, item in document["paths"].items()
     }
 
