@@ -227,7 +227,8 @@ class Journal:
             raise StepLimit(f"The run may take {limits.steps} steps, and was not done by then.")
         if next_is_model and limits.tokens is not None and self._in + self._out >= limits.tokens:
             raise TokenLimit(f"The run may use {limits.tokens} tokens, and was not done by then.")
-        if next_is_model and limits.cost_cents is not None and self._cost >= limits.cost_cents > 0:
+        # With a limit of nothing: what is free may go on, and what is not ends after the answer that showed it.
+        if next_is_model and limits.cost_cents is not None and self._cost and self._cost >= limits.cost_cents:
             raise CostLimit(f"The run may cost {limits.cost_cents:g} cents, and was not done by then.")
 
     async def _begin(

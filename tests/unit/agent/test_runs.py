@@ -292,6 +292,7 @@ def _for_ever(messages: Any) -> Says:
         ({"max_steps": 4}, "StepLimit", 4),
         ({"max_tokens": 300}, "TokenLimit", 6),
         ({"max_cost_cents": 0.5}, "CostLimit", 10),
+        ({"max_cost_cents": 0}, "CostLimit", 2),
     ],
 )
 async def test_limits_end_a_run_without_another_attempt(
