@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,18 @@ def test_pieces_that_turn_out_slow_make_what_is_to_come_more(crew: Crew, tmp_pat
             one.hear(PID, at(0, second, 1000.0 + speed * second))
 
     assert other.to_come_s > 3 * crew.to_come_s
+
+
+def test_what_comes_after_a_piece_goes_by_what_going_through_it_took(tmp_path: Path) -> None:
+    left_s = []
+    for speed in (0.1, 0.4):
+        crew = Crew(replace(FARM, later=0.25, later_s=0.5), [2.0], Course(work(tmp_path)))
+        for said in ("begun", "loaded", at(0, 0.0, 1000.0), at(0, 0.5, 1000.0 + 0.5 * speed)):
+            crew.hear(PID, said)
+        crew.hear(PID, at(0, 2.0, 1000.0 + 2 * speed))
+        left_s.append(crew.to_come_s)
+
+    assert left_s == pytest.approx([0.25 * 0.2 + 0.5, 0.25 * 0.8 + 0.5])
 
 
 @pytest.mark.parametrize(

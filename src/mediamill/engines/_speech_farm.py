@@ -32,10 +32,10 @@ from mediamill.engines._speech_voice import Span
 MOST_PID = 1 << 22
 """Linux numbers processes up to here."""
 _TICK_S = 0.03
-_DOUBT_S, _LATER_DOUBT_S, _BEGIN_DOUBT = 3.0, 5.0, 2
-"""Seconds of speech after which a recogniser's own speed counts for as much as the expected one, and that of what it
-does after it has been through a piece; and the number of pieces whose beginnings do. Beginnings say little of what
-follows them: there, any word may come."""
+_DOUBT_S, _LATER_DOUBT_S, _BEGIN_DOUBT = 2.0, 0.7, 2
+"""Seconds of speech after which a recogniser's own speed counts for as much as the expected one; processor seconds of
+going through pieces after which what it does then does; and the number of pieces whose beginnings do. Beginnings say
+little of what follows them: there, any word may come."""
 _SOME = 0.05
 """Of what was expected of a step is still to come, however long it has taken."""
 _LINE = "{:8} {:11} {:11}\n"
@@ -48,7 +48,7 @@ class Farm:
     processor time to load, and for a second of speech; each piece counts as so much longer, however short it is.
 
     For those that tell how far they are: `block_s`, how far it is from one time to the next; `later`, what they do when
-    they have been through a piece, as a share of the time that this took.
+    they have been through a piece, as a share of the time that this took, and `later_s`, what of that is always there.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Farm:
     piece_s: float
     block_s: float = math.inf
     later: float = 0.0
+    later_s: float = 0.0
     threads: int = 1
 
 
@@ -141,6 +142,8 @@ class _Recogniser:
     """How far it is in its piece."""
     at_used_s: float = 0.0
     """What it had used when it was there."""
+    through_s: float = 0.0
+    """What going through its piece has taken until there."""
 
     def look(self) -> None:
         """See what it has used, which no load of this machine alters. It cannot say so itself while it listens."""
@@ -160,8 +163,8 @@ class Crew:
         self._loaded = (0.0, 0.0)
         """The share of loading that is done, and the processor seconds it took."""
         self._first = self._later = (0.0, 0.0)
-        """Seconds of speech that they have been through, and of processor time that this took; the same of what comes
-        after that."""
+        """Seconds of speech that they have been through without beginnings, and of processor time that this took; those
+        of going through whole pieces, and of what came after that."""
         self._begun = (0, 0.0)
         """How many pieces they have begun, and what going through the first block of each took."""
 
@@ -198,7 +201,7 @@ class Crew:
     def to_come_s(self) -> float:
         """Processor seconds that are to come, by the speed seen so far."""
         first, later = self._speeds()
-        begin_s = self._begin_s
+        begin_s, always_s = self._begin_s, self._farm.later_s * self._course.slowness
         share, took_s = self._loaded
         loading_s = (1 - share) * self._farm.load_s * self._course.slowness
         to_come_s = max(_SOME * loading_s, loading_s - (self.used_s - took_s)) if share < 1 else 0.0
@@ -206,20 +209,21 @@ class Crew:
         for number, length_s in enumerate(self._lengths_s):
             if number in self.found:
                 continue
-            after_s = later * length_s
             one = taken.get(number)
             if one is None:
-                to_come_s += self._of_first(length_s, first, begin_s) + after_s
+                to_come_s += (1 + later) * self._of_first(length_s, first, begin_s) + always_s
                 continue
             # What it is at, up to where it tells next: however long that takes, what follows is still to come.
             if one.at_s == 0:
                 now_s = self._of_first(min(self._farm.block_s, length_s), first, begin_s)
-                to_come_s += first * max(0.0, length_s - self._farm.block_s) + after_s
+                rest_s = first * max(0.0, length_s - self._farm.block_s)
+                to_come_s += rest_s + later * (now_s + rest_s) + always_s
             elif one.at_s < length_s:
+                rest_s = first * (length_s - one.at_s)
                 now_s = first * min(self._farm.block_s, length_s - one.at_s)
-                to_come_s += first * (length_s - one.at_s) - now_s + after_s
+                to_come_s += rest_s - now_s + later * (one.through_s + rest_s) + always_s
             else:
-                now_s = after_s
+                now_s = later * one.through_s + always_s
             to_come_s += max(_SOME * now_s, now_s - (one.used_s - one.at_used_s))
         return to_come_s
 
@@ -235,7 +239,7 @@ class Crew:
     def _through(self, one: _Recogniser, piece: int, at_s: float, used_s: float) -> None:
         length_s = self._lengths_s[piece]
         if one.piece is None:
-            one.piece, one.at_s = piece, 0.0
+            one.piece, one.at_s, one.through_s = piece, 0.0, 0.0
             one.at_used_s = used_s
         elif one.piece != piece or at_s < one.at_s or used_s < one.at_used_s:
             raise unreadable()
@@ -244,6 +248,7 @@ class Crew:
             self._begun = self._begun[0] + 1, self._begun[1] + used_s - one.at_used_s
         elif at_s > one.at_s:
             self._first = self._first[0] + at_s - one.at_s, self._first[1] + used_s - one.at_used_s
+        one.through_s += used_s - one.at_used_s
         one.at_s, one.at_used_s, one.used_s = at_s, used_s, max(one.used_s, used_s)
 
     def _end(self, one: _Recogniser, piece: int, answer: Any) -> None:
@@ -252,7 +257,8 @@ class Crew:
         one.look()
         length_s, spent_s = self._lengths_s[piece], one.used_s - one.at_used_s
         if one.at_s > 0:  # it tells how far it is
-            self._later = self._later[0] + length_s, self._later[1] + spent_s
+            spent_s = max(0.0, spent_s - self._farm.later_s * self._course.slowness)
+            self._later = self._later[0] + one.through_s, self._later[1] + spent_s
         else:
             self._first = self._first[0] + length_s + self._farm.piece_s, self._first[1] + spent_s
         self.found[piece] = answer
@@ -272,12 +278,13 @@ class Crew:
         return first * (length_s + self._farm.piece_s)
 
     def _speeds(self) -> tuple[float, float]:
-        """Processor seconds to go through a second of speech, and to do what comes after that."""
+        """Processor seconds to go through a second of speech, and what comes after a piece as a share of that."""
         expected = self._farm.speed * self._course.slowness
         heard_s, spent_s = self._first
         first = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
-        heard_s, spent_s = self._later
-        return first, (spent_s + self._farm.later * first * _LATER_DOUBT_S) / (heard_s + _LATER_DOUBT_S)
+        through_s, spent_s = self._later
+        doubt_s = _LATER_DOUBT_S * self._course.slowness
+        return first, (spent_s + self._farm.later * doubt_s) / (through_s + doubt_s)
 
 
 def _natural(value: Any, most: int) -> int:

@@ -19,9 +19,12 @@ LONGEST_S = 15.0
 """Longer utterances are decoded no better, and one process would work while others wait."""
 SHORTEST_S = 4.0
 """Up to this, pieces are joined: words are heard better among others."""
-_LOAD_S, _SPEED, _LATER, _PIECE_S = 0.37, 0.16, 0.23, 0.6
-"""Processor seconds to load, and to go through a second of speech for the first time; the share of that which going
-through what was found then takes, twice, when a piece has ended; and how much longer each piece counts than it is."""
+_LOAD_S, _SPEED, _PIECE_S = 0.37, 0.14, 0.35
+"""Processor seconds to load, and to go through a second of speech for the first time; and how much longer each piece
+counts than it is."""
+_LATER, _LATER_S = 0.21, 0.025
+"""What going through that which was found then takes, twice, when a piece has ended: a share of the time that it took
+to find, and seconds of its own."""
 
 
 class PocketSphinx(Transcriber):
@@ -41,7 +44,7 @@ class PocketSphinx(Transcriber):
     def cost_s(self, speech_s: float) -> float:
         processes = _speech_farm.processors()
         pieces = math.ceil(speech_s / _wanted_s(speech_s, processes))
-        return slowness() * (_LOAD_S + _SPEED * ((1 + _LATER) * speech_s + _PIECE_S * pieces))
+        return slowness() * (_LOAD_S + (1 + _LATER) * _SPEED * (speech_s + _PIECE_S * pieces) + _LATER_S * pieces)
 
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work, self.cost_s)
@@ -58,6 +61,7 @@ class PocketSphinx(Transcriber):
             piece_s=_PIECE_S,
             block_s=_speech_sphinx.BLOCK_S,
             later=_LATER,
+            later_s=_LATER_S,
         )
         answers = _speech_farm.hear(work, farm, pieces, scene.course)
         words = [
