@@ -142,6 +142,22 @@ async def test_the_bare_origin_is_ours_when_the_request_speaks_json_api(mill: In
     assert also.json()["data"] == []
 
 
+async def test_a_task_of_ours_is_found_at_the_bare_origin_by_its_id_alone(call: Caller, mill: InProcess) -> None:
+    token = {"authorization": f"Bearer {call.token}"}
+    task = await call.converting()
+
+    ours = await mill.http.get(f"/v1/tasks/{task}", headers=token)  # as curl sends it: Accept is */*
+    gone = await mill.http.get("/v1/tasks/k3v9t1w8ab", headers=token)
+    others = await mill.http.get("/v1/tasks/task_01KH2Z5QF3W8M6C1V0T9R4XYBA", headers=token)
+    creator = await mill.http.get("/v1/tasks/transcribe", headers=token)
+
+    assert ours.json()["data"]["id"] == task
+    assert gone.status_code == 404
+    assert "errors" in gone.json()
+    assert others.json()["error"]["code"] == "not_found"
+    assert creator.status_code == 405
+
+
 async def test_links_use_the_base_that_the_caller_used(call: Caller, mill: InProcess) -> None:
     below = await call.awaited()
     headers = {"authorization": f"Bearer {call.token}", "accept": JSONAPI}

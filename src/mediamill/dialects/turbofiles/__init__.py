@@ -11,8 +11,11 @@ from mediamill.dialects.turbofiles.negotiation import mentions
 from mediamill.dialects.turbofiles.routes import build
 from mediamill.dialects.turbofiles.wire import NAME, write_task
 
-# Paths below /v1 that are nobody else's; the rest are ours when the request speaks JSON:API.
-_OURS = re.compile(r"/v1/(files|users/me|tasks/[^/]*/(relationships|input|output))(/.*)?")
+# Paths below /v1 that are nobody else's, for ids are of letters and digits here and have a prefix elsewhere; the rest
+# are ours when the request speaks JSON:API.
+_OURS = re.compile(
+    r"/v1/(files|users/me|tasks/[^/]*/(relationships|input|output)|tasks/(?=[a-z]*[0-9])[a-z0-9]{9,})(/.*)?", re.ASCII
+)
 
 
 def claims(path: str, headers: Mapping[bytes, bytes]) -> bool:
