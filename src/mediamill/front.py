@@ -30,6 +30,7 @@ class Front:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1000})
             return
+        scope = _single(scope)
         started = False
 
         async def watched(message: Any) -> None:
@@ -86,12 +87,21 @@ class Front:
 def _below(scope: Scope, prefix: str) -> Scope:
     path = scope["path"][len(prefix) :] or "/"
     raw = scope.get("raw_path") or b""
-    return {
+    inner = {
         **scope,
         "path": path,
         "raw_path": raw[len(prefix) :] or b"/",
         "root_path": str(scope.get("root_path") or "") + prefix,
     }
+    return _single(inner)
+
+
+def _single(scope: Scope) -> Scope:
+    """The scope with one slash at the start of its path: clients that join a base URL which ends in one send two."""
+    if not scope["path"].startswith("//"):
+        return scope
+    raw = b"/" + (scope.get("raw_path") or b"").lstrip(b"/")
+    return {**scope, "path": "/" + scope["path"].lstrip("/"), "raw_path": raw}
 
 
 class _Broken(MediamillError):

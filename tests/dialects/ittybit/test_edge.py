@@ -133,3 +133,11 @@ async def test_a_tasks_own_webhook_tells_it_in_the_profile_it_was_asked_for_in(c
     assert (words["current"]["status"], "created_at" in words["current"]) == ("failed", True)
     assert (words["flat"]["status"], "created" in words["flat"]) == ("failed", True)
     assert words["envelope"]["data"]["created"].endswith("Z")
+
+
+@pytest.mark.parametrize("base", ["http://mill.test/", "http://mill.test/ittybit/", "http://mill.test//ittybit"])
+async def test_a_base_url_may_end_in_a_slash(call: Caller, base: str) -> None:
+    """The published client joins base, slash and path."""
+    answer = await call("GET", f"{base}/tasks")
+
+    assert (answer.status_code, answer.json()) == (200, [])
