@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import HeaderParameter
 
 from mediamill import kinds
 from mediamill.core import automations as core
@@ -26,7 +25,7 @@ from mediamill.dialects.mill.kept import (
     StartIn,
     write_automation,
 )
-from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, ends, page_of, read_body
+from mediamill.dialects.mill.requests import CursorWord, IdempotencyKey, Limit, Order, Req, ends, page_of, read_body
 from mediamill.dialects.mill.responses import json, problems, says
 from mediamill.dialects.mill.runs import NodeIn, RunIn, RunOut, read_run, write_run
 from mediamill.service.tasks import invalid_option
@@ -136,9 +135,7 @@ def router(site: Site) -> Router:
         request: Req,
         caller: Caller,
         automation_id: str,
-        idempotency_key: Annotated[
-            str | None, HeaderParameter(name="Idempotency-Key", max_length=255, min_length=1)
-        ] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[bytes]:
         """Start it: a run of its tasks, with this input for those that name none."""
         body = await read_body(request, StartIn)

@@ -14,7 +14,7 @@ from mediamill.dialects import Site
 from mediamill.dialects.mill import wire
 from mediamill.dialects.mill.prompt_bodies import StepsOut, write_step
 from mediamill.dialects.mill.requests import Req
-from mediamill.dialects.mill.responses import json, problems, says
+from mediamill.dialects.mill.responses import EVENT_STREAM, event_bytes, json, problems, says, stream
 
 
 class TokenOut(msgspec.Struct, kw_only=True):
@@ -49,10 +49,10 @@ def router(site: Site) -> Router:
 
     @get(
         "/{task_id:str}/tokens",
-        responses={200: says(str, _STREAM, "text/event-stream"), **problems(404)},
+        responses={200: says(str, _STREAM, EVENT_STREAM), **problems(404)},
         tags=["tasks"],
         operation_id="followTaskSteps",
-        media_type="text/event-stream",
+        media_type=EVENT_STREAM,
     )
     async def follow_steps(request: Req, caller: Caller, task_id: str) -> Stream:
         """The run of a prompt as it goes, as server-sent events, from its beginning to its end."""
@@ -64,16 +64,12 @@ def router(site: Site) -> Router:
                 if one is None:
                     yield b": nothing new\n\n"
                 elif isinstance(one, Step):
-                    yield _event("step", write_step(one))
+                    yield event_bytes("step", write_step(one))
                 elif isinstance(one, Chunk):
-                    yield _event("token", TokenOut(step=one.number, offset=one.offset, text=one.text))
+                    yield event_bytes("token", TokenOut(step=one.number, offset=one.offset, text=one.text))
                 else:
-                    yield _event("task", wire.write_task(one, links))
+                    yield event_bytes("task", wire.write_task(one, links))
 
-        return Stream(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return stream(events())
 
     return Router("/tasks", route_handlers=[list_steps, follow_steps])
-
-
-def _event(name: str, data: object) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"

@@ -18,11 +18,10 @@ from mediamill.core.prompts import MOST_KEY, PromptFilter, PromptRun, Status
 from mediamill.core.tasks import Task
 from mediamill.dialects import Site
 from mediamill.dialects.mill import prompt_bodies as bodies
-from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, ends, page_of, read_body
+from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, Wait, ends, page_of, read_body
 from mediamill.dialects.mill.responses import json, problems, says
 
 Words = Annotated[str | None, Parameter(description="Comma list.", max_length=2000)]
-Wait = Annotated[float | None, Parameter(ge=0, le=60, description="Seconds to wait for the end.")]
 
 
 def filter_of(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import Litestar, Request
 from litestar.datastructures import State as AppState
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, Parameter
 from litestar.routes import HTTPRoute
 
 from mediamill.core import tasks as core
+from mediamill.core import webhooks
 from mediamill.core.errors import Invalid, MediamillError, TooLarge
 from mediamill.service.tasks import invalid_option
 from mediamill.web.cursors import read_cursor, write_cursor
@@ -21,6 +22,8 @@ Req = Request[Any, Any, AppState]
 Limit = Annotated[int, Parameter(ge=1, le=100, description="Rows of the page.")]
 CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`.", max_length=200)]
 Order = Annotated[str, Parameter(pattern="^(asc|desc)$", description="By age: newest or oldest first.")]
+Wait = Annotated[float | None, Parameter(ge=0, le=60, description="Seconds to wait for the end.")]
+IdempotencyKey = Annotated[str | None, HeaderParameter(name="Idempotency-Key", max_length=255, min_length=1)]
 T = TypeVar("T")
 
 
@@ -102,18 +105,24 @@ def page_of(limit: int, after: str | None, before: str | None, order: str = "des
     )
 
 
-def ends(page: core.Page, items: Sequence[Any], more: bool) -> tuple[str | None, str | None]:
+def cursor_of(item: Any) -> str:
+    """The cursor of a thing in a list by age."""
+    return write_cursor(item.created_at, item.id)
+
+
+def ends(
+    page: core.Page | webhooks.EventPage | webhooks.DeliveryPage,
+    items: Sequence[T],
+    more: bool,
+    cursor: Callable[[T], str] = cursor_of,
+) -> tuple[str | None, str | None]:
     """(next, prev) cursors of a page."""
     if not items:
         return None, None
     backward = page.before is not None and page.after is None
-    first, last = items[0], items[-1]
-    following = more if not backward else True
-    preceding = page.after is not None if not backward else more
-    return (
-        write_cursor(last.created_at, last.id) if following else None,
-        write_cursor(first.created_at, first.id) if preceding else None,
-    )
+    following = True if backward else more
+    preceding = more if backward else page.after is not None
+    return cursor(items[-1]) if following else None, cursor(items[0]) if preceding else None
 
 
 def filter_of(

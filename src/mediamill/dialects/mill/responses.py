@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import MediaType, Response
 from litestar.openapi import ResponseSpec
+from litestar.response import Stream
 
+from mediamill.dialects import Links
 from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
+from mediamill.dialects.mill.requests import Req
 
+EVENT_STREAM = "text/event-stream"
 _PROBLEMS = {
     400: "The request cannot be read.",
     401: "No key, or one that is not known.",
@@ -29,6 +35,28 @@ _PROBLEMS = {
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """A struct as a JSON response; encoded here, because Litestar's own way round costs three times as much."""
     return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {})
+
+
+def event_bytes(name: str, data: Any) -> bytes:
+    """One server-sent event."""
+    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
+
+
+def stream(events: AsyncIterator[bytes]) -> Stream:
+    """Server-sent events as a response, which nobody on the way may keep."""
+    return Stream(events, media_type=EVENT_STREAM, headers={"cache-control": "no-store"})
+
+
+def link_header(request: Req, links: Links, next_: str | None, prev: str | None) -> dict[str, str]:
+    """RFC 8288 links of a page, with all of its other parameters kept."""
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k not in ("after", "before")]
+    found = []
+    for relation, name, cursor in (("next", "after", next_), ("prev", "before", prev)):
+        if cursor is not None:
+            query = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in [*kept, (name, cursor)])
+            path = request.scope.get("path", "")
+            found.append(f'<{links.base}{path}?{query}>; rel="{relation}"')
+    return {"link": ", ".join(found)} if found else {}
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:

@@ -9,19 +9,27 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.params import HeaderParameter, Parameter, QueryParameter
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from mediamill.core import runs as core
 from mediamill.core.access import Caller
 from mediamill.core.errors import Invalid
 from mediamill.core.runs import Node
-from mediamill.core.tasks import Page
 from mediamill.dialects import Links, Site
 from mediamill.dialects.mill import wire
-from mediamill.dialects.mill.requests import CursorWord, Limit, Order, Req, page_of, read_body
+from mediamill.dialects.mill.requests import (
+    CursorWord,
+    IdempotencyKey,
+    Limit,
+    Order,
+    Req,
+    Wait,
+    ends,
+    page_of,
+    read_body,
+)
 from mediamill.dialects.mill.responses import json, problems, says
-from mediamill.web.cursors import write_cursor
 
 RunState = Literal["waiting", "running", "succeeded", "failed", "cancelled"]
 _STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
@@ -168,13 +176,7 @@ def router(site: Site) -> Router:
         tags=["runs"],
         operation_id="createRun",
     )
-    async def create_run(
-        request: Req,
-        caller: Caller,
-        idempotency_key: Annotated[
-            str | None, HeaderParameter(name="Idempotency-Key", max_length=255, min_length=1)
-        ] = None,
-    ) -> Response[bytes]:
+    async def create_run(request: Req, caller: Caller, idempotency_key: IdempotencyKey = None) -> Response[bytes]:
         """Accept several tasks durably, all of them or none."""
         body = await read_body(request, RunIn)
         run, fresh = await service.create(caller, read_run(body, caller, idempotency_key))
@@ -197,7 +199,7 @@ def router(site: Site) -> Router:
             raise Invalid("state", f"{unknown[0][:50]!r} is none of {', '.join(_STATES)}.")
         found = await service.list(caller, page, words)
         links = site.links(request.scope)
-        next_, prev = _ends(page, found)
+        next_, prev = ends(page, found.items, found.more)
         out = RunPage(data=[write_run(run, links) for run in found.items], next=next_, prev=prev)
         return json(out)
 
@@ -207,12 +209,7 @@ def router(site: Site) -> Router:
         tags=["runs"],
         operation_id="getRun",
     )
-    async def get_run(
-        request: Req,
-        caller: Caller,
-        run_id: str,
-        wait: Annotated[float | None, Parameter(ge=0, le=60, description="Seconds to wait for the end.")] = None,
-    ) -> Response[bytes]:
+    async def get_run(request: Req, caller: Caller, run_id: str, wait: Wait = None) -> Response[bytes]:
         """One run. With `wait`, once it has ended or the time is up."""
         return answer(await (service.wait(caller, run_id, wait) if wait else service.get(caller, run_id)), request)
 
@@ -228,15 +225,3 @@ def router(site: Site) -> Router:
         return answer(await service.cancel(caller, run_id), request)
 
     return Router("/", route_handlers=[create_run, list_runs, get_run, cancel_run])
-
-
-def _ends(page: Page, found: core.RunList) -> tuple[str | None, str | None]:
-    """(next, prev) cursors of a page."""
-    if not found.items:
-        return None, None
-    backward = page.before is not None and page.after is None
-    first, last = found.items[0], found.items[-1]
-    return (
-        write_cursor(last.created_at, last.id) if backward or found.more else None,
-        write_cursor(first.created_at, first.id) if (found.more if backward else page.after is not None) else None,
-    )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.params import HeaderParameter, Parameter
 from litestar.response import Stream
@@ -15,10 +14,9 @@ from mediamill.core.access import Caller
 from mediamill.core.errors import Invalid
 from mediamill.dialects import Site
 from mediamill.dialects.mill import events as wire
-from mediamill.dialects.mill.requests import Limit, Order, Req, read_body
-from mediamill.dialects.mill.responses import json, problems, says
+from mediamill.dialects.mill.requests import Limit, Order, Req, ends, read_body
+from mediamill.dialects.mill.responses import EVENT_STREAM, event_bytes, json, problems, says, stream
 
-Words = Annotated[str | None, Parameter(description="Comma list.", max_length=500)]
 CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`: an id.", max_length=60)]
 
 
@@ -155,7 +153,7 @@ def router(site: Site) -> Router:
 
     async def answer(caller: Caller, page: core.DeliveryPage) -> Response[bytes]:
         found, more = await service.deliveries(caller, page)
-        next_, prev = _ends(page, [core.delivery_id(d.id) for d in found], more)
+        next_, prev = ends(page, found, more, lambda d: core.delivery_id(d.id))
         return json(wire.DeliveryPage(data=[wire.write_delivery(d) for d in found], next=next_, prev=prev))
 
     @get(
@@ -204,18 +202,18 @@ def router(site: Site) -> Router:
             types=_split(types),
         )
         found, more = await service.events(caller, page)
-        next_, prev = _ends(page, [core.event_id(e.id) for e in found], more)
+        next_, prev = ends(page, found, more, lambda e: core.event_id(e.id))
         return json(wire.EventLog(data=[wire.write_line(e) for e in found], next=next_, prev=prev))
 
     @get(
         "/events/follow",
         responses={
-            200: says(str, "Events named `event`; data is what a webhook says.", "text/event-stream"),
+            200: says(str, "Events named `event`; data is what a webhook says.", EVENT_STREAM),
             **problems(),
         },
         tags=["webhooks"],
         operation_id="followEvents",
-        media_type="text/event-stream",
+        media_type=EVENT_STREAM,
     )
     async def follow_events(
         request: Req,
@@ -226,15 +224,15 @@ def router(site: Site) -> Router:
         links = site.links(request.scope)
         after = _cursor("Last-Event-ID", "evt_", last_event_id)
 
-        async def stream() -> AsyncIterator[bytes]:
+        async def told() -> AsyncIterator[bytes]:
             async for event in service.follow(caller, after):
                 if event is None:
                     yield b": here\n\n"
                     continue
-                said = msgspec.json.encode(wire.write_event(event, await service.subject(event), links))
-                yield b"id: " + core.event_id(event.id).encode() + b"\nevent: event\ndata: " + said + b"\n\n"
+                said = wire.write_event(event, await service.subject(event), links)
+                yield b"id: " + core.event_id(event.id).encode() + b"\n" + event_bytes("event", said)
 
-        return Stream(stream(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+        return stream(told())
 
     @get(
         "/events/{event_id:str}",
@@ -295,16 +293,6 @@ def _deliveries(
         event_id=event_id,
         states=wanted,
     )
-
-
-def _ends(page: core.EventPage | core.DeliveryPage, ids: Sequence[str], more: bool) -> tuple[str | None, str | None]:
-    """(next, prev) of a page."""
-    if not ids:
-        return None, None
-    backward = page.before is not None and page.after is None
-    following = True if backward else more
-    preceding = more if backward else page.after is not None
-    return ids[-1] if following else None, ids[0] if preceding else None
 
 
 def _cursor(field: str, prefix: str, word: str | None) -> int | None:
