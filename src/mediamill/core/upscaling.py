@@ -40,6 +40,8 @@ class LargerPicture:
     report: Report
     began_s: float | None = None
     """`processor.used_s()` when the task began; None: now."""
+    again: bool = False
+    """Whether the target becomes a file of another format after that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

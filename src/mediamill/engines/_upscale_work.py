@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-WRITE_S = 0.12
-"""Processor seconds to write a megapixel of PNG."""
+WRITE_S, AGAIN_S, LEVEL = 0.1, 0.06, 2
+"""Processor seconds to write a megapixel of PNG, and to make a JPEG of that; zlib's level."""
 _H264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p")
 _VP9 = (
     *("-c:v", "libvpx-vp9", "-crf", "24", "-b:v", "0", "-deadline", "realtime", "-cpu-used", "5"),
@@ -40,22 +40,29 @@ def picture(work: LargerPicture, network: Network) -> dict[str, Any]:
 
     course = Course(work.report, "work", done_s=0.0 if work.began_s is None else used_s() - work.began_s)
     opened = _matting_picture.read(work.source)
-    write_s = WRITE_S * slowness() * math.prod(work.size) / 1e6
+    slow = slowness()
+    write_s, again_s = (cost_s * slow * math.prod(work.size) / 1e6 for cost_s in (WRITE_S, AGAIN_S * work.again))
+    first_s = network.first_s * slow
+    whole_s = network.pixel_s * slow * _upscale_tiles.looked_at(opened.rgb.shape[:2], work.size, network)
+    doubt = min(1.0, network.pixel_s * slow * network.tile**2 / whole_s) if whole_s else 0.0
+    """What was expected counts for as much as one tile."""
     begun_s = used_s()
+    course.at(first_s + whole_s, write_s + again_s if whole_s else 0.0)
 
     def done(share: float) -> None:
-        if share > 0:
-            course.at((used_s() - begun_s) / share * max(0.0, 1 - share), write_s)
-            course.say()
+        took_s = max(used_s() - begun_s - first_s, 0.0)
+        course.at((took_s + doubt * whole_s) / (share + doubt) * max(0.0, 1 - share), write_s + again_s)
 
-    with _flat():
+    with _flat(), course.looking():
         made = _upscale_tiles.enlarge(opened.rgb, work.size, network, done)
     if opened.own is not None:
         made = np.dstack([made, larger_plane(opened.own, work.size)])
     extra = {"icc_profile": opened.icc} if opened.icc else {}
-    course.at(write_s)
+    course.at(write_s, again_s)
+    if made.size > 3 * _matting_picture.LARGE_PX:
+        course.at(_matting_picture.written_s(made, LEVEL), again_s)
     with course.looking():
-        Image.fromarray(made).save(work.target, "PNG", compress_level=2, **extra)
+        Image.fromarray(made).save(work.target, "PNG", compress_level=LEVEL, **extra)
     return {"tile_px": network.tile}
 
 

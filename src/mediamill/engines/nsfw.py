@@ -41,7 +41,7 @@ _BATCH = 4
 _THREADS = 2
 _PICTURE_S = 0.025
 """Processor seconds to judge a picture."""
-_IMPORT_S, _LOAD_S, _FIRST_S = 0.025, 0.185, 0.04
+_IMPORT_S, _LOAD_S, _FIRST_S = 0.025, 0.155, 0.035
 """To load the library, and the model; and to read and judge the first picture, of which memory is taken."""
 _DOUBT = 1.5
 """Pictures after which what they took counts for as much as what was expected."""

@@ -40,17 +40,20 @@ class Stretch(Upscaler):
 
         larger_mp, slow = math.prod(work.size) / 1e6, slowness()
         resize_s, write_s = _RESIZE_S * slow * larger_mp, _upscale_work.WRITE_S * slow * larger_mp
+        again_s = _upscale_work.AGAIN_S * slow * larger_mp * work.again
         course = Course(work.report, "work", done_s=0.0 if work.began_s is None else used_s() - work.began_s)
         opened = _matting_picture.read(work.source)
-        course.at(resize_s, write_s)
+        course.at(resize_s, write_s + again_s)
         course.say()
         pixels = opened.rgb if opened.own is None else np.dstack([opened.rgb, opened.own])
         larger = Image.fromarray(pixels).resize(work.size, Image.Resampling.LANCZOS)
-        course.at(write_s)
+        if larger_mp * 1e6 > _matting_picture.LARGE_PX:
+            write_s = _matting_picture.written_s(np.asarray(larger), _upscale_work.LEVEL)
+        course.at(write_s, again_s)
         course.say()
         extra = {"icc_profile": opened.icc} if opened.icc else {}
         with course.looking():
-            larger.save(work.target, "PNG", compress_level=2, **extra)
+            larger.save(work.target, "PNG", compress_level=_upscale_work.LEVEL, **extra)
         return {}
 
     def film(self, work: LargerFilm) -> Mapping[str, Any]:

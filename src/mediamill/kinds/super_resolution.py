@@ -129,6 +129,7 @@ def _picture(ctx: Context, options: Options) -> Result:
         size=size,
         lossy=source.mime not in _LOSSLESS,
         began_s=began_s,
+        again=mime != _PNG,
         tools=ctx.engines.tools(),
         report=ctx.report,
     )
