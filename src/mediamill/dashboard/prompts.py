@@ -13,21 +13,21 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect, Stream
 
 from mediamill.core.access import Caller
-from mediamill.core.errors import Conflict, Invalid, Unauthorized
+from mediamill.core.errors import Conflict, Invalid
 from mediamill.core.prompts import PromptFilter, PromptRun, Status, status
 from mediamill.core.schedules import Schedule
 from mediamill.core.steps import Chunk, Step
 from mediamill.core.tasks import Task
 from mediamill.dashboard import traces
 from mediamill.dashboard.letters import Gaps
+from mediamill.dashboard.live import RETRY, may_look, stream
 from mediamill.dashboard.merging import merged
 from mediamill.dashboard.new import FORM_BYTES, pairs_of
 from mediamill.dashboard.paging import CursorWord, ends_of, page_of
 from mediamill.dashboard.render import Page, Renderer, Req
-from mediamill.dashboard.session import caller_of
-from mediamill.dashboard.tasks import UNBUFFERED, event
 from mediamill.dashboard.timeline import timeline
 from mediamill.dialects import Site
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 _LOOK_S = 0.5
 _NAMES = ("status", "identifier", "tag", "schedule", "batch")
@@ -92,7 +92,7 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
     async def one(request: Req, caller: Caller, prompt_id: str) -> Page:
         return await page(request, caller, prompt_id)
 
-    @get("/prompts/{prompt_id:str}/events", media_type="text/event-stream")
+    @get("/prompts/{prompt_id:str}/events", media_type=EVENT_STREAM)
     async def follow(request: Req, caller: Caller, prompt_id: str) -> Stream:
         """The run from its beginning: steps as they begin and end, letters as they come, the parts of the page that
         change beside them."""
@@ -101,9 +101,9 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
         async def told(item: Step | Chunk | Task | None) -> bytes:
             if isinstance(item, Step):
                 shown = renderer.piece("_prompt.html", "step", traces.show(item))
-                return event("step", {"number": item.number, "html": shown})
+                return event_bytes("step", {"number": item.number, "html": shown})
             if isinstance(item, Chunk):
-                return event("token", {"step": item.number, "offset": item.offset, "text": item.text})
+                return event_bytes("token", {"step": item.number, "offset": item.offset, "text": item.text})
             if item is None:
                 return b": nothing new\n\n"
             run = await prompts.get(caller, prompt_id)
@@ -112,18 +112,17 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
                 "title": traces.name_of(run.task),
                 "pieces": await pieces(caller, run),
             }
-            return event("run", body)
+            return event_bytes("run", body)
 
         async def events() -> AsyncIterator[bytes]:
-            yield b"retry: 2000\n\n"
-            over, checked, gaps, looked_s = False, None, Gaps(), 0.0
+            yield RETRY
+            over, checked, gaps, looked_s = False, False, Gaps(), 0.0
             async for item in merged(tasks.follow(caller, prompt_id), steps.follow(caller, prompt_id)):
-                if not isinstance(item, Chunk) or checked is None:
-                    try:
-                        checked = await caller_of(site, request)
-                    except Unauthorized:
+                if not isinstance(item, Chunk) or not checked:
+                    if not await may_look(site, request):
                         over = True
                         break
+                    checked = True
                 over = over or (isinstance(item, Task) and item.state.final)
                 yield await told(item)
                 if isinstance(item, Step):
@@ -135,9 +134,9 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
                         for chunk in gaps.filled(await prompts.steps(caller, prompt_id)):
                             yield await told(chunk)
             if over:  # else the server is leaving, and whoever looks comes back
-                yield event("over", {})
+                yield event_bytes("over", {})
 
-        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
+        return stream(events())
 
     @post("/prompts/{prompt_id:str}/cancel", status_code=303)
     async def cancel(caller: Caller, prompt_id: str) -> Redirect:

@@ -11,14 +11,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect, Stream
 
 from mediamill.core.access import Caller
-from mediamill.core.errors import Invalid, Unauthorized
+from mediamill.core.errors import Invalid
 from mediamill.core.runs import Run
 from mediamill.core.tasks import Task
+from mediamill.dashboard.live import RETRY, STILL_HERE, may_look, stream
 from mediamill.dashboard.paging import CursorWord, ends_of, page_of
 from mediamill.dashboard.render import Page, Renderer, Req
-from mediamill.dashboard.session import caller_of
-from mediamill.dashboard.tasks import UNBUFFERED, event
 from mediamill.dialects import Site
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 STATES = ("waiting", "running", "succeeded", "failed", "cancelled")
 
@@ -74,35 +74,33 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
         run = await runs.get(caller, run_id)
         return renderer.page(request, "run.html", caller=caller, run=run, pieces=await pieces(caller, run))
 
-    @get("/runs/{run_id:str}/events", media_type="text/event-stream")
+    @get("/runs/{run_id:str}/events", media_type=EVENT_STREAM)
     async def follow(request: Req, caller: Caller, run_id: str) -> Stream:
         """The run as it is, then whenever one of its tasks changes, to its end."""
         await runs.get(caller, run_id)
 
         async def events() -> AsyncIterator[bytes]:
-            yield b"retry: 2000\n\n"
+            yield RETRY
             begun = over = False
             async for lot in site.service.tasks.lots(caller):
-                try:
-                    await caller_of(site, request)
-                except Unauthorized:
+                if not await may_look(site, request):
                     over = True
                     break
                 if begun and not any(task.run_id == run_id for task in lot):
-                    yield b": still here\n\n"
+                    yield STILL_HERE
                     continue
                 begun = True
                 run = await runs.get(caller, run_id)
-                yield event(
+                yield event_bytes(
                     "task", {"state": run.state, "title": "Run", "pieces": await pieces(caller, run), "json": {}}
                 )
                 if run.final:
                     over = True
                     break
             if over:  # else the server is leaving, and whoever looks comes back
-                yield event("over", {})
+                yield event_bytes("over", {})
 
-        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
+        return stream(events())
 
     @post("/runs/{run_id:str}/cancel", status_code=303)
     async def cancel(caller: Caller, run_id: str) -> Redirect:

@@ -14,18 +14,19 @@ from litestar.response import Redirect, Stream
 
 from mediamill import cron
 from mediamill.core.access import Caller
-from mediamill.core.errors import Conflict, Invalid, LimitReached, NotFound, Unauthorized
+from mediamill.core.errors import Conflict, Invalid, LimitReached, NotFound
 from mediamill.core.prompts import PromptFilter
 from mediamill.core.schedules import UNLESS_SAID, NewSchedule, Schedule, ScheduleFilter
 from mediamill.core.tasks import Page as Part
 from mediamill.dashboard.firings import Cell, Line, cell, firings, foresee
+from mediamill.dashboard.live import RETRY, STILL_HERE, may_look, stream
 from mediamill.dashboard.new import FORM_BYTES, pairs_of
 from mediamill.dashboard.paging import CursorWord, ends_of, page_of
 from mediamill.dashboard.render import Page, Renderer, Req
 from mediamill.dashboard.schedule_form import EXAMPLES, FRESH, field_of, read_values, values_of
-from mediamill.dashboard.session import caller_of, safe_return
-from mediamill.dashboard.tasks import UNBUFFERED, event
+from mediamill.dashboard.session import safe_return
 from mediamill.dialects import Site
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 _STRIP, _LONG_STRIP = 14, 60
 _RECENT = 10
@@ -101,16 +102,14 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
             more=recent.more,
         )
 
-    @get("/schedules/events", media_type="text/event-stream")
+    @get("/schedules/events", media_type=EVENT_STREAM)
     async def changes(request: Req, caller: Caller) -> Stream:
         """The strips of schedules, whenever one of their runs changes."""
 
         async def events() -> AsyncIterator[bytes]:
-            yield b"retry: 2000\n\n"
+            yield RETRY
             async for lot in site.service.tasks.lots(caller):
-                try:
-                    await caller_of(site, request)
-                except Unauthorized:
+                if not await may_look(site, request):
                     return
                 ids = list(dict.fromkeys(task.origin.schedule_id for task in lot if task.origin.schedule_id))
                 found = await schedules.read(ids)
@@ -120,11 +119,11 @@ def routes(site: Site, renderer: Renderer) -> Sequence[HTTPRouteHandler]:
                         "strip": renderer.piece("_schedule.html", "strip", line.cells),
                         "short": renderer.piece("_schedule.html", "strip", line.cells[-_STRIP:]),
                     }
-                    yield event("strip", body)
+                    yield event_bytes("strip", body)
                 if not ids:
-                    yield b": still here\n\n"
+                    yield STILL_HERE
 
-        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
+        return stream(events())
 
     # --- making and changing
 

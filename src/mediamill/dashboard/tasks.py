@@ -16,19 +16,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect, Stream
 
 from mediamill.core.access import Caller
-from mediamill.core.errors import Unauthorized
 from mediamill.core.tasks import Filter, State, Task
 from mediamill.dashboard.choices import Choices
 from mediamill.dashboard.forms import write_options
+from mediamill.dashboard.live import RETRY, STILL_HERE, may_look, stream
 from mediamill.dashboard.paging import ROWS, CursorWord, ends_of, filter_of, fits, page_of, words_of
 from mediamill.dashboard.render import Page, Renderer, Req, label, stamp
-from mediamill.dashboard.session import caller_of, safe_return
+from mediamill.dashboard.session import safe_return
 from mediamill.dashboard.timeline import timeline
 from mediamill.dialects import Links, Site
 from mediamill.dialects import load as load_dialects
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 CHECK_S = 10.0
-UNBUFFERED = {"x-accel-buffering": "no"}  # nginx would hold events back otherwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,30 +79,28 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
         html = renderer.piece("_task.html", "row", task, datetime.now(UTC))
         return {"id": task.id, "at": stamp(task.created_at), "fits": fits(task, filter), "html": html}
 
-    @get("/events", media_type="text/event-stream")
+    @get("/events", media_type=EVENT_STREAM)
     async def changes(request: Req, caller: Caller, after: CursorWord = None, before: CursorWord = None) -> Stream:
         """The page as it is, then every change: nothing falls between the two, nor into a break of the connection."""
         filter, page = filter_of(words_of(request)), page_of(after, before)
 
         async def events() -> AsyncIterator[bytes]:
-            yield b"retry: 2000\n\n"
+            yield RETRY
             begun = False
             async for lot in tasks.lots(caller):
-                try:
-                    await caller_of(site, request)
-                except Unauthorized:
-                    yield event("over", {})
+                if not await may_look(site, request):
+                    yield event_bytes("over", {})
                     return
                 if not begun:
                     begun = True
                     found = await tasks.list(caller, page, filter)
-                    yield event("page", [row_of(task, filter) for task in found.items])
+                    yield event_bytes("page", [row_of(task, filter) for task in found.items])
                 for task in lot:
-                    yield event("task", row_of(task, filter))
+                    yield event_bytes("task", row_of(task, filter))
                 if not lot:
-                    yield b": still here\n\n"
+                    yield STILL_HERE
 
-        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
+        return stream(events())
 
     def live(task: Task) -> dict[str, str]:
         now = datetime.now(UTC)
@@ -139,18 +137,16 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             again=again(task),
         )
 
-    @get("/tasks/{task_id:str}/events", media_type="text/event-stream")
+    @get("/tasks/{task_id:str}/events", media_type=EVENT_STREAM)
     async def follow(request: Req, caller: Caller, task_id: str) -> Stream:
         await tasks.get(caller, task_id)
         links = site.links(request.scope)
         links = replace(links, base=links.origin)
 
         async def events() -> AsyncIterator[bytes]:
-            yield b"retry: 2000\n\n"
+            yield RETRY
             async for task in tasks.follow(caller, task_id):
-                try:
-                    await caller_of(site, request)
-                except Unauthorized:
+                if not await may_look(site, request):
                     break
                 body = {
                     "state": task.state.value,
@@ -158,10 +154,10 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
                     "pieces": live(task),
                     "json": {wording.dialect: wording.text for wording in wordings(task, links)},
                 }
-                yield event("task", body)
-            yield event("over", {})
+                yield event_bytes("task", body)
+            yield event_bytes("over", {})
 
-        return Stream(events(), media_type="text/event-stream", headers=UNBUFFERED)
+        return stream(events())
 
     @post("/tasks/{task_id:str}/cancel", status_code=303)
     async def cancel(request: Req, caller: Caller, task_id: str) -> Redirect:
@@ -174,11 +170,6 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
         return Redirect(f"/ui/tasks/{task.id}", status_code=303)
 
     return [table, changes, one, follow, cancel, retry]
-
-
-def event(name: str, body: Any) -> bytes:
-    """A server-sent event."""
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(body))
 
 
 def curls(task: Task, origin: str) -> list[tuple[str, str]]:

@@ -14,7 +14,8 @@ from mediamill.dialects import Site
 from mediamill.dialects.mill import wire
 from mediamill.dialects.mill.prompt_bodies import StepsOut, write_step
 from mediamill.dialects.mill.requests import Req
-from mediamill.dialects.mill.responses import EVENT_STREAM, event_bytes, json, problems, says, stream
+from mediamill.dialects.mill.responses import json, problems, says, stream
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 
 class TokenOut(msgspec.Struct, kw_only=True):

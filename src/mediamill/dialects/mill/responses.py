@@ -14,8 +14,8 @@ from litestar.response import Stream
 from mediamill.dialects import Links
 from mediamill.dialects.mill.errors import MEDIA_TYPE, Problem
 from mediamill.dialects.mill.requests import Req
+from mediamill.web.events import EVENT_STREAM
 
-EVENT_STREAM = "text/event-stream"
 _PROBLEMS = {
     400: "The request cannot be read.",
     401: "No key, or one that is not known.",
@@ -35,11 +35,6 @@ _PROBLEMS = {
 def json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """A struct as a JSON response; encoded here, because Litestar's own way round costs three times as much."""
     return Response(msgspec.json.encode(value), status_code=status, media_type=MediaType.JSON, headers=headers or {})
-
-
-def event_bytes(name: str, data: Any) -> bytes:
-    """One server-sent event."""
-    return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
 
 
 def stream(events: AsyncIterator[bytes]) -> Stream:

@@ -27,7 +27,8 @@ from mediamill.dialects.mill.requests import (
     page_of,
     read_body,
 )
-from mediamill.dialects.mill.responses import EVENT_STREAM, event_bytes, json, link_header, problems, says, stream
+from mediamill.dialects.mill.responses import json, link_header, problems, says, stream
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 Words = Annotated[str | None, Parameter(description="Comma list.", max_length=500)]
 StateWords = Annotated[str | None, QueryParameter(name="state", description="Comma list.", max_length=500)]

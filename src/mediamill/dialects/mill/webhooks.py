@@ -15,7 +15,8 @@ from mediamill.core.errors import Invalid
 from mediamill.dialects import Site
 from mediamill.dialects.mill import events as wire
 from mediamill.dialects.mill.requests import Limit, Order, Req, ends, read_body
-from mediamill.dialects.mill.responses import EVENT_STREAM, event_bytes, json, problems, says, stream
+from mediamill.dialects.mill.responses import json, problems, says, stream
+from mediamill.web.events import EVENT_STREAM, event_bytes
 
 CursorWord = Annotated[str | None, Parameter(description="A cursor from `next` or `prev`: an id.", max_length=60)]
 
