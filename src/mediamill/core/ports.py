@@ -29,6 +29,19 @@ class Report(Protocol):
         """`stage` is one of probe, fetch, work, encode, store, …; `fraction` in [0, 1] of that whole task."""
 
 
+class Rising:
+    """Reports that never go back, though the work may begin anew."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._reached = 0.0
+
+    def __call__(self, stage: str, fraction: float | None = None) -> None:
+        if fraction is not None:
+            fraction = self._reached = max(self._reached, fraction)
+        self._report(stage, fraction)
+
+
 class ToolRun(Protocol):
     """The finished run of a tool."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mediamill.core.encode import CODECS, Codec, Film, FilmMaker
 from mediamill.core.errors import BadMedia, LimitExceeded, NoVideo, RangeEmpty, ToolFailed
-from mediamill.core.ports import Missing, Report, Tools
+from mediamill.core.ports import Missing, Report, Rising, Tools
 from mediamill.engines import _av, _entry, _ffmpeg, _languages, _video_codec, _video_graph, _video_sprites, _video_text
 from mediamill.engines._ffmpeg_args import cues_within, decoder, frame_rate
 from mediamill.engines._ffmpeg_sound import FORGOTTEN
@@ -35,7 +35,7 @@ class Ffmpeg(FilmMaker):
         video = source.video
         if video is None:
             raise NoVideo("The input has no pictures, only sound.")
-        film = replace(film, report=_Rising(film.report))
+        film = replace(film, report=Rising(film.report))
         if film.fps is not None and not video.varying and frame_rate(film.fps) == video.frame_rate:
             film = replace(film, fps=None)
         length_s = _length(film, source)
@@ -52,19 +52,6 @@ class Ffmpeg(FilmMaker):
 
 
 PROVIDES = (Ffmpeg(),)
-
-
-class _Rising:
-    """Reports that never go back, though the work may begin anew."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._reached = 0.0
-
-    def __call__(self, stage: str, fraction: float | None = None) -> None:
-        if fraction is not None:
-            fraction = self._reached = max(self._reached, fraction)
-        self._report(stage, fraction)
 
 
 def _length(film: Film, source: _av.Source) -> float | None:

@@ -11,7 +11,7 @@ from msgspec import Meta
 from mediamill.core import formats, processor
 from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
 from mediamill.core.matting import FilmCut, Matter, PictureCut
-from mediamill.core.ports import Conversion, Engines, Missing, Report
+from mediamill.core.ports import Conversion, Engines, Missing, Rising
 from mediamill.kinds import Base, Context, Hint, Output, Result
 from mediamill.kinds import Options as BaseOptions
 
@@ -63,7 +63,7 @@ class RemoveBackground(Base[Options]):
 
     def run(self, ctx: Context, options: Options) -> Result:
         [source] = ctx.inputs
-        report = _Rising(ctx.report)
+        report = Rising(ctx.report)
         report("probe", 0.0)
         began_s = processor.used_s()
         if formats.family(source.mime) not in ("image", "video"):
@@ -138,19 +138,6 @@ def _still(ctx: Context) -> Path:
     if not target.is_file():
         raise BadMedia("The picture cannot be read.")
     return target
-
-
-class _Rising:
-    """Reports that never go back, though a second engine may begin anew."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._reached = 0.0
-
-    def __call__(self, stage: str, fraction: float | None = None) -> None:
-        if fraction is not None:
-            fraction = self._reached = max(self._reached, fraction)
-        self._report(stage, fraction)
 
 
 KIND = RemoveBackground()
