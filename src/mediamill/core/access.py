@@ -41,6 +41,10 @@ class Caller:
     role: Role
 
 
+NOBODY = Caller(project_id=ProjectId(""), key_id=KeyId(""), role=Role.MEMBER)
+"""Who asks where no key is needed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A tenant."""

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from mediamill.config import Settings
+from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError
 from mediamill.core.files import File
 from mediamill.core.ports import Engines
@@ -22,6 +23,7 @@ from mediamill.core.webhooks import Event
 from mediamill.service import Service
 from mediamill.service.automations import Plan
 from mediamill.service.signing import Signer
+from mediamill.web.table import Receive
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
@@ -79,6 +81,25 @@ class Site:
             upload_s=self.settings.upload_url_s,
             download_s=self.settings.download_url_s,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request of a known caller, where routes are a table (web/table.py). `ids` are the parts of its path that are
+    not fixed; the query holds the first value of each name."""
+
+    site: Site
+    caller: Caller
+    links: Links
+    method: str
+    path: str
+    ids: Sequence[str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    raw: bytes
+    """The body, where the route takes JSON."""
+    receive: Receive
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mediamill.core.access import Caller
-from mediamill.dialects import Links, Scope, Site
+from mediamill.dialects import Request
 from mediamill.dialects.framelane.errors import fields
 from mediamill.web import table
-from mediamill.web.table import Receive
 
 NAME = "framelane"
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request. `ids` are the parts of its path that are not fixed; the query holds the first value of each name."""
-
-    site: Site
-    caller: Caller
-    links: Links
-    method: str
-    path: str
-    ids: Sequence[str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    raw: bytes
-    """The body, where the route takes JSON."""
-    receive: Receive
-    scope: Scope
+class Call(Request):
+    """A request with what handlers ask of it."""
 
     def url(self, path: str) -> str:
         """The absolute URL of a path below the dialect's root."""

@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from mediamill.core.access import Caller, Role
+from mediamill.core.access import NOBODY, Caller
 from mediamill.core.errors import MediamillError, Unauthorized
-from mediamill.core.ids import KeyId, ProjectId
 from mediamill.dialects import Scope, Site
 from mediamill.dialects.framelane.call import NAME, Call, Reply, Route
 from mediamill.dialects.framelane.errors import MEDIA_TYPE, Fault, body_of, refused
@@ -25,8 +24,6 @@ CORS = {
     "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key",
     "access-control-expose-headers": "Location, Retry-After",
 }
-_NOBODY = Caller(project_id=ProjectId(""), key_id=KeyId(""), role=Role.MEMBER)
-"""Who calls a route that needs no key."""
 _TAKES_BODY = ("POST", "PATCH", "PUT", "DELETE")
 
 
@@ -62,7 +59,7 @@ class Edge:
                 return Reply(status=204, headers={"allow": error.allow, "access-control-max-age": "86400"})
             raise
         headers = table.headers_of(scope)
-        caller = _NOBODY if route.open else await self._caller(headers)
+        caller = NOBODY if route.open else await self._caller(headers)
         if not route.open:
             self._site.service.keys.spend(caller, NAME, self._site.settings.framelane_requests_per_minute)
         reads = route.json and route.method in _TAKES_BODY

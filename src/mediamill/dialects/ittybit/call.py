@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from mediamill.core.access import Caller
-from mediamill.dialects import Links, Scope, Site
+from mediamill.dialects import Request
 from mediamill.dialects.ittybit import ids
 from mediamill.dialects.ittybit.errors import invalid
 from mediamill.dialects.ittybit.profile import Profile
 from mediamill.web import table
-from mediamill.web.table import Receive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request. `ids` are the parts of its path that are not fixed; the query holds the first value of each name."""
+class Call(Request):
+    """A request in the profile that it chose."""
 
-    site: Site
-    caller: Caller
     profile: Profile
-    links: Links
-    method: str
-    path: str
-    ids: Sequence[str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    raw: bytes
-    """The body, where the route takes JSON."""
-    receive: Receive
-    scope: Scope
     request_id: str = field(default_factory=lambda: f"req_{secrets.token_hex(8)}")
 
     @property

@@ -11,9 +11,8 @@ from litestar import Response, Router, delete, get, patch, post
 
 from mediamill import kinds
 from mediamill.core import automations as core
-from mediamill.core.access import Caller, Role
+from mediamill.core.access import NOBODY, Caller
 from mediamill.core.errors import Invalid
-from mediamill.core.ids import KeyId, ProjectId
 from mediamill.core.runs import NewRun
 from mediamill.core.tasks import Source
 from mediamill.dialects import Site
@@ -37,9 +36,8 @@ def plan(workflow: Sequence[Mapping[str, Any]], given: core.Given) -> NewRun:
         tasks = msgspec.convert(list(workflow), list[NodeIn])
     except msgspec.ValidationError as error:
         raise invalid_option(error, "workflow") from None
-    nobody = Caller(project_id=ProjectId(""), key_id=KeyId(""), role=Role.MEMBER)
     new = read_run(
-        RunIn(tasks=tasks, metadata=dict(given.metadata) if given.metadata is not None else None), nobody, None
+        RunIn(tasks=tasks, metadata=dict(given.metadata) if given.metadata is not None else None), NOBODY, None
     )
     nodes = []
     for node in new.nodes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mediamill.core.access import Caller
-from mediamill.dialects import Links, Scope, Site
+from mediamill.dialects import Request
 from mediamill.dialects.recoup.errors import Fault, missing
 from mediamill.web import table
-from mediamill.web.table import NotJson, Receive, TooDeep
+from mediamill.web.table import NotJson, TooDeep
 
 BATCH_BYTES = 16 << 20
 _DEEPEST = 60
@@ -20,20 +19,8 @@ VERSIONED = "2025-07-16"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request. `ids` are the parts of its path that are not fixed; the query holds the first value of each name."""
-
-    site: Site
-    caller: Caller
-    links: Links
-    method: str
-    path: str
-    ids: Sequence[str]
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    raw: bytes
-    scope: Scope
-    receive: Receive
+class Call(Request):
+    """A request with what handlers ask of it."""
 
     @property
     def versioned(self) -> bool:

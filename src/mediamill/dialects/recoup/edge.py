@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from mediamill.core.access import Caller, Role
+from mediamill.core.access import NOBODY, Caller
 from mediamill.core.errors import Invalid, MediamillError, NotFound, TooLarge, Unauthorized
-from mediamill.core.ids import KeyId, ProjectId
 from mediamill.dialects import Scope, Site
 from mediamill.dialects.recoup.call import Call, Reply, Route
 from mediamill.dialects.recoup.errors import CORS, MEDIA_TYPE, Fault, body_of, refused
@@ -32,7 +31,6 @@ REPEAT = "x-trigger-request-idempotency-key"
 _LONGEST_KEY = 200
 _BARE = re.compile(r"/api/v[0-9].*")
 """Trigger.dev's surface; all else is Recoup's own."""
-_NOBODY = Caller(project_id=ProjectId(""), key_id=KeyId(""), role=Role.MEMBER)
 
 
 class Edge:
@@ -71,7 +69,7 @@ class Edge:
         except NotFound:
             raise Fault(404, "Not found") from None
         headers = table.headers_of(scope)
-        caller = _NOBODY
+        caller = NOBODY
         if not route.open:
             caller = await self._bare_caller(headers) if bare else await self._caller(headers)
             self._site.service.keys.spend(caller, NAME, self._site.settings.requests_per_minute)
