@@ -66,6 +66,23 @@ def told(listening: Listening, path: str, type: str) -> list[Post]:
     return [post for post in listening.at(path) if post.json["type"] == type]
 
 
+def test_an_import_is_told_once_it_is_ready(http: httpx.Client, listening: Listening, sound: bytes) -> None:
+    source = uploaded(http, sound)
+    hook = {"url": listening.receiver.url("/ready"), "events": ["asset.ready"]}
+    made = good(http.post(f"{V1}/webhooks", json=hook), 201)
+    try:
+        imported = good(http.post(f"{V1}/imports", json={"url": source}), 202)
+        until(lambda: bool(listening.at("/ready")), timeout_s=90)
+
+        [ready] = told(listening, "/ready", "asset.ready")
+        shown = http.get(f"{V1}/imports/{imported['id']}").json()
+        assert shown["status"] == "ready"
+        assert ready.json["data"]["source_url"] == shown["source_url"]
+        assert vouched(ready, made["secret"])
+    finally:
+        http.delete(f"{V1}/webhooks/{made['id']}")
+
+
 def test_a_finished_task_and_a_ready_asset_are_told_and_signed(
     http: httpx.Client, listening: Listening, sound: bytes
 ) -> None:

@@ -38,7 +38,8 @@ async def create_import(call: Call) -> Reply:
     if name is not None and (not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME):
         raise invalid("filename", f"must be a string of 1 to {LONGEST_NAME} characters")
     source = Source(url=url, filename=safe_name(name) if name else None)
-    extra = {**source_bound(call), **({"media": {"filename": source.filename}} if name else {})}
+    placed = {"media": {"filename": source.filename}} if name else {}
+    extra = {**source_bound(call), **placed, "new_media": True}  # told as an asset, as an upload is
     new = NewTask(kind=_KIND, inputs=[source], dialect=NAME, extra=extra)
     try:
         task, _ = await call.site.service.tasks.create(call.caller, new)
