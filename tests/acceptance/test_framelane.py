@@ -42,12 +42,6 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 @pytest.fixture(scope="module")
 def elsewhere(media: Path) -> Iterator[Listening]:
     """Another web server: it has the files of `media`, and answers 404 for any other."""

@@ -32,12 +32,6 @@ def server() -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 @contextlib.contextmanager
 def announcing(size: int) -> Iterator[str]:
     """A web server that announces a film of so many bytes, sends a thousand of them, and then nothing."""

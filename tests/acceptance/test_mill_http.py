@@ -18,12 +18,6 @@ PROBLEM = "application/problem+json"
 JSON = {"content-type": "application/json"}
 
 
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
 def raw(server: Server, request: bytes) -> bytes:
     """The answer's head to bytes that a client library would not send."""
     place = urlsplit(server.url)

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 from tests.support.calls import upload
 from tests.support.documents import picture
-from tests.support.server import Server
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def convert(http: httpx.Client, file: str, **given: Any) -> dict[str, Any]:

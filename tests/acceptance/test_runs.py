@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from tests.support.calls import run_ended, upload
 from tests.support.documents import picture
-from tests.support.server import Server
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def start(http: httpx.Client, tasks: list[dict[str, Any]], **given: Any) -> dict[str, Any]:

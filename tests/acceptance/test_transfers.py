@@ -10,17 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from tests.support.browser import browsing, visiting
 from tests.support.server import Server, until
 
 CONTENT = os.urandom(2_000_000)
-
-
-@pytest.fixture
-def http(server: Server) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
 
 
 def blobs(server: Server) -> set[Path]:
