@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tests.support.tools import PlainTools
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.speech import Listening
-from mediamill.engines import _speech_course, _speech_farm
+from mediamill.engines import _processor, _speech_course, _speech_farm
 from mediamill.engines._speech_course import Course
 from mediamill.engines._speech_farm import Crew, Farm
 from mediamill.engines._speech_voice import Span
@@ -50,6 +51,18 @@ def work(folder: Path, said: list[float] | None = None) -> Listening:
 @pytest.fixture(autouse=True)
 def usual_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_speech_course, "slowness", lambda: 1.0)
+
+
+@pytest.mark.parametrize(("ticks", "expected"), [([0.0] * 12, 1.0), ([0.0] * 11 + [0.012], None)])
+def test_a_machine_whose_clock_goes_by_large_steps_is_not_infinitely_fast(
+    monkeypatch: pytest.MonkeyPatch, ticks: list[float], expected: float | None
+) -> None:
+    monkeypatch.setattr(time, "process_time", iter(ticks).__next__)
+
+    found = _processor.slowness()
+
+    assert found > 0
+    assert expected in (None, found)
 
 
 @pytest.fixture

@@ -33,4 +33,5 @@ def slowness() -> float:
         began_s = time.process_time()
         sorted(dict.fromkeys(text.split()))
         took_s.append(time.process_time() - began_s)
-    return min(took_s) / _USUAL_S
+    # Where the clock goes by large steps, some or all of them may seem to take nothing, and nothing takes nothing.
+    return (min(took_s) or sum(took_s) / len(took_s) or _USUAL_S) / _USUAL_S
