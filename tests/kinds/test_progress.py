@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.support import progress, voices
 from tests.support.images import ffmpeg
 
@@ -74,6 +75,16 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fine lines on the upper half of a white sheet: a coder has much to do with them, and little with the rest."""
+    path, lines = tmp_path_factory.mktemp("page") / "in.png", np.full((1800, 1400), 255, np.uint8)
+    strokes = np.random.default_rng(1).integers(0, 255, (900 // 6, 1400 // 3), np.uint8)
+    lines[:900, : strokes.shape[1] * 3] = strokes.repeat(6, 0).repeat(3, 1)
+    Image.fromarray(lines).convert("RGB").save(path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "source"),
     [
@@ -85,6 +96,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("image", {"format": "png"}, "photo"),
         ("image", {"format": "heic", "width": 2400}, "photo"),
         ("image", {"format": "webp"}, "photo"),
+        ("image", {"format": "avif", "width": 2400}, "photo"),
+        ("image", {"format": "avif"}, "page"),
         ("audio", {"format": "mp3"}, "music"),
         ("audio", {"format": "m4a", "loudness": True}, "music"),
         ("audio", {"format": "flac", "loudness": -9}, "music"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.ports import Conversion, Missing, Report
-from mediamill.engines import _animation, _ffmpeg, _webp_course
+from mediamill.engines import _animation, _avif_course, _ffmpeg, _webp_course
 from mediamill.engines._av import PROTOCOLS
 from mediamill.engines._expected import SHORT_S, Course, expecting
 from mediamill.engines._picture import MAX_PIXELS, Still, Vips, Wishes, has_alpha, reading
@@ -111,7 +111,13 @@ def encode(
     if target_mime in _SAMPLED and written_s > _SAMPLED_FROM_S:
         still = Still(pixels=still.pillow(), icc=still.icc, exif=still.exif, xmp=still.xmp)
         expected_s = _sampled_s(still.pixels, target, target_mime, wanted)
-        telling = expecting(report, "encode", expected_s, done_s=used_s() - began_s)
+        watching = target_mime == "image/avif" and still.pixels.mode == "RGB" and not wanted.lossless
+        done_s = used_s() - began_s
+        telling = (
+            _avif_course.watching(report, still.pixels, expected_s, done_s=done_s)
+            if watching
+            else expecting(report, "encode", expected_s, done_s=done_s)
+        )
     elif expected_s > _LINED_FROM_S and target_mime in _LINED and not wanted.small and _lazy(still):
         telling = nullcontext()
         _by_lines(report, still.pixels, done_s / (done_s + expected_s))
