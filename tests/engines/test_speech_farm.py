@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.tools import PlainTools
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.speech import Listening
-from mediamill.engines import _processor, _speech_course, _speech_farm
+from mediamill.engines import _speech_course, _speech_farm
 from mediamill.engines._speech_course import Course
 from mediamill.engines._speech_farm import Crew, Farm
 from mediamill.engines._speech_voice import Span
@@ -53,16 +53,24 @@ def usual_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_speech_course, "slowness", lambda: 1.0)
 
 
-@pytest.mark.parametrize(("ticks", "expected"), [([0.0] * 12, 1.0), ([0.0] * 11 + [0.012], None)])
-def test_a_machine_whose_clock_goes_by_large_steps_is_not_infinitely_fast(
-    monkeypatch: pytest.MonkeyPatch, ticks: list[float], expected: float | None
-) -> None:
-    monkeypatch.setattr(time, "process_time", iter(ticks).__next__)
+LIMITED = """
+import resource, sys
+if sys.argv[1] == "limited":
+    resource.setrlimit(resource.RLIMIT_CPU, (600, 600))
+from mediamill.engines._processor import slowness
+print(*(slowness() for _ in range(5)))
+"""
 
-    found = _processor.slowness()
 
-    assert found > 0
-    assert expected in (None, found)
+def test_a_limit_of_processor_time_makes_the_machine_no_faster() -> None:
+    """With one, the clock of a process goes by ticks, in most of which less than one has passed."""
+    free, limited = (
+        [float(word) for word in subprocess.check_output([sys.executable, "-c", LIMITED, how]).split()]
+        for how in ("free", "limited")
+    )
+
+    assert 1.0 not in limited, "what is taken where a clock told nothing"
+    assert min(free) / 4 < min(limited) < min(free) * 4
 
 
 @pytest.fixture
