@@ -53,7 +53,7 @@ from mediamill.worker.messages import (
 from mediamill.worker.tool import Finished as ToolFinished
 from mediamill.worker.tool import Limits, ToolRunner
 
-REPORT_EVERY_S = 0.1
+REPORT_EVERY_S = 0.05
 
 _NOFILE = 1024
 _THRIFTY_ABOVE_BYTES = 48 << 20
@@ -283,7 +283,7 @@ class Child:
 
 
 class _Progress:
-    """Implements core.ports.Report: the first of a stage at once, then at most ten a second; never waits."""
+    """Implements core.ports.Report: the first of a stage at once, then at most twenty a second; never waits."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

@@ -21,7 +21,10 @@ from mediamill.worker.execute import Executor
 
 log = structlog.get_logger()
 
-_TICK_S = 0.25
+_SHORT_S = 0.02
+"""Work that ends sooner than this after it first told of itself has no progress written: its end says more."""
+_TICK_S, _TICKS_S, _FEW = 0.1, 0.25, 16
+"""Between one writing of progress and the next, where few tasks are at work and where many are."""
 _SEEN_EVERY_S = 5.0
 _CHORES_EVERY_S = 60.0
 _GIVE_BACK_S = 30.0
@@ -29,15 +32,18 @@ _MOST_NAMED = 50
 
 
 class Ticks:
-    """Progress on its way to the store: the newest tick of each task, written four times a second."""
+    """Progress on its way to the store: the newest tick of each task, written at once after a silence, and some times a
+    second after that."""
 
     def __init__(self, write: Callable[[Sequence[Tick]], Awaitable[None]]) -> None:
         self._write = write
         self._newest: dict[uuid.UUID, Tick] = {}
+        self._some = asyncio.Event()
 
     def __call__(self, tick: Tick) -> None:
         """Note where a task stands; never blocks."""
         self._newest[tick.fence] = tick
+        self._some.set()
 
     def forget(self, fence: uuid.UUID) -> None:
         """This attempt's end is being written, which says more."""
@@ -46,13 +52,17 @@ class Ticks:
     async def run(self) -> None:
         """Write what is new, for ever."""
         while True:
-            await asyncio.sleep(_TICK_S)
-            if self._newest:
-                ticks, self._newest = list(self._newest.values()), {}
-                try:
-                    await self._write(ticks)
-                except Exception:
-                    log.exception("progress not written")  # the next tick says more anyway
+            await self._some.wait()
+            await asyncio.sleep(_SHORT_S)
+            self._some.clear()
+            ticks, self._newest = list(self._newest.values()), {}
+            if not ticks:
+                continue
+            try:
+                await self._write(ticks)
+            except Exception:
+                log.exception("progress not written")  # the next tick says more anyway
+            await asyncio.sleep((_TICK_S if len(ticks) <= _FEW else _TICKS_S) - _SHORT_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,7 +96,7 @@ async def test_reports_arrive_in_order_and_few(children: Children) -> None:
     assert [dict(reversed(reports))[stage] for stage in ("fetch", "work", "encode")] == [0, 0, 0]  # the first of each
     assert reports == sorted(reports, key=lambda r: (["fetch", "work", "encode"].index(r[0]), r[1] or 0))
     took_s = time.monotonic() - began_s
-    assert len(reports) <= 6 + took_s / REPORT_EVERY_S, "one of each stage, and then one every tenth of a second"
+    assert len(reports) <= 6 + took_s / REPORT_EVERY_S, "one of each stage, and then one every twentieth of a second"
 
 
 async def test_the_folders_are_empty_for_the_next_job(children: Children) -> None:
