@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from mediamill.store.tasks import Tasks
 
 
 class FileClock:
-    """As late as the file says: seconds since 1970. Asleep, it looks at the file a hundred times a second."""
+    """As late as the file says: seconds since 1970. Asleep, it looks at the file a hundred times a second, and never
+    sleeps longer than by the machine's own clock: whoever naps while another fires must see that this one was killed,
+    also while the test stands still and waits for that."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,8 +32,8 @@ class FileClock:
         return datetime.fromtimestamp(self.passed_s(), UTC)
 
     async def sleep(self, seconds: float) -> None:
-        until = self.passed_s() + seconds
-        while self.passed_s() < until:
+        until, at_most = self.passed_s() + seconds, time.monotonic() + seconds
+        while self.passed_s() < until and time.monotonic() < at_most:
             await asyncio.sleep(0.01)
 
 

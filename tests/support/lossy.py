@@ -37,7 +37,8 @@ async def line(dsn: str) -> AsyncIterator[Line]:
             assert task is not None
             talks.add(task)
             task.add_done_callback(talks.discard)
-            await _carry(kept, reader, writer, str(Path(far) / _SOCKET))
+            with contextlib.suppress(ConnectionError):  # whoever is at either end may hang up at any moment
+                await _carry(kept, reader, writer, str(Path(far) / _SOCKET))
 
         server = await asyncio.start_unix_server(met, str(Path(near) / _SOCKET))
         try:
