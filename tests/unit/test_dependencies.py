@@ -72,6 +72,12 @@ def test_every_requirement_is_locked_by_hash() -> None:
         assert [block.partition(" ")[0] for block in blocks if "--hash=sha256:" not in block] == [], file.name
 
 
+def test_every_python_gets_the_versions_that_are_tested() -> None:
+    for file in sorted((ROOT / "requirements").glob("*.txt")):
+        names = re.findall(r"^([a-z0-9][a-z0-9.-]*)==", file.read_text(), re.MULTILINE)
+        assert [name for name in names if names.count(name) > 1] == [], f"{file.name}: limits.in keeps the later out"
+
+
 def test_the_lock_holds_what_is_declared() -> None:
     for declared, file in [(runtime(), "runtime.txt"), (runtime() | named_in("test.in"), "test.txt")]:
         locked = set(re.findall(r"^([a-z0-9][a-z0-9.-]*)==", (ROOT / "requirements" / file).read_text(), re.MULTILINE))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mediamill.core.errors import LimitExceeded
+from mediamill.engines import _skia
 from mediamill.engines._look_base import Picture
 
 Colour = tuple[int, int, int, int]
@@ -49,9 +50,8 @@ class Fonts:
     """Every face at hand, and how Skia finds it."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        import skia
-
-        self._skia: Any = skia
+        self._skia: Any = _skia.skia()
+        skia = self._skia
         provider = skia.textlayout.TypefaceFontProvider()
         loader = skia.FontMgr.New_Custom_Empty()
         for folder in folders:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
 
+from mediamill.engines import _skia
 from mediamill.engines._look_base import Blend, Picture, alpha4, clipped, four, opaque, screened, times
 
 
@@ -120,9 +122,9 @@ def _closed(picture: Picture) -> Picture:
 
 def _paint(mode: str, out: Picture, top: Picture, left: int, above: int) -> None:
     """Blends the top picture into `out`, with its upper left corner at (left, above)."""
-    import skia
+    skia = _skia.skia()
 
-    def shape(picture: Picture) -> skia.ImageInfo:
+    def shape(picture: Picture) -> Any:
         return skia.ImageInfo.Make(
             picture.shape[1], picture.shape[0], skia.kRGBA_8888_ColorType, skia.kPremul_AlphaType
         )

@@ -1,11 +1,10 @@
 """English dictation by CMU PocketSphinx, with the model that comes in its package: offline, on any machine, a draft.
 
-The sound is cut where nobody speaks, and the pieces are decoded by several processes: the library holds Python's lock.
+The sound is cut where nobody speaks, and the pieces are decoded by several processes.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from typing import ClassVar
 
@@ -25,6 +24,7 @@ counts than it is."""
 _LATER, _LATER_S = 0.21, 0.025
 """What going through that which was found then takes, twice, when a piece has ended: a share of the time that it took
 to find, and seconds of its own."""
+_REMEDY = "Install pocketsphinx, where there is none for this Python that of another: docs/how-to/speech.md."
 
 
 class PocketSphinx(Transcriber):
@@ -37,8 +37,8 @@ class PocketSphinx(Transcriber):
     languages: ClassVar[frozenset[str] | None] = frozenset({"en"})
 
     def missing(self) -> Missing | None:
-        if importlib.util.find_spec("pocketsphinx") is None:
-            return Missing(reason="pocketsphinx is not installed.", remedy="Install pocketsphinx.")
+        if _speech_sphinx.package() is None:
+            return Missing(reason="pocketsphinx is not installed.", remedy=_REMEDY)
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
     def cost_s(self, speech_s: float) -> float:
