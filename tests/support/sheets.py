@@ -191,6 +191,7 @@ def unpack(path: Path, mime: str, into: Path) -> dict[str, bytes | None]:
             zipped.extractall(into)
     else:
         with tarfile.open(path, "r:gz" if mime == "application/gzip" else "r:") as tarred:
+            tarred.extraction_filter = lambda member, path: member  # plain: newer Pythons would pick and choose
             tarred.extractall(into)
     return {str(found.relative_to(into)): None if found.is_dir() else found.read_bytes() for found in into.rglob("*")}
 
