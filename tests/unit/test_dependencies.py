@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 import sys
 import tomllib
@@ -76,6 +77,13 @@ def test_every_python_gets_the_versions_that_are_tested() -> None:
     for file in sorted((ROOT / "requirements").glob("*.txt")):
         names = re.findall(r"^([a-z0-9][a-z0-9.-]*)==", file.read_text(), re.MULTILINE)
         assert [name for name in names if names.count(name) > 1] == [], f"{file.name}: limits.in keeps the later out"
+
+
+def test_the_pip_of_the_checkout_is_the_locked_one() -> None:
+    (brought,) = (ROOT / "requirements").glob("pip-*.whl")
+    locked = (ROOT / "requirements" / "pip.txt").read_text()
+    assert f"pip=={brought.name.split('-')[1]} " in locked
+    assert f"sha256:{hashlib.sha256(brought.read_bytes()).hexdigest()}" in locked, "run ./mill lock"
 
 
 def test_the_lock_holds_what_is_declared() -> None:
