@@ -68,9 +68,10 @@ def test_the_blocks_of_a_guide_run(guide: Path, mill: Client, folder: Path) -> N
     key = mill._auth["Authorization"].removeprefix("Bearer ")
     environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)}
     environment |= {"MEDIAMILL_URL": mill.url, "MEDIAMILL_KEY": key}
-    ran = 0
+    ran, curl = 0, shutil.which("curl") is not None
     for language, block in re.findall(r"```(sh|python)\n(.*?)```", guide.read_text(), flags=re.DOTALL):
-        if "curl " in block and shutil.which("curl") is None:
+        begun = re.findall(r"^\. \./(\S+)", block, flags=re.MULTILINE)
+        if not curl and ("curl " in block or not all((folder / name).exists() for name in begun)):
             continue
         program = ["sh", "-euc", block] if language == "sh" else [sys.executable, "-c", block]
         done = subprocess.run(
@@ -78,7 +79,7 @@ def test_the_blocks_of_a_guide_run(guide: Path, mill: Client, folder: Path) -> N
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         ran += 1
-    assert ran > 1
+    assert ran > 1 or not curl
 
 
 def test_the_answer_in_the_readme_is_one_that_the_server_gives(mill: Client, folder: Path) -> None:
