@@ -234,6 +234,12 @@ class Embedded:
             os.kill(pid, signal.SIGQUIT)  # "immediate"
 
     def _init(self, account: pwd.struct_passwd | None) -> None:
+        if account is None and not _is_known(os.getuid()):
+            raise Misconfigured(
+                "MEDIAMILL_DATA",
+                f"PostgreSQL makes no database for a user without a name, and number {os.getuid()} has none here.",
+                "Run as a user that the system knows (useradd), or set MEDIAMILL_DATABASE_URL to a server of your own.",
+            )
         shutil.rmtree(self._data, ignore_errors=True)  # half an initdb is no database
         self._data.mkdir(mode=0o700)
         if account is not None:
@@ -281,6 +287,14 @@ class Embedded:
             return (self._folder / "postgres.log").read_text(errors="replace")[-600:].strip()
         except OSError:
             return "no log"
+
+
+def _is_known(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _state(pid: int) -> str | None:

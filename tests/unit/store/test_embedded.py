@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from tests.support.server import until
 
+from mediamill.core.errors import Misconfigured
 from mediamill.store import embedded as room
 from mediamill.store.embedded import Embedded
 
@@ -143,6 +144,18 @@ def deaf_server(folder: Path, status: str) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             process.kill()
             (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def test_a_user_without_a_name_is_told_what_to_do(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.getuid() == 0:
+        pytest.skip("root makes it as another user")
+
+    def unknown(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(room.pwd, "getpwuid", unknown)
+    with pytest.raises(Misconfigured, match="useradd"), Embedded(folder):
+        pass
 
 
 def test_a_server_that_hangs_in_its_stop_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
