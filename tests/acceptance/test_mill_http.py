@@ -402,7 +402,7 @@ def test_open_streams_and_waits_do_not_keep_the_server_from_leaving() -> None:
             assert list(events.iter_lines())[:2] == [": hello", ""]
             assert list(lines)
             assert waiting.result().json()["state"] == "queued"
-        assert leaving.process.wait(60) in (0, -15, 143)
+        assert leaving.process.wait(60) == 0
         said = leaving.log.read_text()
         assert "graceful" not in said, "it left them no more time"
         assert "Traceback" not in said

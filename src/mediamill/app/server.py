@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ async def _serve(
         def handle_exit(self, sig: int, frame: Any) -> None:
             super().handle_exit(sig, frame)
             loop.call_soon_threadsafe(leaving.set)
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Without raising them again in the end: who was told to leave, and has left in good order, ends with 0."""
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for sig, handler in before.items():
+                    signal.signal(sig, handler)
 
     crew = Kept(settings, leave_s=settings.drain_s + 40, on_end="worker ended; starting another")
     if worker:
