@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from mediamill.core.errors import DatabaseAway, MediamillError, NotFound, StorageFull
+from mediamill.core.errors import DatabaseAway, MediamillError, NotFound, StorageAway, StorageFull
 from mediamill.dialects import Answer, Dialect, Scope, Site
 from mediamill.web.serving import raw, say, serve
 from mediamill.web.table import Disconnected, Silent, chunks
@@ -50,7 +50,7 @@ class SignedApp:
             await self._refuse(file_id, error, send)
 
     async def _refuse(self, file_id: str, error: MediamillError, send: Send) -> None:
-        away = isinstance(error, DatabaseAway) and not isinstance(error, StorageFull)
+        away = isinstance(error, DatabaseAway) and not isinstance(error, StorageFull | StorageAway)
         known = _ID.fullmatch(file_id) and not away
         name = await self._site.service.files.dialect_of(file_id) if known else None
         await send_answer(send, self._dialect(name).write_error(error))

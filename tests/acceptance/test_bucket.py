@@ -47,6 +47,27 @@ def test_a_picture_goes_in_is_converted_and_comes_out(stored_away: Server, s3: B
         assert s3.objects() == before
 
 
+def test_a_bucket_that_is_away_is_told_and_costs_nothing(stored_away: Server, s3: Bucket) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (640, 480), (30, 200, 30)).save(picture, "PNG")
+    with stored_away.client() as http:
+        file = http.post("/mill/files", json={"filename": "green.png", "size_bytes": picture.tell()}).json()
+        with s3.away():
+            refused = http.put(file["links"]["upload"], content=picture.getvalue())
+            assert (refused.status_code, refused.json()["code"]) == (503, "storage_away")
+            assert int(refused.headers["retry-after"]) > 0
+        assert http.put(file["links"]["upload"], content=picture.getvalue()).status_code == 200
+        there = http.get(f"/mill/files/{file['id']}").json()["links"]["download"]
+
+        body = {"kind": "convert", "inputs": [{"file": file["id"]}], "options": {"format": "jpeg"}, "max_attempts": 1}
+        with s3.away():
+            task = http.post("/mill/tasks", json=body).json()
+            until(lambda: http.get(f"/mill/tasks/{task['id']}").json()["attempts"], what="a first try")
+            assert http.get(there).status_code == 503
+        ended = http.get(f"/mill/tasks/{task['id']}", params={"wait": 60}).json()
+        assert ended["state"] == "succeeded", ended
+
+
 def test_an_upload_in_pieces_is_joined_in_the_bucket(stored_away: Server, s3: Bucket) -> None:
     content, before = os.urandom(13_000_000), s3.objects()
     with stored_away.client() as http:

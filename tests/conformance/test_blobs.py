@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +14,7 @@ from tests.support import bucket
 from tests.support.bucket import Bucket
 
 from mediamill.blobs import Blobs, SizeMismatch
-from mediamill.core.errors import NotFound, TooLarge
+from mediamill.core.errors import NotFound, StorageAway, StorageRefused, TooLarge
 
 # More than two parts of a multipart upload, and no multiple of any block size.
 CONTENT = os.urandom(11_000_003)
@@ -202,3 +203,36 @@ async def test_the_check_passes_and_leaves_nothing(blobs: Blobs) -> None:
     await blobs.check()
 
     assert await keys(blobs) == []
+
+
+async def test_a_bucket_that_is_away_is_no_missing_file_and_no_fault_of_whoever_sends(
+    s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    blobs = Blobs(f"{s3.url}-{tmp_path.name}")
+    key = (await blobs.write(chunks(b"kept"))).key
+
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"some"
+        raise ConnectionResetError
+
+    with s3.away():
+        asked = (blobs.write(chunks(b"new")), blobs.size(key), read(blobs, key, 0, 4), blobs.copy(key))
+        *answers, deleted = await asyncio.gather(*asked, blobs.delete([key]), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StorageAway] * 4
+    assert deleted is None
+    with pytest.raises(ConnectionResetError):
+        await blobs.write(cut())
+
+    assert await read(blobs, key) == b"kept"
+
+
+async def test_a_bucket_that_refuses_us_is_another_thing_than_one_that_is_away(
+    s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**s3.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(StorageRefused):
+        await Blobs(s3.url).size("a")

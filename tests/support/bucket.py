@@ -32,6 +32,7 @@ class _Gate:
         self.open = threading.Event()
         self.open.set()
         self.waiting: set[int] = set()
+        self.away = False
 
     def passed(self, line: socket.socket) -> bool:
         """Wait until it is open; False when the caller goes away before."""
@@ -66,6 +67,15 @@ class Bucket:
             yield lambda: len(self._gate.waiting)
         finally:
             self._gate.open.set()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Hangs up on whoever asks for as long."""
+        self._gate.away = True
+        try:
+            yield
+        finally:
+            self._gate.away = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -130,6 +140,9 @@ class _Front(BaseHTTPRequestHandler):
         super().__init__(*given)
 
     def _pass(self) -> None:
+        if self._gate.away:
+            self.close_connection = True
+            return
         announced = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(announced)
         if len(body) < announced or (self.command == "PUT" and not self._gate.passed(self.connection)):

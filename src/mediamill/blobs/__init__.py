@@ -8,23 +8,28 @@ copy, and inputs are lent to a job the same way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+import structlog
+
 from mediamill.blobs.disk import HEAD_BYTES, READ_BYTES, Disk, Stored, new_key
-from mediamill.core.errors import Misconfigured, NotFound, TooLarge
+from mediamill.core.errors import Misconfigured, NotFound, StorageAway, StorageRefused, TooLarge
 from mediamill.net.behind import Digest
 
 if TYPE_CHECKING:
     from obstore import ReadableFile
     from obstore.store import ObjectStore
+
+log = structlog.get_logger()
 
 _PART_BYTES = 5 << 20  # the least S3 takes for a part
 _LEAST_BYTES = 128 << 10
@@ -35,7 +40,10 @@ _TRUST_BYTES = 4 << 20
 
 
 class Blobs:
-    """One store of bytes. `where` is a local folder or a URL (s3://bucket/prefix, gs://…, az://…)."""
+    """One store of bytes. `where` is a local folder or a URL (s3://bucket/prefix, gs://…, az://…).
+
+    Whatever asks a bucket raises StorageAway when it does not answer, after some tries, or StorageRefused.
+    """
 
     def __init__(self, where: Path | str) -> None:
         self._disk = Disk(where) if isinstance(where, Path) else None
@@ -77,8 +85,18 @@ class Blobs:
 
         key, digest = new_key(), Digest()
         head, size = b"", 0
+        wrong: Exception | None = None
 
         async def counted() -> AsyncIterator[bytes]:
+            nonlocal wrong
+            try:
+                async for chunk in taken():
+                    yield chunk
+            except Exception as error:
+                wrong = error
+                raise
+
+        async def taken() -> AsyncIterator[bytes]:
             nonlocal head, size
             async for chunk in source:
                 size += len(chunk)
@@ -102,9 +120,16 @@ class Blobs:
                         digest.update(chunk)
                         yield chunk
 
-                await obstore.put_async(
-                    self._store, key, hashed(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
-                )
+                try:
+                    with self._asking(key):
+                        await obstore.put_async(
+                            self._store, key, hashed(), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=2
+                        )
+                except (StorageAway, NotFound) as error:
+                    if wrong is not None:  # not the bucket's fault
+                        raise wrong from None
+                    # Its parts are not found: it has put them together, and its answer to that was lost.
+                    raise (error if isinstance(error, StorageAway) else StorageAway()) from error.__cause__
             return Stored(key=key, size_bytes=size, sha256=digest.hexdigest(), head=head)
         finally:
             digest.close()
@@ -137,10 +162,8 @@ class Blobs:
             return fresh
         import obstore
 
-        try:
+        with self._asking(key):
             await obstore.copy_async(self._store, key, fresh)
-        except FileNotFoundError as error:
-            raise NotFound("blob", key) from error
         return fresh
 
     async def join(self, keys: Sequence[str]) -> Stored:
@@ -161,10 +184,8 @@ class Blobs:
             return self._disk.open(key)
         import obstore
 
-        try:
-            return cast("BinaryIO", io.BufferedReader(_Reader(obstore.open_reader(self._store, key))))
-        except FileNotFoundError:
-            raise NotFound("blob", key) from None
+        with self._asking(key):
+            return cast("BinaryIO", io.BufferedReader(_Reader(obstore.open_reader(self._store, key), self, key)))
 
     async def lend(self, key: str, target: Path, *, link: bool) -> None:
         """Put the bytes at `target`: a hard link where that is allowed and possible, else a copy."""
@@ -189,39 +210,39 @@ class Blobs:
 
         if end is None:
             end = await self.size(key)
-        try:
-            while start < end:
-                # By ranges: obstore's own stream reads local files in steps of 8 KiB, 20 times slower.
-                length = min(most, end - start)
+        while start < end:
+            # By ranges: obstore's own stream reads local files in steps of 8 KiB, 20 times slower.
+            length = min(most, end - start)
+            with self._asking(key):
                 read = bytes(await obstore.get_range_async(self._store, key, start=start, length=length))
-                given_s = time.monotonic()
-                yield read
-                start += length
-                if time.monotonic() - given_s > _SLOW_S:
-                    most, grows_at = least, start + _TRUST_BYTES
-                elif start >= grows_at:
-                    most, grows_at = min(2 * most, READ_BYTES), start + _TRUST_BYTES
-        except FileNotFoundError:
-            raise NotFound("blob", key) from None
+            given_s = time.monotonic()
+            yield read
+            start += length
+            if time.monotonic() - given_s > _SLOW_S:
+                most, grows_at = least, start + _TRUST_BYTES
+            elif start >= grows_at:
+                most, grows_at = min(2 * most, READ_BYTES), start + _TRUST_BYTES
 
     async def size(self, key: str) -> int:
         """Bytes stored under a key. Raises NotFound."""
         import obstore
 
-        try:
+        with self._asking(key):
             return int((await obstore.head_async(self._store, key))["size"])
-        except FileNotFoundError:
-            raise NotFound("blob", key) from None
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove bytes; keys that are not there are fine."""
+        """Remove bytes; keys that are not there are fine. What a bucket that is away keeps, the chore for bytes that
+        nobody refers to removes."""
         import obstore
 
         for key in keys:
             try:
-                await obstore.delete_async(self._store, key)
-            except FileNotFoundError:
+                with self._asking(key):
+                    await obstore.delete_async(self._store, key)
+            except NotFound:
                 continue
+            except StorageAway:
+                return
 
     async def older_than(self, instant: datetime) -> AsyncIterator[list[str]]:
         """Keys last written before an instant, in lots: for the chore that looks for bytes nobody refers to."""
@@ -240,15 +261,33 @@ class Blobs:
             return
         import obstore
 
-        await obstore.put_async(self._store, key, b"1")
-        await obstore.delete_async(self._store, key)
+        with self._asking(key):
+            await obstore.put_async(self._store, key, b"1")
+            await obstore.delete_async(self._store, key)
+
+    @contextlib.contextmanager
+    def _asking(self, key: str) -> Iterator[None]:
+        """Words what obstore raises. Raises NotFound; of a bucket StorageAway, StorageRefused."""
+        from obstore.exceptions import BaseError, GenericError, JoinError
+
+        try:
+            yield
+        except FileNotFoundError:
+            raise NotFound("blob", key) from None
+        except (OSError, BaseError) as error:
+            if self._disk is not None:
+                raise
+            # It has tried again by itself whatever may pass, and worded the bucket's answer.
+            passing = isinstance(error, OSError | GenericError | JoinError) and not isinstance(error, PermissionError)
+            log.warning("storage away" if passing else "storage refuses", key=key, why=str(error)[:500])
+            raise (StorageAway if passing else StorageRefused) from error
 
 
 class _Reader(io.RawIOBase):
     """An object of a bucket as Python's own file layers take it."""
 
-    def __init__(self, inner: ReadableFile) -> None:
-        self._inner = inner
+    def __init__(self, inner: ReadableFile, blobs: Blobs, key: str) -> None:
+        self._inner, self._blobs, self._key = inner, blobs, key
 
     def readable(self) -> bool:
         return True
@@ -257,7 +296,8 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        found = self._inner.read(len(buffer))
+        with self._blobs._asking(self._key):
+            found = self._inner.read(len(buffer))
         buffer[: len(found)] = memoryview(found)
         return len(found)
 

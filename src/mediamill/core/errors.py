@@ -30,6 +30,7 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  ├─ DestinationFailed       source: a bucket that would not take a result
 │  │  └─ DestinationAway *    it could not be reached, or was too busy
 │  ├─ OutOfSpace *            internal: the disk is full
+│  ├─ OutOfReach *            internal: the bucket of our files refuses us
 │  ├─ WorkerLost *            internal: the process doing the work went away
 │  ├─ Interrupted *           internal: the server was stopped while it worked
 │  ├─ SystemFailure           internal: our own fault
@@ -42,7 +43,9 @@ MediamillError                code, retryable; str() is safe to show a caller
 │  └─ Cancelled               the caller asked for it
 ├─ DatabaseAway *             what was asked is not done
 │  ├─ OutcomeUnknown          it may be
-│  └─ StorageFull             the disk is full: of the database, or of the files
+│  ├─ StorageFull             the disk is full: of the database, or of the files
+│  └─ StorageAway             the bucket of our files does not answer
+│     └─ StorageRefused       it refuses us
 └─ Misconfigured              names the setting, the value's format and the doc page; stops the start
                               (* retryable)
 """
@@ -314,6 +317,18 @@ class OutOfSpace(Failed):
         super().__init__(reason)
 
 
+class OutOfReach(Failed):
+    """The storage of files refused the machine that did the work."""
+
+    code = "out_of_reach"
+    retryable = True
+    retry_first_s = 60.0
+    """Somebody has to give it back its rights."""
+
+    def __init__(self, reason: str = "The storage of files refuses this machine.") -> None:
+        super().__init__(reason)
+
+
 class WorkerLost(Failed):
     """The process doing the work went away before it could say how it ended."""
 
@@ -434,6 +449,21 @@ class StorageFull(DatabaseAway):
     code = "storage_full"
     retry_after_s = 30.0
     said = "The server has no space left to store this. It was not done; try again later."
+
+
+class StorageAway(DatabaseAway):
+    """The bucket that the files lie in does not answer just now: what was asked is not done, and may be done later."""
+
+    code = "storage_away"
+    said = "The storage of files cannot be reached just now. This was not done; try again."
+
+
+class StorageRefused(StorageAway):
+    """The bucket that the files lie in answers, and lets us not do what we need to: an operator has to look."""
+
+    code = "storage_refused"
+    retry_after_s = 60.0
+    said = "The storage of files refuses the server. This was not done; try again later."
 
 
 class Misconfigured(MediamillError):

@@ -48,18 +48,23 @@ async def serve(
             status = 206
             said["content-range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
     said["content-length"] = str(end - start)
+    if body:
+        chunks = read(file, start, end)
+        try:
+            chunk = await anext(chunks, b"")  # before the head: while the bytes cannot be had, that is the answer
+        except NotFound:
+            log.error("bytes missing", file=file.id)
+            raise NotFound("file", file.id) from None
     await send({"type": "http.response.start", "status": status, "headers": raw(said)})
     if body:
         gone = asyncio.create_task(_gone(receive))
         try:
-            async for chunk in read(file, start, end):
+            # Should the rest fail, the connection breaks: the client sees a short body then and not a whole one.
+            while chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 if gone.done():
                     return
-        except NotFound:
-            # Headers are out: break the connection, so that the client sees a short body and not a whole one.
-            log.error("bytes missing", file=file.id)
-            raise
+                chunk = await anext(chunks, b"")
         finally:
             gone.cancel()
     await send({"type": "http.response.body", "body": b"", "more_body": False})

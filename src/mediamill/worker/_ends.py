@@ -7,7 +7,16 @@ from typing import Any
 import structlog
 
 from mediamill.core import errors
-from mediamill.core.errors import BadMedia, Failed, OutOfSpace, StorageFull, SystemFailure, is_full
+from mediamill.core.errors import (
+    BadMedia,
+    Failed,
+    OutOfReach,
+    OutOfSpace,
+    StorageFull,
+    StorageRefused,
+    SystemFailure,
+    is_full,
+)
 from mediamill.core.tasks import Task
 from mediamill.worker.messages import Broke
 
@@ -32,6 +41,8 @@ def unforeseen(error: Exception, task: Task, *, hosted: bool) -> Failed:
     if is_full(error) or isinstance(error, StorageFull):
         log.warning("disk full", task=task.id, kind=task.kind)
         broken: Failed = OutOfSpace()
+    elif isinstance(error, StorageRefused):
+        broken = OutOfReach()
     else:
         log.error("task broke the worker's own code", task=task.id, kind=task.kind, exc_info=error)
         broken = (SystemFailure if hosted else Failed)("The server failed at this task; its log says more.")

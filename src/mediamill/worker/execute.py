@@ -16,7 +16,7 @@ import structlog
 
 from mediamill import tracing
 from mediamill.core.dispatch import FILE_JOB, Finish, Take, Taken, Tick, Unwritable
-from mediamill.core.errors import Cancelled, DatabaseAway, Failed, Interrupted
+from mediamill.core.errors import Cancelled, DatabaseAway, Failed, Interrupted, StorageAway, StorageRefused
 from mediamill.core.tasks import Failure, State, backoff_s
 from mediamill.worker._ends import unforeseen
 from mediamill.worker.live import Attempt, Live
@@ -154,9 +154,12 @@ class Executor:
             return await self._in_child(attempt, queue)
         except Failed as error:
             return self._failed(taken, live, error)
-        except DatabaseAway:
-            log.warning("database away", task=task.id, kind=task.kind)
-            away = Interrupted("The database was away while this was at work.")
+        except StorageRefused as error:
+            return self._failed(taken, live, unforeseen(error, task, hosted=task.kind in self._hosts))
+        except DatabaseAway as error:
+            what = "storage of files" if isinstance(error, StorageAway) else "database"
+            log.warning(f"{what} away", task=task.id, kind=task.kind)
+            away = Interrupted(f"The {what} was away while this was at work.")
             return self._failed(taken, live, away, blameless=True)
         except asyncio.CancelledError:
             raise

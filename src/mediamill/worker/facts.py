@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from mediamill.core.errors import Failed
+from mediamill.core.errors import Failed, StorageAway
 from mediamill.core.files import File
 from mediamill.worker.children import Children
 from mediamill.worker.in_child import Blobs, lend
@@ -46,4 +46,6 @@ class Facts:
                     facts = next(iter(done.input_facts), {})
             except Failed as error:
                 log.info("no facts", file=file_id, why=str(error))
+            except StorageAway:
+                return  # the job stays, and is taken again once our hold on it has run out
         await self.probed(file_id, facts, job_id)

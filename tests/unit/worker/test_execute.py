@@ -11,7 +11,14 @@ import pytest_asyncio
 from tests.support.records import PROJECT, Bench, bench
 
 from mediamill.core.dispatch import Finish
-from mediamill.core.errors import DatabaseAway, Failed, OutcomeUnknown, OutOfSpace, SourceUnreachable
+from mediamill.core.errors import (
+    DatabaseAway,
+    OutcomeUnknown,
+    OutOfSpace,
+    SourceUnreachable,
+    StorageAway,
+    StorageRefused,
+)
 from mediamill.core.tasks import State, Task
 from mediamill.store.batch import Batcher
 from mediamill.worker.execute import Executor
@@ -86,9 +93,9 @@ async def hands(dsn: str) -> AsyncIterator[Hands]:
         yield Hands(db)
 
 
-@pytest.mark.parametrize("error", [DatabaseAway, OutcomeUnknown])
+@pytest.mark.parametrize("error", [DatabaseAway, OutcomeUnknown, StorageAway])
 @pytest.mark.parametrize("kind", ["convert", HOSTED])
-async def test_work_that_meets_a_database_that_is_away_is_tried_again_at_no_cost(
+async def test_work_that_meets_a_database_or_a_bucket_that_is_away_is_tried_again_at_no_cost(
     hands: Hands, kind: str, error: type[DatabaseAway]
 ) -> None:
     id = await hands.db.accept(kind=kind, max_attempts=1)
@@ -105,9 +112,12 @@ async def test_work_that_meets_a_database_that_is_away_is_tried_again_at_no_cost
     assert await hands.db.job_of(id) is not None
 
 
-@pytest.mark.parametrize(("error", "waits_s"), [(SourceUnreachable("It does not answer."), 2.0), (OutOfSpace(), 60.0)])
-async def test_a_full_disk_is_given_longer_to_be_cleared_than_anything_else(
-    hands: Hands, error: Failed, waits_s: float
+@pytest.mark.parametrize(
+    ("error", "waits_s"),
+    [(SourceUnreachable("It does not answer."), 2.0), (OutOfSpace(), 60.0), (StorageRefused(), 60.0)],
+)
+async def test_what_an_operator_has_to_mend_is_given_longer_than_anything_else(
+    hands: Hands, error: Exception, waits_s: float
 ) -> None:
     id = await hands.db.accept(kind="convert")
 

@@ -33,6 +33,8 @@ ERRORS: Errors = {
     e.DatabaseAway: (503, "database_away"),
     e.OutcomeUnknown: (503, "outcome_unknown"),
     e.StorageFull: (503, "storage_full"),
+    e.StorageAway: (503, "storage_away"),
+    e.StorageRefused: (503, "storage_refused"),
     e.Misconfigured: (500, "misconfigured"),
 }
 
