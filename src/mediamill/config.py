@@ -145,7 +145,9 @@ class Settings(BaseSettings):
     webhook_log_days: float = Field(30.0, gt=0, description="Days the log of deliveries that ended is kept.")
 
     # work
-    slots: int | None = Field(None, ge=1, description="Tasks of the cpu queue at once; unset: one a core.")
+    slots: int | None = Field(
+        None, ge=1, description="Tasks of the cpu queue at once; unset: one a processor it may use."
+    )
     io_slots: int = Field(4, ge=1, description="Light tasks of the io queue at once.")
     heartbeat_s: float = Field(30.0, gt=0, description="Silence after which a worker counts as dead.")
     drain_s: float = Field(30.0, ge=0, description="Time running work gets to end on SIGTERM before it is put back.")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mediamill import __version__, config, kinds, tracing
+from mediamill import __version__, config, kinds, processors, tracing
 from mediamill.app.common import SUPERVISED, configure_logs, database, end_all, export_tools, migrated, run, runner_of
 from mediamill.app.deliver import QUEUE as WEBHOOKS
 from mediamill.app.deliver import deliver, postroom
@@ -80,7 +80,7 @@ async def _work(settings: Settings, dsn: str, queues: Sequence[str]) -> None:
 
     id = new_worker_id()
     wanted = {
-        "cpu": settings.slots or os.cpu_count() or 1,
+        "cpu": settings.slots or processors.count(),
         "gpu": 1,
         "io": settings.io_slots,
         AGENT: settings.agent_slots,

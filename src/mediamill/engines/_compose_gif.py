@@ -8,7 +8,6 @@ are coded at the same time.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mediamill import processors
 from mediamill.engines._look_base import Picture, opaque, straight
 
 _COLOURS = 255
@@ -104,7 +104,7 @@ class Writer:
         self._count = 0
         self._before: Picture = np.zeros((size[1], size[0], 4), np.uint8)
         self._last: tuple[Picture, Picture] | None = None
-        most = max(1, min(_AT_ONCE, _AT_ONCE_PIXELS // (size[0] * size[1]), len(os.sched_getaffinity(0))))
+        most = max(1, min(_AT_ONCE, _AT_ONCE_PIXELS // (size[0] * size[1]), processors.count()))
         self._threads = ThreadPoolExecutor(most)
         self._waiting = most + 1
         self._under_way: deque[Future[bytes]] = deque()

@@ -8,7 +8,6 @@ that the decoders of a whole film give, in the same bits, or none: then the prog
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mediamill import processors
 from mediamill.engines import _av, _compose_decoding, _ffmpeg_args
 from mediamill.engines._compose_pixels import Buffer, Pool, planes
 from mediamill.engines._compose_shot import Shot
@@ -88,7 +88,7 @@ def frame(
         if grid is None:
             return None
         stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads or min(_THREADS, len(os.sched_getaffinity(0)))
+        stream.codec_context.thread_count = threads or min(_THREADS, processors.count())
         for packets, pts, over in _looks(container, stream, grid, step):
             if over and pts is not None and not _stays(packets, pts, stream, grid):
                 return None

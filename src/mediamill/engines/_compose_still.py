@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mediamill import processors
 from mediamill.engines._look_base import Picture, opaque, straight
 
 _STRIPES = 8
@@ -51,7 +51,7 @@ def png(pixels: Picture) -> bytes:
         packer = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_RLE)
         return rows, packer.compress(rows.data) + packer.flush(zlib.Z_FINISH if after == high else zlib.Z_FULL_FLUSH)
 
-    with ThreadPoolExecutor(min(count, len(os.sched_getaffinity(0)))) as threads:
+    with ThreadPoolExecutor(min(count, processors.count())) as threads:
         stripes = list(threads.map(stripe, range(count)))
     checked = 1
     for rows, _ in stripes:

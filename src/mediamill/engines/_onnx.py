@@ -8,13 +8,12 @@ and its shapes.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mediamill import models
+from mediamill import models, processors
 from mediamill.core.errors import ToolFailed
 from mediamill.core.ports import Missing
 from mediamill.engines._lacking import lacking
@@ -77,7 +76,7 @@ def open_network(path: Path) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads = min(_MOST_THREADS, processors.count())
     options.log_severity_level = 3
     there = onnxruntime.get_available_providers()
     wanted = [provider for provider in PROVIDERS if provider in there]

@@ -64,11 +64,6 @@ class Farm:
     threads: int = 1
 
 
-def processors() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) -> list[Any]:
     """The answer for each piece.
 

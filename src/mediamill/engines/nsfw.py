@@ -7,7 +7,6 @@ five classes and knows nothing of violence or gore. Why this one: docs/why/nsfw.
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mediamill import processors
 from mediamill.core.errors import BadMedia, ToolFailed
 from mediamill.core.ports import Missing, Report, Tools
 from mediamill.core.safety import Category, Judge, Sample, Sampling, Scores
@@ -264,7 +264,7 @@ class _Network:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(_THREADS, os.cpu_count() or 1)
+        options.intra_op_num_threads = min(_THREADS, processors.count())
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+from mediamill import processors
 from mediamill.core.ports import Missing
 from mediamill.core.speech import Listening, Quality, Transcriber, Transcript
 from mediamill.engines import _speech_farm, _speech_local, _speech_sphinx, _speech_turns, _speech_voice
@@ -42,13 +43,13 @@ class PocketSphinx(Transcriber):
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
     def cost_s(self, speech_s: float) -> float:
-        processes = _speech_farm.processors()
+        processes = processors.count()
         pieces = math.ceil(speech_s / _wanted_s(speech_s, processes))
         return slowness() * (_LOAD_S + (1 + _LATER) * _SPEED * (speech_s + _PIECE_S * pieces) + _LATER_S * pieces)
 
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work, self.cost_s)
-        processes = _speech_farm.processors()
+        processes = processors.count()
         wanted_s = _wanted_s(sum(span.length_s for span in scene.spans), processes)
         pieces = scene.pieces(wanted_s=wanted_s, longest_s=LONGEST_S)
         farm = Farm(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mediamill import models
+from mediamill import models, processors
 from mediamill.core.errors import LimitExceeded, ToolFailed
 from mediamill.core.ports import Missing
 from mediamill.core.upscaling import LargerFilm, LargerPicture, Upscaler, Way
@@ -105,7 +105,7 @@ class _Loaded:
         self._net = ncnn.Net()
         self.provider = "Vulkan" if _has_gpu() else "CPU"
         self._net.opt.use_vulkan_compute = self.provider == "Vulkan"
-        self._net.opt.num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
+        self._net.opt.num_threads = min(_MOST_THREADS, processors.count())
         if self._net.load_param(str(param)) != 0 or self._net.load_model(str(weights)) != 0:
             raise ToolFailed(f"The model {param.stem} cannot be loaded.")
 

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mediamill import processors
 from mediamill.core.ports import Missing
 from mediamill.core.speech import Listening, Quality, Transcriber, Transcript, Turn
 from mediamill.engines import _speech_farm, _speech_local, _speech_turns, _speech_voice, _speech_whisper
@@ -53,12 +54,12 @@ class Whisper(Transcriber):
         return _speech_turns.unchosen(self.name) or _speech_voice.missing()
 
     def cost_s(self, speech_s: float) -> float:
-        return _LOAD_S + _SPEED * _speech_farm.processors() * speech_s
+        return _LOAD_S + _SPEED * processors.count() * speech_s
 
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work, self.cost_s)
         pieces = scene.pieces(wanted_s=LONGEST_S, longest_s=LONGEST_S, join_s=JOIN_S)
-        threads = _speech_farm.processors()
+        threads = processors.count()
         farm = Farm(
             name=self.name,
             program=_speech_whisper.__file__,

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from mediamill import sandbox
+from mediamill import processors, sandbox
 from mediamill.worker import child
 from mediamill.worker.messages import Ended, Fork, Hello, Message, Setup, Started
 
@@ -35,6 +35,7 @@ def main() -> None:
     setup = msgspec.json.decode(sys.argv[2], type=Setup)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole terminal; the worker decides
     sandbox.adopt_orphans()
+    processors.count()  # while it can be seen; children are forked from here
     problem = _preload(setup)
     with contextlib.suppress(ConnectionError):
         control.send(msgspec.msgpack.encode(Hello(problem)))
