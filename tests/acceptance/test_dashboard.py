@@ -389,7 +389,7 @@ def test_what_the_server_refuses_is_said_at_its_field(server: Server, api: httpx
 
     assert answer.status_code == 422
     field = answer.text.split('id="o.quality-help"')[1].split("</p>")[0]
-    assert "Expected a whole number ≤ 100." in html.unescape(field)
+    assert "must be a whole number of at most 100." in html.unescape(field)
     assert 'value="900"' in answer.text
 
 

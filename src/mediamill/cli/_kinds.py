@@ -242,10 +242,14 @@ def _check(kind: Offer, options: Mapping[str, Any], inputs: Sequence[str]) -> No
     if kind.options is not None:
         import msgspec
 
+        from mediamill.core import schema_words
+
         try:
             msgspec.convert(options, kind.options)
         except msgspec.ValidationError as error:
-            raise click.UsageError(str(error)) from error
+            field, reason = schema_words.read(str(error))
+            option = f"--{field.replace('.', '-').replace('_', '-')} " if field else "An option "
+            raise click.UsageError(f"{option}{reason}.") from error
     least, most = kind.inputs
     if not least <= len(inputs) <= most:
         count = str(least) if least == most else f"{least} to {most}"

@@ -87,7 +87,7 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
             chosen=chosen,
             recent=[file for file in recent.items if file.ready and file.id not in held],
             error=error,
-            reason=plain(error.reason if isinstance(error, Invalid) else str(error or "")),
+            reason=error.reason if isinstance(error, Invalid) else str(error or ""),
             fault=next((n for n in fields if fault and f"options.{n[2:]}" == fault), fault),
             fault_shown=any(f"options.{n[2:]}" == fault for n in fields),
             attempts=MAX_ATTEMPTS,
@@ -107,23 +107,6 @@ def routes(site: Site, renderer: Renderer, choices: Choices) -> Sequence[HTTPRou
         return Redirect(f"/ui/tasks/{task.id}", status_code=303)
 
     return [form, create]
-
-
-_WORDS = {
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`str`": "text",
-    "`bool`": "yes or no",
-    "<=": "≤",
-    ">=": "≥",
-}
-
-
-def plain(reason: str) -> str:
-    """What a schema says is wrong, for people: "Expected `int` <= 100." -> "Expected a whole number ≤ 100."."""
-    for word, said in _WORDS.items():
-        reason = reason.replace(word, said)
-    return reason
 
 
 async def pairs_of(request: Req) -> Pairs:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mediamill import tracing
+from mediamill.core import schema_words
 from mediamill.core.access import Caller
 from mediamill.core.connections import is_bucket_url
 from mediamill.core.dispatch import RESERVED, Accept
@@ -320,11 +321,8 @@ class NotUploaded(Invalid):
 
 
 def invalid_option(error: msgspec.ValidationError, root: str = "options") -> Invalid:
-    """msgspec's "Expected `int` - at `$.resize.width`" as an Invalid with a dotted field."""
-    reason, _, path = str(error).partition(" - at `")
-    field = path.rstrip("`").removeprefix("$").replace("[", ".").replace("]", "").strip(".")
-    if "unknown field" in reason or "missing required field" in reason:
-        field = f"{field}.{reason.split('`')[1]}".lstrip(".")
+    """msgspec's error as an Invalid with a dotted field below `root`."""
+    field, reason = schema_words.read(str(error))
     return Invalid(f"{root}.{field}".strip("."), reason + ".")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from mediamill.core.errors import Expired
-from mediamill.dashboard.new import plain
 from mediamill.dashboard.session import safe_return
 from mediamill.service.signing import Signer
 
@@ -33,10 +32,6 @@ def test_a_sessions_signature_opens_no_file_and_a_files_no_session() -> None:
         signer.check("download", "k1", expires, signature)
     with pytest.raises(Expired):
         signer.check("session", "k2", expires, signature)
-
-
-def test_a_schemas_reason_is_put_for_people() -> None:
-    assert plain("Expected `int` <= 100.") == "Expected a whole number ≤ 100."
 
 
 def test_a_session_runs_out() -> None:
