@@ -38,14 +38,19 @@ def skia() -> Any:
     found = importlib.util.find_spec("skia")
     machine = _RETURN_0.get(platform.machine())
     if found is not None and found.origin is not None and machine is not None:
-        wanted = sorted(set(_wanted(Path(found.origin))))
-        with contextlib.ExitStack() as until_both_are_loaded:  # the loader takes files of one path for the same
-            for name in _LIBRARIES:
-                file = os.memfd_create(name, os.MFD_CLOEXEC)
-                until_both_are_loaded.callback(os.close, file)
-                os.write(file, empty(name.encode(), wanted, *machine))
-                ctypes.CDLL(f"/proc/self/fd/{file}")  # from now on the loader knows it by its name
+        with contextlib.suppress(OSError):  # a system that forbids this may have the real ones
+            _stand_in(sorted(set(_wanted(Path(found.origin)))), *machine)
     return importlib.import_module("skia")
+
+
+def _stand_in(functions: Sequence[bytes], machine: int, code: str) -> None:
+    """Make the empty libraries, and have the loader know them by their names."""
+    with contextlib.ExitStack() as until_both_are_loaded:  # the loader takes files of one path for the same
+        for name in _LIBRARIES:
+            file = os.memfd_create(name, os.MFD_CLOEXEC)
+            until_both_are_loaded.callback(os.close, file)
+            os.write(file, empty(name.encode(), functions, machine, code))
+            ctypes.CDLL(f"/proc/self/fd/{file}")
 
 
 def _wanted(path: Path) -> Iterator[bytes]:
