@@ -34,7 +34,7 @@ GOALS = {"scenes": 1.60, "nsfw": 1.25}
 GIB = 1 << 30
 PICTURES = (
     "testsrc2={}",
-    "gradients={}:seed=7:speed=0.02",
+    "gradients={}:seed=7:speed=0.02:c0=0xe0a030:c1=0x3070d0",
     "mandelbrot={}",
     "cellauto={}:rule=110:seed=5",
     "smptehdbars={}",

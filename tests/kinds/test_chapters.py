@@ -26,7 +26,7 @@ ENGINES: tuple[Engine, ...] = (*scene_engines.PROVIDES, *extractive.PROVIDES)
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 SCENES = (
     "testsrc2=s=192x108:r=10",
-    "gradients=s=192x108:r=10:seed=7:speed=0.02",
+    "gradients=s=192x108:r=10:seed=7:speed=0.02:c0=0xe0a030:c1=0x3070d0",
     "mandelbrot=s=192x108:r=10",
     "smptehdbars=s=192x108:r=10",
     "color=c=0x205080:s=192x108:r=10",

@@ -17,7 +17,8 @@ from mediamill.engines import scenes
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 SIZE = "s=256x144:r=25"
 PICTURES = {
-    "gradient": f"gradients={SIZE}:seed=7:speed=0.02",
+    # Its colours are drawn anew each time, whatever the seed, unless they are named.
+    "gradient": f"gradients={SIZE}:seed=7:speed=0.02:c0=0xe0a030:c1=0x3070d0",
     "fractal": f"mandelbrot={SIZE}",
     "bars": f"smptehdbars={SIZE}",
     "test": f"testsrc2={SIZE}",

@@ -58,7 +58,7 @@ async def test_two_users_share_one_server_and_the_last_stops_it(folder: Path) ->
             assert pid_of(folder) == pid
         assert await answers(first.dsn)
 
-    assert not Path(f"/proc/{pid}").exists()
+    until(lambda: has_ended(pid), what="the server's end")
 
 
 async def test_killed_server_starts_again_with_what_was_committed(folder: Path) -> None:
