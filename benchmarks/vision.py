@@ -2,19 +2,19 @@
 
     PYTHONPATH=src:. python -m benchmarks.vision [--pictures 90] [--heights 1080,720,480]
 
-Films: the kind's whole way, from file to file, against the same steps on frames that are decoded already, with
-nothing to encode ("model alone", with as many threads as make that the fastest), against the coder's steps on
-pictures that are cut out already ("codec alone"; its processor time includes decoding the source), and against both
-one after the other, as a loop without overlap would. ffmpeg coding the same pictures with the same settings out of a
-file of raw ones stands below, for comparison; where ffmpeg is the coder, it is "codec alone" itself. Processor time
-per picture of both gives what the cores allow: nothing is faster than `cores / (model's + codec's)`, the column "of
-cores"; "of 1by1" is the share of no overlap. The model alone is measured in five ways, the fastest of them twice; its
-faster run counts. There is a row for each height, and the worst ratio again below. Peak memory is that of a process
-for the row and its programs, for a film and for one three times as long, which is the one that is timed. Pictures:
-networks against Lanczos on photographs made smaller, by SSIM and GMSD (unevenness of edges, 0 is the original). LPIPS
-wants weights that no package index has; GMSD follows people's judgement of sharpness nearly as well and is worked out
-from the pixels alone. Goal: 0.80 of the frame rate of the model alone, whatever the cores allow; memory of the long
-film within 10 % of the short one's.
+Films: the kind's whole way, from file to file, for people and for things, against the same steps on frames that are
+decoded already, with nothing to encode ("model alone", with as many threads as make that the fastest), against the
+coder's steps on pictures that are cut out already ("codec alone"; its processor time includes decoding the source),
+and against both one after the other, as a loop without overlap would. ffmpeg coding the same pictures with the same
+settings out of a file of raw ones stands below, for comparison; where ffmpeg is the coder, it is "codec alone"
+itself. Processor time per picture of both gives what the cores allow: nothing is faster than `cores / (model's +
+codec's)`, the column "of cores"; "of 1by1" is the share of no overlap. The model alone is measured in several ways,
+the fastest of them twice; its faster run counts. There is a row for each height, and the worst ratio again below.
+Peak memory is that of a process for the row and its programs, for a film and for one three times as long, which is
+the one that is timed. Pictures: networks against Lanczos on photographs made smaller, by SSIM and GMSD (unevenness of
+edges, 0 is the original). LPIPS wants weights that no package index has; GMSD follows people's judgement of sharpness
+nearly as well and is worked out from the pixels alone. Goal: 0.80 of the frame rate of the model alone, whatever the
+cores allow; memory of the long film within 10 % of the short one's.
 """
 
 from __future__ import annotations
@@ -45,9 +45,18 @@ from tests.support import vision
 from tests.support.tools import PlainTools
 
 from mediamill import models
-from mediamill.core.matting import FilmCut, FilmFormat
+from mediamill.core.matting import FilmCut, FilmFormat, Matter
 from mediamill.core.upscaling import LargerFilm
-from mediamill.engines import _ffmpeg, _frames, _matting_film, _upscale_tiles, matting_selfie, upscale_ncnn
+from mediamill.engines import (
+    _ffmpeg,
+    _frames,
+    _matting_film,
+    _matting_onnx,
+    _upscale_tiles,
+    matting_selfie,
+    matting_things,
+    upscale_ncnn,
+)
 
 GOAL = 0.80
 UPSCALED_PX = 2_400_000
@@ -168,7 +177,7 @@ def coded(source: Path, size: tuple[int, int], word: FilmFormat, target: Path, m
     """The coder's steps on pictures cut out of the source, and ffmpeg with the same settings on the same pictures, raw;
     the processor time of both includes decoding the source. Where ffmpeg is the coder, it is both."""
     pictures = []
-    cutting = steps(size, 1)
+    cutting = steps(size, matting_selfie._Network(1))
     for n, data in enumerate(decoded(source, "yuv420p", size, most)):
         blank = np.zeros(_frames.picture_bytes("yuva420p", *size), np.uint8)
         frame = _frames.Frame(
@@ -217,7 +226,7 @@ class Row:
         allowed = min(self.model.rate, self.bare.rate, CORES / (self.model.cpu_s + self.bare.cpu_s))
         milliseconds = " + ".join(f"{1000 * spent.cpu_s:.1f}" for spent in (self.model, self.bare))
         return (
-            f"{self.what:<24}{self.whole.rate:>8.2f}{self.model.rate:>8.2f}{self.bare.rate:>8.2f}"
+            f"{self.what:<30}{self.whole.rate:>8.2f}{self.model.rate:>8.2f}{self.bare.rate:>8.2f}"
             f"{self.whole.rate / self.model.rate:>7.2f}{self.whole.rate / allowed:>9.2f}"
             f"{self.whole.rate / one_by_one:>9.2f}{1000 * self.whole.cpu_s:>10.1f}{milliseconds:>16}"
             f"{self.short / 1e6:>8.0f}{self.long / 1e6:>8.0f}"
@@ -226,19 +235,43 @@ class Row:
 
 CORES = len(os.sched_getaffinity(0))
 HEAD = (
-    f"{'':<24}{'whole/s':>8}{'model/s':>8}{'codec/s':>8}{'ratio':>7}{'of cores':>9}{'of 1by1':>9}"
+    f"{'':<30}{'whole/s':>8}{'model/s':>8}{'codec/s':>8}{'ratio':>7}{'of cores':>9}{'of 1by1':>9}"
     f"{'CPU ms':>10}{'model + codec':>16}{'MB':>8}{'x3 MB':>8}"
 )
 
 
-def steps(size: tuple[int, int], threads: int) -> list[_frames.Step]:
-    """What cuts people out, with so many threads for the network."""
+Networks = Callable[[int], "_matting_film.Network"]
+"""A network that works with so many threads."""
+
+
+def steps(size: tuple[int, int], network: _matting_film.Network, side: int = matting_selfie.SIDE) -> list[_frames.Step]:
+    """What cuts out by a network."""
     edges = _matting_film.Edges(*size)
-    see = _matting_film.See(matting_selfie.SIDE, "bt709", edges)
-    return [see, _matting_film.Look(matting_selfie._Network(threads)), edges, _matting_film.Lay(edges)]
+    see = _matting_film.See(side, "bt709", edges)
+    return [see, _matting_film.Look(network), edges, _matting_film.Lay(edges)]
 
 
-def matting(folder: Path, height: int, many: int) -> list[Row]:
+def people(folder: Path, height: int, many: int) -> list[Row]:
+    ways = [(1, True), (2, True), (4, True), (1, False), (2, False)]
+    return matting(folder, height, many, matting_selfie.Selfie(), matting_selfie._Network, matting_selfie.SIDE, ways)
+
+
+def things(folder: Path, height: int, many: int) -> list[Row]:
+    masks = _matting_onnx.Masks(matting_things.MODEL)
+    ways = [(0, True), (0, False)]  # as many threads as there are processors
+    return matting(folder, height, many, matting_things.Things(), lambda _: masks, masks.side, ways)
+
+
+def matting(
+    folder: Path,
+    height: int,
+    many: int,
+    engine: Matter,
+    network: Networks,
+    side: int,
+    ways: Sequence[tuple[int, bool]],
+) -> list[Row]:
+    """ways: threads of the network alone, and whether the steps' sums may have more than one."""
     made = []
     short = film(folder / "short.mp4", height, many)
     long = film(folder / "long.mp4", height, 3 * many)
@@ -247,14 +280,13 @@ def matting(folder: Path, height: int, many: int) -> list[Row]:
 
     def model(threads: int, shared: bool) -> Spent:
         with nullcontext() if shared else _frames.one_thread_each():
-            return alone(short, "yuv420p", "yuva420p", size, size, steps(size, threads), most)
+            return alone(short, "yuv420p", "yuva420p", size, size, steps(size, network(threads), side), most)
 
-    ways = [(1, True), (2, True), (4, True), (1, False), (2, False)]
     for word in FFMPEG:
         target = folder / f"cut.{word}"
 
         def cut(source: Path, target: Path = target, word: FilmFormat = word) -> None:
-            matting_selfie.Selfie().film(
+            engine.film(
                 FilmCut(
                     source=source,
                     source_mime="video/mp4",
@@ -273,7 +305,7 @@ def matting(folder: Path, height: int, many: int) -> list[Row]:
         best = max(found, key=lambda way: found[way].rate)
         fastest = max(found[best], model(*best), key=lambda spent: spent.rate)
         bare, theirs = coded(short, size, word, folder / f"bare.{word}", most)
-        made.append(Row(f"matte {height}p to {word}", whole, fastest, bare, first.bytes, second.bytes))
+        made.append(Row(f"{engine.name} {height}p {word}", whole, fastest, bare, first.bytes, second.bytes))
         print(f"  ffmpeg alone codes {word} at {theirs.rate:.2f}/s in {1000 * theirs.cpu_s:.1f} ms of processors")
     return made
 
@@ -362,7 +394,9 @@ def main() -> int:
         # Each in a process of its own, or what one has left behind would count as the next one's memory.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
             for height in heights:
-                rows += pool.submit(matting, folder, height, asked.pictures).result()
+                rows += pool.submit(people, folder, height, asked.pictures).result()
+            for height in heights:
+                rows += pool.submit(things, folder, height, max(10, asked.pictures // 4)).result()
             for height in heights:
                 rows.append(pool.submit(upscaling, folder, height, max(4, UPSCALED_PX // height**2)).result())
         held = [*(row.holds() for row in rows), *pictures()]

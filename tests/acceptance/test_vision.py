@@ -20,7 +20,7 @@ def test_networks_run_in_the_sandbox_and_capabilities_name_them(tmp_path: Path) 
     with serving(environment={"MEDIAMILL_MODELS": str(folder)}) as server, Client(server.url, key=server.key) as mill:
         for kind, source, engine in (
             ("remove_background", vision.PICTURES / "astronaut.jpg", "mediapipe-selfie"),
-            ("remove_background", vision.PICTURES / "cup.jpg", "grabcut"),
+            ("remove_background", vision.PICTURES / "cup.jpg", "u2netp"),
             ("remove_background", tmp_path / "talk.mp4", "mediapipe-selfie"),
             ("super_resolution", vision.PICTURES / "cup.jpg", "waifu2x-photo"),
         ):
@@ -29,7 +29,7 @@ def test_networks_run_in_the_sandbox_and_capabilities_name_them(tmp_path: Path) 
             assert task["state"] == "succeeded", task
             assert task["details"]["engine"] == engine
         offered = {one["name"]: one for one in mill.capabilities()["kinds"]}
-    assert [one["name"] for one in offered["remove_background"]["engines"]] == ["mediapipe-selfie", "grabcut"]
+    assert [one["name"] for one in offered["remove_background"]["engines"]] == ["mediapipe-selfie", "u2netp"]
     assert offered["remove_background"]["engines"][0]["licence"] == "Apache-2.0"
     assert "pictures a second" in offered["remove_background"]["engines"][0]["speed"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -17,8 +18,8 @@ from tests.support.tools import PlainTools
 from tests.support.vision import Bytes, film, photo, red_network, run
 
 from mediamill import engines, models
-from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
-from mediamill.engines import _matting
+from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unsupported
+from mediamill.engines import _matting, matting_things
 from mediamill.kinds import Context, Input, remove_background
 
 PERSON = vision.PICTURES / "astronaut.jpg"
@@ -88,11 +89,41 @@ def test_a_thing_is_cut_out_as_a_best_effort_that_says_so(tmp_path: Path) -> Non
 
     with Image.open(done.path) as image:
         alpha = np.asarray(image)[..., 3]
-    assert (done.details["engine"], done.details["quality"]) == ("grabcut", "best_effort")
-    assert alpha[20:30, 20:30].max() == 0
-    assert 0.05 < alpha.mean() / 255 < 0.6
-    inside = alpha[90:150, 200:260]
-    assert inside.mean() > 200
+    assert (done.details["engine"], done.details["quality"]) == ("u2netp", "best_effort")
+    assert (done.details["model"], done.details["model_licence"]) == ("u2netp", "Apache-2.0")
+    for x, y in ((250, 110), (180, 60), (330, 80), (240, 190), (80, 200)):  # coffee, both rims, wall, saucer
+        assert alpha[y, x] == 255, (x, y)
+    for x, y in ((25, 25), (20, 120), (380, 20)):  # the table
+        assert alpha[y, x] == 0, (x, y)
+    assert 0.45 < alpha.mean() / 255 < 0.7
+    assert done.fractions == sorted(done.fractions)
+
+
+def test_a_thing_that_moves_is_cut_out_of_a_film(own_models: Path, tmp_path: Path) -> None:
+    (own_models / models.manifest()["selfie_segmentation"].file).unlink()  # which takes the cup for somebody's head
+    with Image.open(run("remove_background", CUP, tmp_path / "cut").path) as image:
+        cup = np.asarray(image.crop((40, 0, 400, 300)).resize((120, 100), Image.Resampling.LANCZOS)).astype(float)
+    pictures, truths = [], []
+    for number in range(6):
+        picture, truth = np.full((180, 320, 3), (70, 110, 140), float), np.zeros((180, 320))
+        place = slice(40, 140), slice(40 + 16 * number, 160 + 16 * number)
+        picture[place] += (cup[..., :3] - picture[place]) * cup[..., 3:] / 255
+        truth[place] = cup[..., 3]
+        pictures.append(picture.astype(np.uint8))
+        truths.append(truth.astype(np.uint8))
+
+    done = run("remove_background", film(tmp_path / "in.mp4", pictures), tmp_path / "scratch")
+
+    made = vision.frames(done.path)
+    assert (done.details["engine"], done.details["frames_with_subject"], len(made)) == ("u2netp", 6, 6)
+    shares = [vision.overlap(one[..., 3], truth) for one, truth in zip(made, truths, strict=True)]
+    assert min(shares) > 0.85, shares
+
+
+def test_the_network_for_things_is_the_one_the_notice_names() -> None:
+    notice = (Path(__file__).parents[2] / "NOTICE").read_text()
+
+    assert hashlib.sha256(matting_things.MODEL.read_bytes()).hexdigest() in notice
 
 
 @pytest.mark.parametrize("colour", ["white", (20, 90, 140)])
@@ -176,11 +207,35 @@ def test_png_of_a_film_is_its_first_picture(cutout: Bytes, tmp_path: Path) -> No
     assert done.filename == "in.png"
 
 
-def test_a_film_without_anybody_fails_and_says_what_would_help(tmp_path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=1", *vision.H264, tmp_path / "in.mp4")
-    with pytest.raises(NoSubject, match="adds a model") as caught:
+def test_a_film_without_anything_fails(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "color=0x305070:s=160x120:r=10:d=1", *vision.H264, tmp_path / "in.mp4")
+    with pytest.raises(NoSubject) as caught:
         run("remove_background", tmp_path / "in.mp4", tmp_path / "scratch")
     assert caught.value.code == "no_subject_found"
+
+
+def test_somebody_who_comes_late_is_seen_at_a_glance(cutout: Bytes, tmp_path: Path) -> None:
+    empty, person = scene(np.zeros_like(cutout), 1, 80)[0], scene(cutout, 1, 80)[0]
+    source = film(tmp_path / "in.mp4", [empty] * 24 + [person] * 3, "-g", "3")
+
+    done = run("remove_background", source, tmp_path / "scratch")
+
+    assert done.details["engine"] == "mediapipe-selfie"
+    assert done.details["frames_with_subject"] in (3, 4)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_somebody_in_a_turned_film_is_seen_at_a_glance(degrees: int, cutout: Bytes, tmp_path: Path) -> None:
+    upright = scene(cutout, 1, 80)[0]
+    lying = np.ascontiguousarray(np.rot90(upright, -degrees // 90))
+    flat = film(tmp_path / "flat.mp4", [lying] * 4)
+    ffmpeg("-display_rotation", str(degrees), "-i", flat, "-c", "copy", tmp_path / "in.mp4")
+
+    done = run("remove_background", tmp_path / "in.mp4", tmp_path / "scratch")
+
+    made = vision.frames(done.path)
+    assert (done.details["engine"], made[0].shape) == ("mediapipe-selfie", (240, 400, 4))
+    assert vision.overlap(made[2][..., 3], scene(cutout, 1, 80)[1]) > 0.88
 
 
 def test_progress_of_a_film_follows_its_pictures(cutout: Bytes, tmp_path: Path) -> None:
@@ -273,14 +328,11 @@ def test_bytes_that_are_something_else_are_bad_media(name: str, tmp_path: Path) 
         run("remove_background", tmp_path / name, tmp_path / "scratch")
 
 
-def test_without_the_model_things_go_on_and_the_remedy_is_named(own_models: Path, tmp_path: Path) -> None:
+def test_without_the_model_for_people_all_are_things_and_the_remedy_is_named(own_models: Path, tmp_path: Path) -> None:
     from mediamill.engines import matting_selfie
 
     (own_models / models.manifest()["selfie_segmentation"].file).unlink()
     missing = matting_selfie.Selfie().missing()
     assert missing is not None
     assert missing.remedy == "Run `mediamill models fetch`."
-    assert run("remove_background", CUP, tmp_path / "scratch").details["engine"] == "grabcut"
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=1", *vision.H264, tmp_path / "in.mp4")
-    with pytest.raises(Unavailable, match="mediamill models fetch"):
-        run("remove_background", tmp_path / "in.mp4", tmp_path / "film")
+    assert run("remove_background", PERSON, tmp_path / "scratch").details["engine"] == "u2netp"

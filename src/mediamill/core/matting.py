@@ -10,10 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from mediamill.core.ports import Engine, Report, Tools
 
-Subject = Literal["person", "any"]
-"""What an engine takes for the front: people, or whatever the picture is of."""
 Care = Literal["full", "best_effort"]
-"""best_effort: right for an object before a plain background, often wrong for others; the caller is told."""
+"""best_effort: what it takes for the front may be another thing than was meant, or a part of it; the caller is told."""
 FilmFormat = Literal["webm", "mov"]
 
 
@@ -38,6 +36,7 @@ class FilmCut:
     """A film to cut out: the target has the same size, rate, length and sound, and transparency.
 
     format: webm (VP9, its transparency as browsers read it) or mov (ProRes 4444).
+    glance: another engine is asked where this one finds nothing, so it may look at some pictures first and give up.
     """
 
     source: Path
@@ -46,15 +45,13 @@ class FilmCut:
     format: FilmFormat
     tools: Tools
     report: Report
+    glance: bool = False
 
 
 class Matter(Engine):
     """Tells the front of pictures from their background, and writes them without it."""
 
-    subject: ClassVar[Subject] = "any"
     care: ClassVar[Care] = "full"
-    films: ClassVar[bool] = True
-    """Whether it can do films."""
 
     @abstractmethod
     def picture(self, work: PictureCut) -> Mapping[str, Any]:
@@ -65,5 +62,6 @@ class Matter(Engine):
         """The same for a film; the facts count its `frames`. Raises NoVideo too."""
 
     def masks(self) -> Masks | None:
-        """Coarse masks, quick enough for every frame of a film; None where it has none. Loaded with the first asked."""
+        """Coarse masks of people, quick enough for every frame of a film; None where it has none. Loaded with the first
+        asked."""
         return None

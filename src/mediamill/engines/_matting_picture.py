@@ -22,9 +22,11 @@ MOST_PX = 80_000_000
 """What a matte of takes about 2 GB."""
 _MARGIN = 0.12
 """Room left around what was found, as a part of it, when it is looked at again alone."""
-_PARTS_S = ((0.02, 0.035), (0.03, 0.003), (0.02, 0.105), (0.005, 0.14), (0.0, 0.04))
-"""Processor seconds to read a picture, to look at it twice, to make its matte, to find the colours of its front, and to
-write it: to begin, and for a megapixel. With pictures of 0.1 to 6 megapixels, by the network for people."""
+_PARTS_S = ((0.02, 0.035), (0.02, 0.105), (0.005, 0.14), (0.0, 0.04))
+"""Processor seconds to read a picture, to make its matte, to find the colours of its front, and to write it: to begin,
+and for a megapixel. With pictures of 0.1 to 6 megapixels."""
+_SMALLER_S = 0.0015
+"""What a megapixel takes to be made small for a look."""
 _FRONT_S, _FRONT = 0.18, 0.5
 """What writing takes more for a megapixel of what is in front, the rest being black; and how much of a picture that is,
 until it is known."""
@@ -34,6 +36,17 @@ most of it."""
 _ANY = 0.3
 """What a network says of what may be in front."""
 _NOTHING = "Nothing in the picture could be told from the background."
+
+
+@dataclass(frozen=True, slots=True)
+class LookS:
+    """Processor seconds that a network takes to look at a picture, and at what it found alone."""
+
+    first: float
+    second: float
+
+
+QUICK = LookS(0.015, 0.015)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,46 +124,47 @@ def cut(
     work: PictureCut,
     network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     *,
-    again: bool = True,
     sure: float = _matting.SURE,
-    steps: Steps | None = None,
+    look_s: LookS = QUICK,
 ) -> dict[str, Any]:
     """Write the target. The network takes (height, width, 3) of 0 to 1, of any size, and makes masks of any. For `sure`
     see _matting.has_subject.
 
     What it finds is looked at once more alone: somebody who fills a quarter of the picture then fills the whole of
-    what the network sees, and comes out with twice the detail. Where that takes long, it says so in `steps`.
+    what the network sees, and comes out with twice the detail.
     """
-    megapixels, slow = math.prod(_size(work.source)) / 1e6, slowness()
-    read_s, look_s, matte_s, front_s, file_s = (slow * (begin_s + mp_s * megapixels) for begin_s, mp_s in _PARTS_S)
-    parts = _Parts(look_s, matte_s, front_s, file_s, slow * _FRONT_S * megapixels)
+    parts = _Parts.of(math.prod(_size(work.source)) / 1e6, look_s)
     course = Course(work.report, "work", done_s=0.0 if work.began_s is None else used_s() - work.began_s)
-    if read_s + look_s > SHORT_S:
-        course.at(read_s, look_s + parts.later_s())
-    # Else nothing is said until something is found: where it is not, another engine has all the work yet to do.
     with course.looking():
-        found = _cut(work, network, course, parts, again=again, sure=sure, steps=steps)
+        found = _cut(work, network, course, parts, sure)
     work.report("encode", 1.0)
     return found
-
-
-class Steps:
-    """What a look that takes long says of itself: seconds of the step that begins, and of those after it."""
-
-    def __init__(self) -> None:
-        self.tell: Callable[[float, float], None] = lambda now_s, later_s: None
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """Processor seconds that the parts of the work are expected to take."""
 
-    look_s: float
+    read_s: float
+    look_s: LookS
     matte_s: float
     front_s: float
     file_s: float
     full_s: float
     """What writing takes more when all of the picture is in front."""
+
+    @classmethod
+    def of(cls, megapixels: float, look_s: LookS) -> _Parts:
+        """For a picture of that size, on this machine."""
+        slow = slowness()
+        read_s, matte_s, front_s, file_s = (slow * (begin_s + mp_s * megapixels) for begin_s, mp_s in _PARTS_S)
+        looks = LookS(*(slow * (one_s + _SMALLER_S * megapixels) for one_s in (look_s.first, look_s.second)))
+        return cls(read_s, looks, matte_s, front_s, file_s, slow * _FRONT_S * megapixels)
+
+    @property
+    def looking_s(self) -> float:
+        """Until it is known what is in front."""
+        return self.read_s + self.look_s.first + self.look_s.second
 
     def later_s(self, front: float = _FRONT) -> float:
         """From the matte on. `front`: how much of the picture is in front."""
@@ -165,17 +179,18 @@ def _cut(
     network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     course: Course,
     parts: _Parts,
-    *,
-    again: bool,
     sure: float,
-    steps: Steps | None,
 ) -> dict[str, Any]:
     import cv2
     import numpy as np
 
+    # Where looking is short nothing is said until something is found: if nothing is, another engine has all to do yet.
+    said = parts.looking_s > SHORT_S
+    if said:
+        course.at(parts.read_s, parts.look_s.first + parts.look_s.second + parts.later_s())
     picture = read(work.source)
-    if steps is not None:
-        steps.tell = lambda now_s, later_s: course.at(now_s, later_s + parts.later_s())
+    if said:
+        course.at(parts.look_s.first, parts.look_s.second + parts.later_s())
     height, width = picture.rgb.shape[:2]
 
     def look(part: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -187,9 +202,9 @@ def _cut(
     if not _matting.has_subject(mask, sure):
         raise NoSubject(_NOTHING)
     front = float(np.mean(mask > _ANY))
-    course.at(parts.look_s / 2 if again else 0.0, parts.later_s(front))
     left, top, right, below = _around(mask, width, height)
-    if again and (right - left) * (below - top) < 0.8 * width * height:
+    if (right - left) * (below - top) < 0.8 * width * height:
+        course.at(parts.look_s.second, parts.later_s(front))
         closer = look(picture.rgb[top:below, left:right])
         scale = min(1.0, 1024 / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))

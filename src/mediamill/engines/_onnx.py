@@ -66,7 +66,7 @@ class Network:
     def run(self, given: Any) -> Any:
         """Its first answer. Raises ToolFailed."""
         try:
-            return self.session.run(None, {self.session.get_inputs()[0].name: given})[0]
+            return self.session.run([self.session.get_outputs()[0].name], {self.session.get_inputs()[0].name: given})[0]
         except Exception as error:  # its errors are of a dozen classes that derive from Exception alone
             raise ToolFailed(f"The network {self.name} failed.") from error
 
@@ -77,6 +77,8 @@ def open_network(path: Path) -> Network:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(_MOST_THREADS, processors.count())
+    # Threads that wait by spinning take processors from the filters and coders beside them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     there = onnxruntime.get_available_providers()
     wanted = [provider for provider in PROVIDERS if provider in there]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mediamill import models
-from mediamill.core.errors import ToolFailed
-from mediamill.core.matting import FilmCut, Masks, Matter, PictureCut, Subject
+from mediamill.core.errors import NoSubject, ToolFailed
+from mediamill.core.matting import FilmCut, Masks, Matter, PictureCut
 from mediamill.core.ports import Missing
-from mediamill.engines import _ffmpeg, _matting, _matting_film, _matting_picture
+from mediamill.engines import _ffmpeg, _matting, _matting_film, _matting_glance, _matting_picture
 from mediamill.engines._lacking import lacking
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ class Selfie(Matter):
     name = "mediapipe-selfie"
     licence = "Apache-2.0"
     speed: ClassVar[str] = "720p to WebM: 60 pictures a second on 4 cores of x86-64, without a GPU"
-    subject: ClassVar[Subject] = "person"
 
     def missing(self) -> Missing | None:
         return models.missing(MODEL) or _ffmpeg.missing() or lacking("ai_edge_litert", "cv2")
@@ -40,7 +39,10 @@ class Selfie(Matter):
 
     def film(self, work: FilmCut) -> Mapping[str, Any]:
         work.report("work", 0.0)
-        return {**_matting_film.cut(work, _Network(), SIDE), **self._facts()}
+        network = _Network()
+        if work.glance and not _matting_glance.shows(work, network, SIDE):
+            raise NoSubject("Nobody is in the film.")
+        return {**_matting_film.cut(work, network, SIDE), **self._facts()}
 
     def masks(self) -> Masks | None:
         return _Masks()

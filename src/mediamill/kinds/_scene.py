@@ -197,8 +197,7 @@ def _people(ctx: Context, found: Composition) -> Masks | None:
     used = {effect["type"] for element in found.elements for effect in element.get("effects", ())}
     if not used & looks.MATTED:
         return None
-    engines = [engine for engine in ctx.engines.offering(Matter) if engine.subject == "person"]
-    return next((masks for engine in engines if (masks := engine.masks()) is not None), None)
+    return next((masks for engine in ctx.engines.offering(Matter) if (masks := engine.masks()) is not None), None)
 
 
 def _material(ctx: Context, given: Input, number: int, *, picture: bool) -> Material:

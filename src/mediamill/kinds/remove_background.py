@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from mediamill.core import formats, processor
-from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unavailable, Unsupported
+from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unsupported
 from mediamill.core.matting import FilmCut, Matter, PictureCut
 from mediamill.core.ports import Conversion, Engines, Missing, Rising
 from mediamill.kinds import Base, Context, Hint, Output, Result
@@ -19,7 +20,6 @@ _PNG = "image/png"
 _ANY_PX = 1 << 20
 """Wider than any picture: one that is to be resized to at most that is not made as small a file as can be, which takes
 ten times as long and is of no use in between."""
-_REMEDY = "Run `mediamill models fetch`."
 _FILMS = {"webm": "video/webm", "mov": "video/quicktime"}
 
 
@@ -57,8 +57,6 @@ class RemoveBackground(Base[Options]):
                 raise Unsupported("input", f"{hint.mime} is neither a picture nor a film.")
             if family == "image" and hint.mime != "image/gif" and options.format in _FILMS:
                 raise _no_film(options.format)
-            if family == "video" and options.format != "png" and not any(e.films for e in engines.offering(Matter)):
-                raise Unavailable("input", "Nothing here cuts anything out of films.", _REMEDY)
         return options
 
     def run(self, ctx: Context, options: Options) -> Result:
@@ -75,7 +73,7 @@ class RemoveBackground(Base[Options]):
             mime, target = _PNG, ctx.scratch / "cut.png"
             still = _still(ctx)
             picture = PictureCut(source=still, target=target, report=report, began_s=began_s)
-            details = _asked(ctx, films=False, work=lambda engine: engine.picture(picture))
+            details = _asked(ctx, lambda engine, last: engine.picture(picture))
         elif not moving:
             raise _no_film(word)
         else:
@@ -88,7 +86,7 @@ class RemoveBackground(Base[Options]):
                 tools=ctx.engines.tools(),
                 report=report,
             )
-            details = _asked(ctx, films=True, work=lambda engine: engine.film(film))
+            details = _asked(ctx, lambda engine, last: engine.film(replace(film, glance=not last)))
         name = formats.renamed(source.filename, mime)
         return Result(outputs=[Output(path=target, mime=mime, filename=name)], details=details)
 
@@ -97,22 +95,20 @@ def _no_film(word: str | None) -> Unsupported:
     return Unsupported("format", f"a picture becomes png; {word} is for films.")
 
 
-def _asked(ctx: Context, *, films: bool, work: Callable[[Matter], Mapping[str, Any]]) -> dict[str, Any]:
-    """Ask one engine after another, the best first, until one finds something in front. Raises the last NoSubject."""
-    engines = [engine for engine in ctx.engines.offering(Matter) if engine.films or not films]
-    none: NoSubject | None = None
+def _asked(ctx: Context, work: Callable[[Matter, bool], Mapping[str, Any]]) -> dict[str, Any]:
+    """Ask one engine after another, the best first, until one finds something in front; each is told whether it is the
+    last. Raises the last NoSubject."""
+    engines = ctx.engines.offering(Matter)
     for engine in engines:
+        last = engine is engines[-1]
         try:
-            facts = work(engine)
-        except NoSubject as error:
-            none = error
+            facts = work(engine, last)
+        except NoSubject:
+            if last:
+                raise
             continue
         return {"engine": engine.name, "licence": engine.licence, "quality": engine.care, **facts}
-    if none is None:
-        raise ToolFailed(f"Nothing here cuts anything out of films. {_REMEDY}")
-    if films and all(engine.subject == "person" for engine in engines):
-        raise NoSubject(f"{none} Only people can be told here; for other things an operator adds a model.") from none
-    raise none
+    raise ToolFailed("Nothing here cuts anything out.")
 
 
 def _still(ctx: Context) -> Path:
