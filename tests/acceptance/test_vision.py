@@ -11,10 +11,11 @@ from tests.support.av import ffmpeg
 from tests.support.server import serving
 
 from mediamill.client import Client
+from mediamill.engines import _face
 
 
 def test_networks_run_in_the_sandbox_and_capabilities_name_them(tmp_path: Path) -> None:
-    folder = kept.folder("selfie", "waifu2x")
+    folder = kept.folder(*_face.MODELS, "selfie", "waifu2x")
     still = ("-loop", "1", "-i", vision.PICTURES / "astronaut.jpg", "-vf", "scale=256:256", "-r", "10", "-t", "0.6")
     ffmpeg(*still, *vision.H264, tmp_path / "talk.mp4")
     with serving(environment={"MEDIAMILL_MODELS": str(folder)}) as server, Client(server.url, key=server.key) as mill:

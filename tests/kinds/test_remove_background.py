@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -19,20 +20,23 @@ from tests.support.vision import Bytes, film, photo, red_network, run
 
 from mediamill import engines, models
 from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unsupported
-from mediamill.engines import _matting, matting_things
+from mediamill.core.matting import PictureCut
+from mediamill.engines import _matting, matting_selfie, matting_things
 from mediamill.kinds import Context, Input, remove_background
 
 PERSON = vision.PICTURES / "astronaut.jpg"
 CUP = vision.PICTURES / "cup.jpg"
+PEOPLE = ("selfie_segmentation", "face_detection_short_range", "face_landmark", "iris_landmark")
 
 
 @pytest.fixture(autouse=True)
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models folder of the test's own, with the model for people."""
+    """A models folder of the test's own, with the models for people."""
     folder = tmp_path / "models"
     folder.mkdir()
-    name = models.manifest()["selfie_segmentation"].file
-    shutil.copy(kept.folder("selfie_segmentation") / name, folder / name)
+    for model in PEOPLE:
+        name = models.manifest()[model].file
+        shutil.copy(kept.folder(*PEOPLE) / name, folder / name)
     monkeypatch.setenv(models.SETTING, str(folder))
     return folder
 
@@ -41,7 +45,7 @@ def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def cutout(tmp_path_factory: pytest.TempPathFactory) -> Bytes:
     """The person of the photograph, cut out by the kind, (384, 384, 4)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(models.SETTING, str(kept.folder("selfie_segmentation")))
+        patch.setenv(models.SETTING, str(kept.folder(*PEOPLE)))
         done = run("remove_background", PERSON, tmp_path_factory.mktemp("cutout") / "scratch")
     with Image.open(done.path) as image:
         return np.asarray(image.resize((240, 240), Image.Resampling.LANCZOS))
@@ -99,8 +103,7 @@ def test_a_thing_is_cut_out_as_a_best_effort_that_says_so(tmp_path: Path) -> Non
     assert done.fractions == sorted(done.fractions)
 
 
-def test_a_thing_that_moves_is_cut_out_of_a_film(own_models: Path, tmp_path: Path) -> None:
-    (own_models / models.manifest()["selfie_segmentation"].file).unlink()  # which takes the cup for somebody's head
+def test_a_thing_that_moves_is_cut_out_of_a_film(tmp_path: Path) -> None:
     with Image.open(run("remove_background", CUP, tmp_path / "cut").path) as image:
         cup = np.asarray(image.crop((40, 0, 400, 300)).resize((120, 100), Image.Resampling.LANCZOS)).astype(float)
     pictures, truths = [], []
@@ -118,6 +121,21 @@ def test_a_thing_that_moves_is_cut_out_of_a_film(own_models: Path, tmp_path: Pat
     assert (done.details["engine"], done.details["frames_with_subject"], len(made)) == ("u2netp", 6, 6)
     shares = [vision.overlap(one[..., 3], truth) for one, truth in zip(made, truths, strict=True)]
     assert min(shares) > 0.85, shares
+
+
+def test_what_has_no_face_is_nobody(tmp_path: Path) -> None:
+    """The network for people takes the cup before a plain wall for somebody's head, as it does cats."""
+    with Image.open(run("remove_background", CUP, tmp_path / "cut").path) as image:
+        wall = Image.new("RGB", (320, 180), (70, 110, 140))
+        cup = image.crop((40, 0, 400, 300)).resize((120, 100), Image.Resampling.LANCZOS)
+    wall.paste(cup, (60, 40), cup)
+    wall.save(tmp_path / "in.png")
+    cut = PictureCut(source=tmp_path / "in.png", target=tmp_path / "out.png", report=lambda *_: None)
+
+    matting_selfie.Selfie().picture(cut)
+    with pytest.raises(NoSubject):
+        matting_selfie.Selfie().picture(replace(cut, others=True))
+    assert run("remove_background", tmp_path / "in.png", tmp_path / "scratch").details["engine"] == "u2netp"
 
 
 def test_the_network_for_things_is_the_one_the_notice_names() -> None:
@@ -329,8 +347,6 @@ def test_bytes_that_are_something_else_are_bad_media(name: str, tmp_path: Path) 
 
 
 def test_without_the_model_for_people_all_are_things_and_the_remedy_is_named(own_models: Path, tmp_path: Path) -> None:
-    from mediamill.engines import matting_selfie
-
     (own_models / models.manifest()["selfie_segmentation"].file).unlink()
     missing = matting_selfie.Selfie().missing()
     assert missing is not None

@@ -22,13 +22,17 @@ Masks = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureCut:
-    """A picture to cut out. The source is a PNG file, upright, the target becomes one with transparency."""
+    """A picture to cut out. The source is a PNG file, upright, the target becomes one with transparency.
+
+    others: see FilmCut.
+    """
 
     source: Path
     target: Path
     report: Report
     began_s: float | None = None
     """`processor.used_s()` when the task began; None: now."""
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class FilmCut:
     """A film to cut out: the target has the same size, rate, length and sound, and transparency.
 
     format: webm (VP9, its transparency as browsers read it) or mov (ProRes 4444).
-    glance: another engine is asked where this one finds nothing, so it may look at some pictures first and give up.
+    others: another engine is asked where this one raises NoSubject, so it may leave to that what it is not made for.
     """
 
     source: Path
@@ -45,7 +49,7 @@ class FilmCut:
     format: FilmFormat
     tools: Tools
     report: Report
-    glance: bool = False
+    others: bool = False
 
 
 class Matter(Engine):

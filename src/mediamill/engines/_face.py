@@ -133,6 +133,20 @@ class Reader:
         """The faces of the next picture, the largest first."""
         return [self.face(take, points) for points in self.meshes(take, width, height)]
 
+    def alone(self, rgb: Pixels) -> list[Points]:
+        """The meshes of a picture (height, width, 3) that has nothing to do with the one before."""
+        import cv2
+        import numpy as np
+
+        planes = cv2.split(rgb)
+        self._squares, self._number = [], 0
+
+        def take(square: Square, side: int) -> NDArray[np.float32]:
+            seen = cv2.merge([_turned(np.asarray(plane, np.uint8), square, side, 0) for plane in planes])
+            return np.asarray(seen, np.float32) / np.float32(255)
+
+        return self.meshes(take, rgb.shape[1], rgb.shape[0])
+
     def meshes(self, take: Take, width: int, height: int) -> list[Points]:
         """The meshes of the next picture's faces, the largest first."""
         look = self._number % (_SEARCH_EVERY if self._squares else 3) == 0

@@ -47,6 +47,13 @@ class LookS:
 
 
 QUICK = LookS(0.015, 0.015)
+Believe = Callable[["NDArray[np.uint8]", "NDArray[np.float32]"], bool]
+"""Whether what a mask shows of a picture (height, width, 3) is what the network was made for."""
+
+
+def any_subject(rgb: NDArray[np.uint8], mask: NDArray[np.float32]) -> bool:
+    """For a network that was made for all."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,7 @@ def cut(
     *,
     sure: float = _matting.SURE,
     look_s: LookS = QUICK,
+    believe: Believe = any_subject,
 ) -> dict[str, Any]:
     """Write the target. The network takes (height, width, 3) of 0 to 1, of any size, and makes masks of any. For `sure`
     see _matting.has_subject.
@@ -136,7 +144,7 @@ def cut(
     parts = _Parts.of(math.prod(_size(work.source)) / 1e6, look_s)
     course = Course(work.report, "work", done_s=0.0 if work.began_s is None else used_s() - work.began_s)
     with course.looking():
-        found = _cut(work, network, course, parts, sure)
+        found = _cut(work, network, course, parts, sure, believe)
     work.report("encode", 1.0)
     return found
 
@@ -180,6 +188,7 @@ def _cut(
     course: Course,
     parts: _Parts,
     sure: float,
+    believe: Believe,
 ) -> dict[str, Any]:
     import cv2
     import numpy as np
@@ -193,19 +202,20 @@ def _cut(
         course.at(parts.look_s.first, parts.look_s.second + parts.later_s())
     height, width = picture.rgb.shape[:2]
 
-    def look(part: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def smaller(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
         scale = min(1.0, 1024 / max(part.shape[:2]))
         size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
-        return network(cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(255))
+        return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    mask = look(picture.rgb)
-    if not _matting.has_subject(mask, sure):
+    small = smaller(picture.rgb)
+    mask = network(small.astype(np.float32) / np.float32(255))
+    if not (_matting.has_subject(mask, sure) and believe(small, mask)):
         raise NoSubject(_NOTHING)
     front = float(np.mean(mask > _ANY))
     left, top, right, below = _around(mask, width, height)
     if (right - left) * (below - top) < 0.8 * width * height:
         course.at(parts.look_s.second, parts.later_s(front))
-        closer = look(picture.rgb[top:below, left:right])
+        closer = network(smaller(picture.rgb[top:below, left:right]).astype(np.float32) / np.float32(255))
         scale = min(1.0, 1024 / max(height, width))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         mask = np.asarray(cv2.resize(mask, size), np.float32)

@@ -10,7 +10,7 @@ from mediamill import models
 from mediamill.core.errors import NoSubject, ToolFailed
 from mediamill.core.matting import FilmCut, Masks, Matter, PictureCut
 from mediamill.core.ports import Missing
-from mediamill.engines import _ffmpeg, _matting, _matting_film, _matting_glance, _matting_picture
+from mediamill.engines import _ffmpeg, _matting, _matting_film, _matting_people, _matting_picture
 from mediamill.engines._lacking import lacking
 
 if TYPE_CHECKING:
@@ -35,17 +35,22 @@ class Selfie(Matter):
         return models.missing(MODEL) or _ffmpeg.missing() or lacking("ai_edge_litert", "cv2")
 
     def picture(self, work: PictureCut) -> Mapping[str, Any]:
-        return {**_matting_picture.cut(work, _Network()), **self._facts()}
+        believe = _matting_people.Faces() if self._doubts(others=work.others) else _matting_picture.any_subject
+        return {**_matting_picture.cut(work, _Network(), believe=believe), **self._facts()}
 
     def film(self, work: FilmCut) -> Mapping[str, Any]:
         work.report("work", 0.0)
         network = _Network()
-        if work.glance and not _matting_glance.shows(work, network, SIDE):
+        if self._doubts(others=work.others) and not _matting_people.shows(work, network):
             raise NoSubject("Nobody is in the film.")
         return {**_matting_film.cut(work, network, SIDE), **self._facts()}
 
     def masks(self) -> Masks | None:
         return _Masks()
+
+    def _doubts(self, *, others: bool) -> bool:
+        """Whether people must have faces: another engine does the rest then."""
+        return others and _matting_people.missing() is None
 
     def _facts(self) -> dict[str, Any]:
         return {"model": MODEL, "model_licence": models.manifest()[MODEL].licence}

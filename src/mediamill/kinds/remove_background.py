@@ -73,7 +73,7 @@ class RemoveBackground(Base[Options]):
             mime, target = _PNG, ctx.scratch / "cut.png"
             still = _still(ctx)
             picture = PictureCut(source=still, target=target, report=report, began_s=began_s)
-            details = _asked(ctx, lambda engine, last: engine.picture(picture))
+            details = _asked(ctx, lambda engine, others: engine.picture(replace(picture, others=others)))
         elif not moving:
             raise _no_film(word)
         else:
@@ -86,7 +86,7 @@ class RemoveBackground(Base[Options]):
                 tools=ctx.engines.tools(),
                 report=report,
             )
-            details = _asked(ctx, lambda engine, last: engine.film(replace(film, glance=not last)))
+            details = _asked(ctx, lambda engine, others: engine.film(replace(film, others=others)))
         name = formats.renamed(source.filename, mime)
         return Result(outputs=[Output(path=target, mime=mime, filename=name)], details=details)
 
@@ -96,15 +96,15 @@ def _no_film(word: str | None) -> Unsupported:
 
 
 def _asked(ctx: Context, work: Callable[[Matter, bool], Mapping[str, Any]]) -> dict[str, Any]:
-    """Ask one engine after another, the best first, until one finds something in front; each is told whether it is the
-    last. Raises the last NoSubject."""
+    """Ask one engine after another, the best first, until one finds something in front; each is told whether others are
+    asked after it. Raises the last NoSubject."""
     engines = ctx.engines.offering(Matter)
     for engine in engines:
-        last = engine is engines[-1]
+        others = engine is not engines[-1]
         try:
-            facts = work(engine, last)
+            facts = work(engine, others)
         except NoSubject:
-            if last:
+            if not others:
                 raise
             continue
         return {"engine": engine.name, "licence": engine.licence, "quality": engine.care, **facts}
