@@ -4,7 +4,8 @@
 
 The sounds are the passages of tests/media/speech: three synthetic voices whose words and times the synthesiser told.
 Each engine that is available hears each passage alone, and then all of them one after another, `--repeat` times, with
-half a second between; MEDIAMILL_STT_MODEL or MEDIAMILL_STT_BASE_URL add a stronger engine's row. The bare loop is one
+half a second between; MEDIAMILL_MODELS names the folder of whisper-tiny, MEDIAMILL_STT_MODEL or MEDIAMILL_STT_BASE_URL
+add a stronger engine's row. The bare loop is one
 pocketsphinx decoder that is given each passage whole. The last line is the ratio of the two, in seconds of sound heard
 a second: above 1 we are quicker.
 """
@@ -29,6 +30,7 @@ from tests.support.tools import PlainTools  # noqa: E402
 
 from mediamill import engines  # noqa: E402
 from mediamill.core.speech import Listening, Transcriber, Transcript, Word  # noqa: E402
+from mediamill.engines import _speech_sphinx  # noqa: E402
 
 PAUSE = voices.silence(0.5)
 
@@ -51,10 +53,8 @@ def heard(engine: Transcriber, sound: Path, folder: Path) -> Transcript:
 
 
 def bare(sounds: Sequence[voices.Samples]) -> list[list[Word]]:
-    """What one decoder makes of each sound, given whole."""
+    """What one decoder of the package's own class makes of each sound, given whole."""
     from pocketsphinx import Decoder
-
-    from mediamill.engines import _speech_sphinx
 
     decoder = Decoder(loglevel="FATAL")
     heard_by_sound = []
@@ -64,8 +64,13 @@ def bare(sounds: Sequence[voices.Samples]) -> list[list[Word]]:
         decoder.end_utt()
         heard_by_sound.append(
             [
-                Word(text=text, start_s=start_s, end_s=end_s, confidence=sure)
-                for text, start_s, end_s, sure in _speech_sphinx.words(decoder)
+                Word(
+                    text=part.word.partition("(")[0],
+                    start_s=part.start_frame * _speech_sphinx.FRAME_S,
+                    end_s=(part.end_frame + 1) * _speech_sphinx.FRAME_S,
+                )
+                for part in decoder.seg()
+                if part.word[0] not in "<["
             ]
         )
     return heard_by_sound

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import httpx
@@ -11,8 +12,11 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 from tests.support import database
+from tests.support import models as kept
 from tests.support.database import Postgres
 from tests.support.server import Server, serving
+
+from mediamill import models
 
 LONGEST = (
     "test_fuzz.py", "test_schedules.py", "test_progress.py", "test_docs.py", "test_agent.py", "test_speech.py",
@@ -30,6 +34,9 @@ LONGEST = (
 # How long an example takes, and how quickly one is thought of, hangs on the machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+os.environ[models.SETTING] = str(kept.NONE)
 
 
 # A machine that stands still for five seconds is no server that does not answer.

@@ -178,9 +178,9 @@ class Settings(BaseSettings):
     # speech
     stt_engine: str = Field(
         "auto",
-        pattern="^(auto|openai|assemblyai|whisper|pocketsphinx)$",
+        pattern="^(auto|openai|assemblyai|whisper|whisper-tiny|pocketsphinx)$",
         description="What transcribes. auto: openai when MEDIAMILL_STT_BASE_URL is set, else whisper when "
-        "MEDIAMILL_STT_MODEL is a folder of weights, else pocketsphinx.",
+        "MEDIAMILL_STT_MODEL is a folder of weights, else whisper-tiny where it was fetched, else pocketsphinx.",
         json_schema_extra=_ENGINE,
     )
     stt_model: str | None = Field(

@@ -12,8 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.support import models as kept
 from tests.support import voices, whisper
 from tests.support.server import Server, serving, until
+
+from mediamill.engines import whisper as whisper_engine
 
 FLAC = voices.FOLDER / "meeting.flac"
 
@@ -41,6 +44,19 @@ def test_a_plain_install_writes_transcripts_and_captions(server: Server) -> None
     assert (details["engine"], details["quality"]) == ("pocketsphinx", "draft")
     _, captions = done(server, "subtitles", FLAC, {"format": "srt"})
     assert re.match(r"1\n00:00:00,\d{3} --> 00:00:0\d,\d{3}\nwelcome", captions)
+
+
+def test_the_small_model_that_was_fetched_is_heard_with_inside_the_sandbox(tmp_path: Path) -> None:
+    folder = kept.folder(*whisper_engine.TINY)
+    spoken = [voices.passage(name) for name in voices.NAMES]
+    sound = voices.write(tmp_path / "said.flac", *(part for one in spoken for part in (one.samples, voices.silence(2))))
+
+    with serving(environment={"MEDIAMILL_MODELS": str(folder)}) as server:
+        details, text = done(server, "speech", sound)
+
+    wanted = voices.plain(" ".join(one.text for one in spoken))
+    assert details["engine"] == "whisper-tiny"
+    assert voices.errors(wanted, voices.plain(" ".join(json.loads(text)["text"]))) <= 0.1 * len(wanted)
 
 
 def test_weights_that_the_operator_names_are_loaded_inside_the_sandbox(tmp_path: Path) -> None:

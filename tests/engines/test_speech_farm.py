@@ -217,7 +217,7 @@ def test_one_process_that_dies_ends_the_others_and_the_task(tmp_path: Path) -> N
 FORKED = f"""
 sys.path[:0] = {sys.path!r}
 import signal
-from mediamill.engines import _speech_sphinx
+from mediamill.engines import _speech_program, _speech_sphinx
 def say_pid(samples):
     return [os.getpid(), len(samples)]
 def hear(decoder, samples, tell):
@@ -226,7 +226,6 @@ def hear(decoder, samples, tell):
     return {{hear}}
 _speech_sphinx.hear = hear
 open("sound", "wb").write(bytes(32000 * 60))
-pieces = os.open(path, os.O_RDWR)
-mouth = _speech_sphinx._Mouth(pieces)
-_speech_sphinx._fork(2, lambda: _speech_sphinx._serve(None, pieces, "sound", mouth))
+pieces = _speech_program.Pieces(path)
+_speech_program.fork(2, lambda: _speech_sphinx._serve(None, pieces, "sound"))
 """

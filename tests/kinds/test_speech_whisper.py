@@ -1,5 +1,5 @@
 """The kind `speech` with weights of the operator's: the real loading code, over a model made here that says what it is
-told to."""
+told to; and with the small model that can be fetched."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.support import models as kept
 from tests.support import voices, whisper
 from tests.support.voices import passage, silence
 
+from mediamill import models
 from mediamill.core.errors import ToolFailed
-from mediamill.core.speech import Transcriber
+from mediamill.core.speech import Transcriber, hears
+from mediamill.engines import whisper as whisper_engine
 from mediamill.kinds import speech
 
 SAYS = "Good evening, this is a test. Nobody said that."
@@ -129,3 +132,51 @@ def test_the_model_made_here_is_laid_out_as_published_ones_are(weights: Path) ->
     assert len(vocabulary) == 51_865
     assert vocabulary[50_257:50_260] == ["<|endoftext|>", "<|startoftranscript|>", "<|en|>"]
     assert vocabulary[-1] == "<|30.00|>"
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small model, from where it is published."""
+    monkeypatch.setenv(models.SETTING, str(kept.folder(*whisper_engine.TINY)))
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize("name", voices.NAMES)
+def test_the_small_model_writes_down_what_is_said_with_stops(name: str, tmp_path: Path) -> None:
+    spoken = passage(name)
+
+    done = hear(tmp_path, spoken.samples)
+
+    assert (done.details["engine"], done.details["quality"]) == ("whisper-tiny", "draft")
+    text, wanted = " ".join(done.json["text"]), voices.plain(spoken.text)
+    assert voices.errors(wanted, voices.plain(text)) <= 0.1 * len(wanted)
+    assert (text[0].isupper(), text[-1]) == (True, ".")
+    assert done.json["languages"] == ["en"]
+
+
+@pytest.mark.usefixtures("fetched")
+def test_the_small_model_hears_a_long_sound_with_several_processes(tmp_path: Path) -> None:
+    spoken = [passage(name) for name in voices.NAMES * 2]
+
+    done = hear(tmp_path, *(part for one in spoken for part in (one.samples, silence(1.5))))
+
+    wanted = voices.plain(" ".join(one.text for one in spoken))
+    assert voices.errors(wanted, voices.plain(" ".join(done.json["text"]))) <= 0.1 * len(wanted)
+    words = [word for turn in done.json["timeline"] for word in turn["words"]]
+    assert [word["start"] for word in words] == sorted(word["start"] for word in words)
+    fractions = [fraction for _, fraction in done.reports if fraction is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.9
+
+
+@pytest.mark.usefixtures("fetched")
+@pytest.mark.parametrize("name", ["silence", "white noise", "music"])
+def test_the_small_model_makes_nothing_of_noise(name: str, tmp_path: Path) -> None:
+    assert hear(tmp_path, voices.no_speech(name)).json["timeline"] == []
+
+
+@pytest.mark.usefixtures("fetched")
+def test_the_small_model_is_not_asked_for_german() -> None:
+    [first, *_] = voices.installed().offering(Transcriber)
+    assert first.name == "whisper-tiny"
+    assert not any(hears(engine, "de") for engine in voices.installed().offering(Transcriber))

@@ -11,15 +11,18 @@ from mediamill import models
 from mediamill.models import fetch
 
 ROOT = Path(__file__).parents[2]
+NAMED = os.environ.get(models.SETTING)
+"""The operator's folder."""
+NONE = ROOT / ".mill" / "no-models"
+"""What engines see that no test has given any: what lies in somebody's home is not to change what they do."""
 
 
 @cache
 def folder(*names: str) -> Path:
     """A folder that holds the models of those names (their first letters will do): the operator's when it has them."""
     wanted = [model for name, model in models.manifest().items() if name.startswith(names)]
-    named = os.environ.get(models.SETTING)
-    if named and not models.lacking(wanted, Path(named)):
-        return Path(named)
+    if NAMED and not models.lacking(wanted, Path(NAMED)):
+        return Path(NAMED)
     kept = ROOT / ".mill" / "models"
     kept.mkdir(parents=True, exist_ok=True)
     with (kept.parent / "models.lock").open("w") as lock:  # the other workers of pytest want them too

@@ -1,12 +1,12 @@
 """Recognisers as a program of their own, each process of which hears one piece of the sound after another.
 
-The program gets the file of pieces and how many processes may hear at once. It says a line of JSON, [process id, what],
-whenever there is something to say: "begun" at once; {"loading": share of that work, in [0, 1]}, if there is more than
-one step of it; "loaded" when the model is there; and from then on each of its processes {"piece": number, "at": seconds
-of the piece it has been through, "used": seconds of processor time it has used in all}, from 0 on and as often as it
-can, and {"piece": number, "heard": answer}. The model is loaded once: where several processes hear, they are forked
-from the one that has it. It is our own program running somebody's C++ over somebody's bytes: when it dies, the tool
-failed, not the worker.
+The program gets the file of pieces and how many processes may hear at once. It says a line of JSON, [process id,
+what], whenever there is something to say: "begun" at once; {"loading": share of that work, in [0, 1]}, if there is
+more than one step of it; "loaded" when the model is there; and from then on each of its processes {"piece": number,
+"at": seconds of the piece it has been through, "used": seconds of processor time it has used in all}, from 0 on and
+as often as it can, and {"piece": number, "heard": answer}. Where several processes hear, they are forked from the one
+that has loaded the model; where each must load it for itself, they say "begun" and "loaded" as well. It is our own
+program running somebody's C++ over somebody's bytes: when it dies, the tool failed, not the worker.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Farm:
     """How to start recognisers, how many, and what to expect until they tell, on a machine of slowness 1: seconds of
     processor time to load, and for a second of speech; each piece counts as so much longer, however short it is.
 
+    `each_s`: processor seconds that each of several processes takes to load for itself.
     For those that tell how far they are: `block_s`, how far it is from one time to the next; `later`, what they do when
     they have been through a piece, as a share of the time that this took, and `later_s`, what of that is always there.
     """
@@ -58,6 +59,7 @@ class Farm:
     load_s: float
     speed: float
     piece_s: float
+    each_s: float = 0.0
     block_s: float = math.inf
     later: float = 0.0
     later_s: float = 0.0
@@ -139,6 +141,8 @@ class _Recogniser:
     """What it had used when it was there."""
     through_s: float = 0.0
     """What going through its piece has taken until there."""
+    loading_s: float = 0.0
+    """What it is expected to take to load for itself, while it does."""
 
     def look(self) -> None:
         """See what it has used, which no load of this machine alters. It cannot say so itself while it listens."""
@@ -168,6 +172,10 @@ class Crew:
         loading = said.get("loading") if isinstance(said, dict) else None
         if said == "begun" and not self._crew:
             self._crew[pid] = _Recogniser(pid)
+        elif said == "begun" and self._to_begin and pid not in self._crew:
+            self._crew[pid] = _Recogniser(pid, loading_s=self._farm.each_s * self._course.slowness)
+        elif said == "loaded" and pid in self._crew and self._crew[pid].loading_s:
+            self._load_own(self._crew[pid])
         elif (said == "loaded" or loading is not None) and pid in self._crew and self._loaded[0] < 1:
             self._load(self._crew[pid], 1.0 if loading is None else _seconds(loading))
         elif self._loaded[0] == 1 and isinstance(said, dict):
@@ -200,6 +208,8 @@ class Crew:
         share, took_s = self._loaded
         loading_s = (1 - share) * self._farm.load_s * self._course.slowness
         to_come_s = max(_SOME * loading_s, loading_s - (self.used_s - took_s)) if share < 1 else 0.0
+        to_come_s += self._to_begin * self._farm.each_s * self._course.slowness
+        to_come_s += sum(max(_SOME * one.loading_s, one.loading_s - one.used_s) for one in self._crew.values())
         taken = {one.piece: one for one in self._crew.values() if one.piece is not None}
         for number, length_s in enumerate(self._lengths_s):
             if number in self.found:
@@ -221,6 +231,16 @@ class Crew:
                 now_s = later * one.through_s + always_s
             to_come_s += max(_SOME * now_s, now_s - (one.used_s - one.at_used_s))
         return to_come_s
+
+    @property
+    def _to_begin(self) -> int:
+        """How many processes are still to be forked that load for themselves."""
+        return max(0, self._farm.processes + 1 - len(self._crew)) if self._farm.each_s else 0
+
+    def _load_own(self, one: _Recogniser) -> None:
+        one.look()
+        self._course.took(self._farm.each_s, one.used_s)
+        one.loading_s, one.at_used_s = 0.0, one.used_s
 
     def _load(self, one: _Recogniser, share: float) -> None:
         one.look()

