@@ -59,3 +59,46 @@ def test_without_its_package_the_engine_says_what_to_do(monkeypatch: pytest.Monk
         missing = pocketsphinx.PocketSphinx().missing()
         assert missing is not None
         assert "docs/how-to/speech.md" in (missing.remedy or "")
+
+
+def test_words_that_are_known_are_found_where_they_are_said(spoken: bytes) -> None:
+    wanted = passage("harbour").part(0, 12).words
+    decoder = _speech_sphinx.load_aligner()
+
+    found = _speech_sphinx.aligned(decoder, [word.text.title() + "," for word in wanted], spoken)
+
+    off = [abs(one[0] - word.start_s) for one, word in zip(found, wanted, strict=True) if one is not None]
+    assert len(off) == len(wanted)
+    assert sorted(off)[len(off) // 2] < 0.03
+
+
+def test_a_word_of_no_dictionary_is_found_between_its_neighbours(spoken: bytes) -> None:
+    wanted = passage("harbour").part(0, 12).words
+    said = [word.text for word in wanted]
+    said[1], said[5] = "Hârbr", "—"  # a name, and what is no word
+    decoder = _speech_sphinx.load_aligner()
+
+    found = _speech_sphinx.aligned(decoder, said, spoken)
+
+    assert found[5] is None
+    assert found[1] is not None
+    assert abs(found[1][0] - wanted[1].start_s) < 0.1
+
+
+@pytest.mark.parametrize("samples", [b"", bytes(2), bytes(32_000), bytes(range(256)) * 250])
+def test_words_that_nobody_says_are_not_found(samples: bytes, spoken: bytes) -> None:
+    words = [word.text for word in passage("harbour").words] * 5
+    decoder = _speech_sphinx.load_aligner()
+
+    assert _speech_sphinx.aligned(decoder, words, samples) == [None] * len(words)
+    said = [word.text for word in passage("harbour").part(0, 12).words]
+    assert None not in _speech_sphinx.aligned(decoder, said, spoken)
+
+
+@pytest.mark.parametrize(
+    ("written", "spelt"),
+    [("Café,", "cafe"), ("it’s", "it's"), ("'Tis", "tis"), ("$2,026.", "2026"), ("well-known", "wellknown"), ("…", "")],
+)
+def test_words_are_spelt_as_the_dictionary_has_them(written: str, spelt: str) -> None:
+    assert _speech_sphinx.spell(written) == spelt
+    assert bool(_speech_sphinx.phones(spelt)) == bool(spelt)

@@ -4,7 +4,9 @@ told to; and with the small model that can be fetched."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import models as kept
@@ -13,7 +15,8 @@ from tests.support.voices import passage, silence
 
 from mediamill import models
 from mediamill.core.errors import ToolFailed
-from mediamill.core.speech import Transcriber, hears
+from mediamill.core.speech import Transcriber, Word, hears
+from mediamill.engines import _speech_whisper
 from mediamill.engines import whisper as whisper_engine
 from mediamill.kinds import speech
 
@@ -140,6 +143,10 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(models.SETTING, str(kept.folder(*whisper_engine.TINY)))
 
 
+def timed(word: Mapping[str, Any]) -> dict[str, Any]:
+    return {"start_s": word["start"], "end_s": word["end"], "text": word["text"]}
+
+
 @pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize("name", voices.NAMES)
 def test_the_small_model_writes_down_what_is_said_with_stops(name: str, tmp_path: Path) -> None:
@@ -152,6 +159,10 @@ def test_the_small_model_writes_down_what_is_said_with_stops(name: str, tmp_path
     assert voices.errors(wanted, voices.plain(text)) <= 0.1 * len(wanted)
     assert (text[0].isupper(), text[-1]) == (True, ".")
     assert done.json["languages"] == ["en"]
+    heard = [Word(**word) for turn in done.json["timeline"] for word in map(timed, turn["words"])]
+    off = sorted(abs(one.start_s - other.start_s) for one, other in voices.matched(spoken.words, heard))
+    assert off[len(off) // 2] < 0.03
+    assert off[int(len(off) * 0.9)] < 0.1
 
 
 @pytest.mark.usefixtures("fetched")
@@ -180,3 +191,21 @@ def test_the_small_model_is_not_asked_for_german() -> None:
     [first, *_] = voices.installed().offering(Transcriber)
     assert first.name == "whisper-tiny"
     assert not any(hears(engine, "de") for engine in voices.installed().offering(Transcriber))
+
+
+def test_words_go_where_they_are_said_unless_that_is_far_away() -> None:
+    words: list[list[Any]] = [["one", 1.0, 1.4, 0.9], ["two", 1.5, 1.8, 0.9], ["three", 2.0, 2.4, 0.9]]
+    turns = [{"text": "one two three", "start": 1.0, "end": 2.4, "words": words}, {"text": "?", "words": []}]
+
+    _speech_whisper.align(turns, b"", lambda said, samples: [(0.9, 1.3), (3.5, 3.9), None])
+
+    assert words == [["one", 0.9, 1.3, 0.9], ["two", 1.5, 1.8, 0.9], ["three", 2.0, 2.4, 0.9]]
+    assert (turns[0]["start"], turns[0]["end"]) == (0.9, 2.4)
+
+
+def test_words_stay_in_order() -> None:
+    words: list[list[Any]] = [["one", 1.0, 1.2, 0.9], ["two", 1.3, 1.4, 0.9]]
+
+    _speech_whisper.align([{"text": "", "words": words}], b"", lambda said, samples: [(1.4, 1.6), None])
+
+    assert words == [["one", 1.4, 1.6, 0.9], ["two", 1.4, 1.4, 0.9]]

@@ -4,7 +4,8 @@ the library is a tool's failure.
 The model is loaded once, and processes that hear are forked from the one that has it: they share its memory, and a
 second of processor time is not spent anew by each. FILE is 16 kHz, 16 bit, mono. Each line of PIECES is as long as the
 others: number, first and last sample of a piece. What it says is in _speech_farm; its answers are
-[[word, start s, end s, posterior in [0, 1]], …], times within the piece.
+[[word, start s, end s, posterior in [0, 1]], …], times within the piece. Other programs have it find words that are
+known already.
 
 The library is the C one inside of pocketsphinx's package, by its own interface (pocketsphinx.h, version 5): the package
 is built for some Pythons and not for others, and what is in it serves all of them.
@@ -18,7 +19,8 @@ import os
 import re
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,13 @@ _DICTIONARY = 0.45
 """The share of loading that is done with the dictionary; the language model is the rest."""
 _GRAMMAR = "#JSGF V1.0; grammar features; public <word> = a;"
 _LIBRARY = "_pocketsphinx*.so"
+_PHONES = {
+    **dict(zip("abcdefghijklm", ["AE", "B", "K", "D", "EH", "F", "G", "HH", "IH", "JH", "K", "L", "M"], strict=True)),
+    **dict(zip("nopqrstuvwyz", ["N", "AA", "P", "K", "R", "S", "T", "AH", "V", "W", "IY", "Z"], strict=True)),
+    **{"x": "K S", "0": "Z IH R OW", "1": "W AH N", "2": "T UW", "3": "TH R IY", "4": "F AO R", "5": "F AY V"},
+    **{"6": "S IH K S", "7": "S EH V AH N", "8": "EY T", "9": "N AY N"},
+}
+"""Of cmudict's, for each letter and figure."""
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
@@ -48,6 +57,9 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "ps_load_dict": (_INT, _AT, _TEXT, _TEXT, _TEXT),
     "ps_add_lm_file": (_INT, _AT, _TEXT, _TEXT),
     "ps_add_jsgf_string": (_INT, _AT, _TEXT, _TEXT),
+    "ps_lookup_word": (_AT, _AT, _TEXT),
+    "ps_add_word": (_INT, _AT, _TEXT, _TEXT, _INT),
+    "ps_set_align_text": (_INT, _AT, _TEXT),
     "ps_activate_search": (_INT, _AT, _TEXT),
     "ps_current_search": (_TEXT, _AT),
     "ps_get_cmn": (_TEXT, _AT, _INT),
@@ -115,6 +127,15 @@ class Decoder:
     def add_grammar(self, name: str, grammar: str) -> None:
         """A search for what a JSGF grammar allows."""
         self._call("ps_add_jsgf_string", name.encode(), grammar.encode())
+
+    def add_word(self, word: str, phones: str) -> None:
+        """A word that the dictionary lacks."""
+        if self._c.ps_lookup_word(self._ps, word.encode()) is None:
+            self._call("ps_add_word", word.encode(), phones.encode(), 1)
+
+    def expect(self, words: Sequence[str]) -> None:
+        """Look for nothing but these words, one after another; all are in the dictionary."""
+        self._call("ps_set_align_text", " ".join(words).encode())
 
     @property
     def search(self) -> str:
@@ -191,6 +212,45 @@ def words(decoder: Decoder) -> list[tuple[str, float, float, float]]:
         for word, first, last, likely in decoder.parts()
         if word[0] not in "<["
     ]
+
+
+def load_aligner() -> Decoder:
+    """A decoder with all that `aligned` needs."""
+    decoder = Decoder()
+    decoder.load_dict(_model("cmudict-en-us.dict"))
+    return decoder
+
+
+def aligned(decoder: Decoder, said: Sequence[str], samples: bytes) -> list[tuple[float, float] | None]:
+    """When each word, as it is written, is said in an utterance: start and end, s. None for what is no word of letters
+    or figures; and for all where they cannot be what is said."""
+    spelt = [spell(word) for word in said]
+    times: list[tuple[float, float] | None] = [None] * len(said)
+    if not any(spelt):
+        return times
+    for word in filter(None, spelt):
+        decoder.add_word(word, phones(word))
+    decoder.expect([word for word in spelt if word])
+    decoder.start()
+    decoder.process(samples, whole=True)
+    decoder.end()
+    found = words(decoder)
+    if [word for word, *_ in found] != [word for word in spelt if word]:
+        return times
+    for number, (_, start_s, end_s, _) in zip((n for n, word in enumerate(spelt) if word), found, strict=True):
+        times[number] = start_s, end_s
+    return times
+
+
+def spell(word: str) -> str:
+    """A word as the dictionary has it: "Café," is cafe; "" where it has no letter and no figure."""
+    plain = unicodedata.normalize("NFKD", word.lower().replace("’", "'"))
+    return "".join(letter for letter in plain if letter in _PHONES or letter == "'").strip("'")
+
+
+def phones(word: str) -> str:
+    """About how a word sounds that is in no dictionary, letter by letter: enough to find it between its neighbours."""
+    return " ".join(_PHONES[letter] for letter in word if letter in _PHONES)
 
 
 def load(tell: Callable[[float], None] = lambda _: None) -> Decoder:

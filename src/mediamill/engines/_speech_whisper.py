@@ -6,7 +6,8 @@ PIECES has a line for each piece, as long as the others: number, first and last 
 mono. What it says is in _speech_farm. Each process loads the model for itself: the library's threads do not live on in
 one that is forked. An answer is
 {"language": code, "turns": [{"text", "words": [[word, start s, end s, probability in [0, 1]], …]}, …]}, times within
-the piece.
+the piece. English words are looked up in the sound by pocketsphinx, where that is installed: whisper's own times
+are a tenth of a second off.
 """
 
 from __future__ import annotations
@@ -14,11 +15,18 @@ from __future__ import annotations
 import os
 import runpy
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mediamill.engines._speech_program import Pieces
+
+
+Align = Callable[[Sequence[str], bytes], "list[tuple[float, float] | None]"]
+"""From words and samples to the start and end of each, s; None where that cannot be told."""
+_FARTHEST_S = 0.5
+"""From where whisper has a word. What is found farther away is another one, or noise."""
 
 
 def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -> dict[str, Any]:
@@ -51,6 +59,30 @@ def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -
     return {"language": told.language, "turns": turns}
 
 
+def align(turns: Sequence[dict[str, Any]], samples: bytes, find: Align) -> None:
+    """Put the words of a piece where they are said."""
+    words = [word for turn in turns for word in turn["words"]]
+    at_s = 0.0
+    for word, found in zip(words, find([word[0] for word in words], samples), strict=True):
+        if found is not None and max(abs(found[0] - word[1]), abs(found[1] - word[2])) <= _FARTHEST_S:
+            word[1:3] = found
+        word[1] = max(at_s, word[1])
+        word[2] = max(word[1], word[2])
+        at_s = word[1]
+    for turn in turns:
+        if turn["words"]:
+            turn["start"], turn["end"] = turn["words"][0][1], turn["words"][-1][2]
+
+
+def aligner() -> Align | None:
+    """pocketsphinx as one, if it is there: 0.1 s."""
+    sphinx = runpy.run_path(str(Path(__file__).with_name("_speech_sphinx.py")))
+    if sphinx["package"]() is None:
+        return None
+    decoder = sphinx["load_aligner"]()
+    return lambda words, samples: sphinx["aligned"](decoder, words, samples)
+
+
 def main() -> None:
     """Hear all pieces."""
     path, processes, sound, folder, language, threads, likely = sys.argv[1:8]
@@ -58,6 +90,7 @@ def main() -> None:
     shared = runpy.run_path(str(Path(__file__).with_name("_speech_program.py")))
     pieces: Pieces = shared["Pieces"](path)
     pieces.say("begun")
+    find = aligner() if language in ("", "en") else None
     from faster_whisper import WhisperModel
 
     def serve() -> None:
@@ -72,6 +105,8 @@ def main() -> None:
         for piece, samples in pieces.left(sound):
             heard = hear(model, samples, spoken, likely or None)
             spoken = spoken or heard["language"]
+            if find is not None and heard["language"] == "en":
+                align(heard["turns"], samples, find)
             pieces.say({"piece": piece, "heard": heard})
 
     forked = int(processes) > 1
