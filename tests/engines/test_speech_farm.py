@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -229,3 +230,35 @@ open("sound", "wb").write(bytes(32000 * 60))
 pieces = _speech_program.Pieces(path)
 _speech_program.fork(2, lambda: _speech_sphinx._serve(None, pieces, "sound"))
 """
+
+
+def test_one_that_goes_by_windows_is_as_far_as_it_says(tmp_path: Path) -> None:
+    farm = replace(FARM, block_s=math.inf, later=0.0, piece_s=1.0, speed=0.1)
+    crew = Crew(farm, [10.0], Course(work(tmp_path)))
+    crew.hear(PID, "begun")
+    crew.hear(PID, "loaded")
+    crew.hear(PID, {"piece": 0, "at": 0.0, "used": 0.0})
+    assert crew.to_come_s == pytest.approx(1.1)
+    crew.hear(PID, {"piece": 0, "at": 6.0, "used": 0.9})
+    assert crew.to_come_s == pytest.approx(0.5)
+    crew.hear(PID, {"piece": 0, "at": 9.0, "used": 0.9})
+    assert crew.to_come_s == pytest.approx(0.1)  # no further window for so little
+    crew.hear(PID, {"piece": 0, "heard": []})
+    assert crew.to_come_s == 0
+
+
+def test_processes_that_load_for_themselves_are_waited_for(tmp_path: Path) -> None:
+    farm = replace(FARM, each_s=0.5, speed=0.0, piece_s=0.0, block_s=math.inf, later=0.0)
+    crew = Crew(farm, [2.0, 2.0], Course(work(tmp_path)))
+    crew.hear(PID, "begun")
+    crew.hear(PID, "loaded")
+    assert crew.to_come_s == pytest.approx(1.0)
+    crew.hear(PID - 1, "begun")
+    assert crew.to_come_s == pytest.approx(1.0)
+    crew.hear(PID - 2, "begun")
+    with pytest.raises(ToolFailed):
+        crew.hear(PID - 3, "begun")
+    crew.hear(PID - 1, "loaded")
+    assert crew.to_come_s < 0.9
+    crew.hear(PID - 1, {"piece": 1, "at": 0.0, "used": 0.5})
+    crew.hear(PID - 1, {"piece": 1, "heard": []})

@@ -38,6 +38,8 @@ going through pieces after which what it does then does; and the number of piece
 little of what follows them: there, any word may come."""
 _SOME = 0.05
 """Of what was expected of a step is still to come, however long it has taken."""
+_LITTLE_S = 1.5
+"""Of a piece is no window more, for those that go by windows."""
 _LINE = "{:8} {:11} {:11}\n"
 """Number, first and last sample of a piece. All lines are as long, so that of a shared file each process takes one."""
 
@@ -219,7 +221,10 @@ class Crew:
                 to_come_s += (1 + later) * self._of_first(length_s, first, begin_s) + always_s
                 continue
             # What it is at, up to where it tells next: however long that takes, what follows is still to come.
-            if one.at_s == 0:
+            if self._farm.block_s == math.inf:
+                rest_s = length_s - one.at_s
+                now_s = self._of_first(rest_s, first, begin_s) if rest_s > _LITTLE_S else first * rest_s
+            elif one.at_s == 0:
                 now_s = self._of_first(min(self._farm.block_s, length_s), first, begin_s)
                 rest_s = first * max(0.0, length_s - self._farm.block_s)
                 to_come_s += rest_s + later * (now_s + rest_s) + always_s
@@ -259,7 +264,9 @@ class Crew:
         elif one.piece != piece or at_s < one.at_s or used_s < one.at_used_s:
             raise unreadable()
         at_s = min(at_s, length_s)
-        if at_s > one.at_s == 0:
+        if self._farm.block_s == math.inf:
+            pass  # what a piece takes is known when it has ended
+        elif at_s > one.at_s == 0:
             self._begun = self._begun[0] + 1, self._begun[1] + used_s - one.at_used_s
         elif at_s > one.at_s:
             self._first = self._first[0] + at_s - one.at_s, self._first[1] + used_s - one.at_used_s
@@ -271,13 +278,14 @@ class Crew:
             raise unreadable()
         one.look()
         length_s, spent_s = self._lengths_s[piece], one.used_s - one.at_used_s
-        if one.at_s > 0:  # it tells how far it is
+        if one.at_s > 0 and self._farm.block_s < math.inf:  # it tells how far it is
             spent_s = max(0.0, spent_s - self._farm.later_s * self._course.slowness)
             self._later = self._later[0] + one.through_s, self._later[1] + spent_s
         else:
-            self._first = self._first[0] + length_s + self._farm.piece_s, self._first[1] + spent_s
+            whole_s = one.through_s + spent_s
+            self._first = self._first[0] + length_s + self._farm.piece_s, self._first[1] + whole_s
         self.found[piece] = answer
-        one.piece, one.at_s, one.at_used_s = None, 0.0, one.used_s
+        one.piece, one.at_s, one.through_s, one.at_used_s = None, 0.0, 0.0, one.used_s
 
     @property
     def _begin_s(self) -> float:

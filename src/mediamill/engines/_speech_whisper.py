@@ -16,6 +16,7 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,10 @@ _FARTHEST_S = 0.5
 """From where whisper has a word. What is found farther away is another one, or noise."""
 
 
-def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -> dict[str, Any]:
-    """The utterances of a piece."""
+def hear(
+    model: Any, samples: bytes, language: str | None, likely: str | None, tell: Callable[[float], None]
+) -> dict[str, Any]:
+    """The utterances of a piece. `tell` gets the second it has come to: it looks at as many windows as it likes."""
     import numpy as np
 
     wave = np.frombuffer(samples, np.int16).astype(np.float32) / 32768
@@ -43,19 +46,15 @@ def hear(model: Any, samples: bytes, language: str | None, likely: str | None) -
         vad_filter=True,
         hotwords=likely,
     )
-    turns = [
-        {
-            "text": segment.text.strip(),
-            "start": segment.start,
-            "end": segment.end,
-            "words": [
-                [word.word.strip(), word.start, word.end, min(1.0, max(0.0, word.probability))]
-                for word in segment.words or ()
-                if word.word.strip()
-            ],
-        }
-        for segment in segments
-    ]
+    turns = []
+    for segment in segments:
+        words = [
+            [word.word.strip(), word.start, word.end, min(1.0, max(0.0, word.probability))]
+            for word in segment.words or ()
+            if word.word.strip()
+        ]
+        turns.append({"text": segment.text.strip(), "start": segment.start, "end": segment.end, "words": words})
+        tell(segment.end)
     return {"language": told.language, "turns": turns}
 
 
@@ -103,7 +102,7 @@ def main() -> None:
         pieces.say("loaded")
         spoken = language or None
         for piece, samples in pieces.left(sound):
-            heard = hear(model, samples, spoken, likely or None)
+            heard = hear(model, samples, spoken, likely or None, partial(pieces.at, piece))
             spoken = spoken or heard["language"]
             if find is not None and heard["language"] == "en":
                 align(heard["turns"], samples, find)
