@@ -133,6 +133,22 @@ def test_wait_answers_when_its_time_is_up(http: httpx.Client) -> None:
     assert 0.25 < time.monotonic() - began < in_company(5)
 
 
+@pytest.mark.parametrize(
+    ("params", "field", "detail"),
+    [
+        ({"wait": "100"}, "wait", "must be a number of at most 60"),
+        ({"wait": "soon"}, "wait", "must be a number, not text"),
+        ({"limit": "0"}, "limit", "must be a whole number of at least 1"),
+    ],
+)
+def test_what_is_wrong_with_a_parameter_is_said_in_words(
+    params: dict[str, str], field: str, detail: str, http: httpx.Client
+) -> None:
+    answer = http.get("/mill/tasks" if field == "limit" else "/mill/tasks/t0", params=params)
+    assert answer.status_code == 422
+    assert (answer.json()["field"], answer.json()["detail"]) == (field, detail)
+
+
 def test_instants_are_utc_with_microseconds(http: httpx.Client) -> None:
     task = made(http, PING, wait=30)
     for name in ("created_at", "updated_at", "started_at", "finished_at"):

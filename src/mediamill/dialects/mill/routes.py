@@ -9,6 +9,7 @@ from litestar import Litestar, MediaType, Response, get
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 
+from mediamill.core import schema_words
 from mediamill.core.access import Caller
 from mediamill.core.errors import MediamillError
 from mediamill.dialects import Answer, App, Site
@@ -98,6 +99,11 @@ def _worded(error: MediamillError) -> Answer:
     return write_error(error)
 
 
+def _words(message: str) -> str:
+    """What is wrong with a parameter, which is never null."""
+    return schema_words.read(message.replace(" | null`", "`"))[1]
+
+
 def _http(error: HTTPException) -> Answer:
     """What Litestar itself refuses, in our words."""
     status = error.status_code
@@ -108,7 +114,7 @@ def _http(error: HTTPException) -> Answer:
         return problem(
             422,
             "invalid",
-            "; ".join(str(f.get("message", "")) for f in faults) or error.detail,
+            "; ".join(_words(str(f.get("message", ""))) for f in faults) or error.detail,
             field="Idempotency-Key" if first.get("source") == "header" else first.get("key"),
         )
     codes = {
