@@ -90,7 +90,7 @@ class WhisperTiny(Transcriber):
     name = "whisper-tiny"
     rank: ClassVar[int] = 80
     licence = "MIT"
-    speed: ClassVar[str] = "80 times as fast as speech on 4 cores of x86-64, without a GPU"
+    speed: ClassVar[str] = "20 to 30 times as fast as speech on 4 cores of x86-64, without a GPU"
     boosts: ClassVar[bool] = True
     languages: ClassVar[frozenset[str] | None] = frozenset({"en"})
 
