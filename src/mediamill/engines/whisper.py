@@ -32,8 +32,8 @@ _TINY_IMPORT_S, _TINY_LOAD_S, _TINY_SPEED, _TINY_PIECE_S = 0.3, 0.3, 0.056, 8.0
 """The same for the tiny one, of which each process loads the model for itself and works in one thread."""
 _TINY_SHORTEST_S = 12.0
 """Words are heard better among others, and shorter pieces cost nearly as much."""
-_TINY_PROCESSES = 8
-"""Each takes 150 MB."""
+_TINY_PROCESSES = 4
+"""Each takes 320 MB, of a task's 4 GB."""
 
 
 def folder() -> Path | None:
