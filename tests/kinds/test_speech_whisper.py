@@ -3,6 +3,7 @@ told to; and with the small model that can be fetched."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -209,3 +210,10 @@ def test_words_stay_in_order() -> None:
     _speech_whisper.align([{"text": "", "words": words}], b"", lambda said, samples: [(1.4, 1.6), None])
 
     assert words == [["one", 1.4, 1.6, 0.9], ["two", 1.4, 1.4, 0.9]]
+
+
+def test_without_pocketsphinx_whispers_own_times_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _speech_whisper.aligner() is not None
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pocketsphinx" else find(name))
+    assert _speech_whisper.aligner() is None

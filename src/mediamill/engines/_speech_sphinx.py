@@ -105,6 +105,7 @@ class Decoder:
     """A recogniser with the acoustic model of the package, and no words yet."""
 
     def __init__(self) -> None:
+        self._ps: int | None = None
         self._c = _library()
         config = self._c.ps_config_init(None)
         for name, text in (("loglevel", b"FATAL"), ("hmm", os.fsencode(_model("en-us")))):
@@ -115,7 +116,8 @@ class Decoder:
             raise RuntimeError("PocketSphinx could not be set up")
 
     def __del__(self) -> None:
-        self._c.ps_free(self._ps)
+        if self._ps:
+            self._c.ps_free(self._ps)
 
     def load_dict(self, path: Path) -> None:
         self._call("ps_load_dict", os.fsencode(path), None, None)

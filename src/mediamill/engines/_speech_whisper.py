@@ -74,11 +74,12 @@ def align(turns: Sequence[dict[str, Any]], samples: bytes, find: Align) -> None:
 
 
 def aligner() -> Align | None:
-    """pocketsphinx as one, if it is there: 0.1 s."""
+    """pocketsphinx as one, where it is there and can be loaded: 0.1 s."""
     sphinx = runpy.run_path(str(Path(__file__).with_name("_speech_sphinx.py")))
-    if sphinx["package"]() is None:
+    try:
+        decoder = sphinx["load_aligner"]()
+    except (ImportError, OSError, RuntimeError):
         return None
-    decoder = sphinx["load_aligner"]()
     return lambda words, samples: sphinx["aligned"](decoder, words, samples)
 
 
