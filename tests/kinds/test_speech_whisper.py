@@ -17,8 +17,9 @@ from tests.support.voices import passage, silence
 from mediamill import models
 from mediamill.core.errors import ToolFailed
 from mediamill.core.speech import Transcriber, Word, hears
-from mediamill.engines import _speech_whisper
+from mediamill.engines import _speech_turns, _speech_whisper
 from mediamill.engines import whisper as whisper_engine
+from mediamill.engines._speech_voice import Span
 from mediamill.kinds import speech
 
 SAYS = "Good evening, this is a test. Nobody said that."
@@ -45,14 +46,14 @@ def test_weights_that_are_named_are_used_with_their_words_and_times(tmp_path: Pa
     done = hear(tmp_path, silence(3.0), passage("meeting").part(0, 8).samples)
 
     assert (done.details["engine"], done.details["quality"]) == ("whisper", "full")
-    [turn] = done.json["timeline"]
-    assert turn["text"] == SAYS
-    assert [word["text"] for word in turn["words"]] == SAYS.split()
-    times = [time for word in turn["words"] for time in (word["start"], word["end"])]
+    assert done.json["text"] == ["Good evening, this is a test.", "Nobody said that."]
+    words = [word for turn in done.json["timeline"] for word in turn["words"]]
+    assert [word["text"] for word in words] == SAYS.split()
+    times = [time for word in words for time in (word["start"], word["end"])]
     assert times == sorted(times)
     assert 2.7 < times[0] < 3.2
     assert 4.6 < times[-1] < 5.2
-    assert all(word["confidence"] > 0.9 for word in turn["words"])
+    assert all(word["confidence"] > 0.9 for word in words)
 
 
 @pytest.mark.usefixtures("chosen")
@@ -217,3 +218,31 @@ def test_without_pocketsphinx_whispers_own_times_stay(monkeypatch: pytest.Monkey
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pocketsphinx" else find(name))
     assert _speech_whisper.aligner() is None
+
+
+def said(text: str, pauses: Mapping[int, float]) -> list[Word]:
+    """Words of a quarter of a second each, with pauses before some of them."""
+    at_s, made = 0.0, []
+    for number, word in enumerate(text.split()):
+        at_s += pauses.get(number, 0.0)
+        made.append(Word(start_s=at_s, end_s=at_s + 0.25, text=word))
+        at_s += 0.25
+    return made
+
+
+def test_turns_are_sentences() -> None:
+    words = said("Dr. No left. “Why?” he asked. So it went on and on", {1: 0.5, 8: 1.5})
+
+    found = [turn.text for turn in _speech_turns.sentences(words)]
+
+    assert found == ["Dr. No left.", "“Why?”", "he asked.", "So it", "went on and on"]
+    assert [word for turn in _speech_turns.sentences(words) for word in turn.words] == words
+
+
+def test_words_without_spaces_between_them_stay_as_the_model_divides_them() -> None:
+    words = [["日", 0.0, 0.2, 0.9], ["本", 0.2, 0.4, 0.9]]
+    answer = {"turns": [{"text": "日本", "start": 0.0, "end": 0.4, "words": words}]}
+
+    [turn] = whisper_engine._turns(answer, Span(start_s=2.0, end_s=4.0))
+
+    assert (turn.text, turn.start_s, len(turn.words)) == ("日本", 2.0, 2)

@@ -16,7 +16,6 @@ from mediamill.core.speech import Turn, Word
 from mediamill.engines import _speech_turns
 from mediamill.engines._speech_voice import Span
 
-_SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！")
 _NAMES = """
 arabic:ar bulgarian:bg catalan:ca chinese:zh croatian:hr czech:cs danish:da dutch:nl english:en finnish:fi french:fr
 german:de greek:el hebrew:he hindi:hi hungarian:hu indonesian:id italian:it japanese:ja korean:ko norwegian:no
@@ -56,7 +55,7 @@ def openai(answer: Any, part: Span, spans: Sequence[Span]) -> tuple[list[Turn], 
     segments = _list(answer.get("segments"))
     code = language(answer.get("language"))
     if words:
-        return _sentences(_as_written(words, said)), code
+        return _speech_turns.sentences(_as_written(words, said)), code
     if segments:
         return [turn for segment in segments if (turn := _segment(segment, part)) is not None], code
     return _untimed(said, part, spans), code
@@ -70,7 +69,7 @@ def assemblyai(answer: Any, part: Span) -> list[Turn]:
         if not isinstance(utterance, dict):
             raise unreadable()
         speaker = numbers.setdefault(str(utterance.get("speaker")), len(numbers))
-        for turn in _sentences(_words(utterance.get("words"), part, 1000.0)):
+        for turn in _speech_turns.sentences(_words(utterance.get("words"), part, 1000.0)):
             turns.append(
                 Turn(
                     start_s=turn.start_s,
@@ -81,7 +80,7 @@ def assemblyai(answer: Any, part: Span) -> list[Turn]:
                     speaker=speaker,
                 )
             )
-    return turns or _sentences(_words(answer.get("words"), part, 1000.0))
+    return turns or _speech_turns.sentences(_words(answer.get("words"), part, 1000.0))
 
 
 _BLOCKS = {
@@ -148,18 +147,6 @@ def _as_written(words: list[Word], said: str) -> list[Word]:
         Word(start_s=word.start_s, end_s=word.end_s, text=as_in_text, confidence=word.confidence)
         for word, as_in_text in zip(words, written, strict=True)
     ]
-
-
-def _sentences(words: Sequence[Word]) -> list[Turn]:
-    """Turns cut at pauses and at the ends of sentences."""
-    made: list[Turn] = []
-    held: list[Word] = []
-    for word in words:
-        held.append(word)
-        if word.text.endswith(_SENTENCE_ENDS):
-            made += _speech_turns.turns(held)
-            held = []
-    return made + _speech_turns.turns(held)
 
 
 def _segment(segment: Any, part: Span) -> Turn | None:

@@ -13,8 +13,11 @@ ENGINE = "MEDIAMILL_STT_ENGINE"
 """The setting that chooses among the transcribers; "auto" or unset: the best that is there."""
 
 _MODULES = ("pocketsphinx", "speech_http", "whisper")
-_PAUSE_S = 0.4
+_PAUSE_S, _PAUSE_WITHIN_S = 0.4, 1.0
+"""A pause that begins a new turn; and one that does so where the ends of sentences are known."""
 _LONGEST_S = 15.0
+_ENDS = (".", "?", "!", "…", "。", "？", "！", '."', '?"', '!"', ".”", "?”", "!”")
+_NO_ENDS = frozenset({"Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "vs.", "e.g.", "i.e."})
 
 
 def unchosen(name: str) -> Missing | None:
@@ -30,12 +33,24 @@ def unchosen(name: str) -> Missing | None:
     return Missing(reason=f"{ENGINE} chooses {chosen}.", remedy=f"Set {ENGINE} to {name} or auto.")
 
 
-def turns(words: Sequence[Word]) -> list[Turn]:
+def sentences(words: Sequence[Word]) -> list[Turn]:
+    """The words, which are written with stops, in turns of a sentence."""
+    made: list[Turn] = []
+    held: list[Word] = []
+    for word in words:
+        held.append(word)
+        if word.text.endswith(_ENDS) and word.text not in _NO_ENDS:
+            made += turns(held, _PAUSE_WITHIN_S)
+            held = []
+    return made + turns(held, _PAUSE_WITHIN_S)
+
+
+def turns(words: Sequence[Word], pause_s: float = _PAUSE_S) -> list[Turn]:
     """The words in turns of whole utterances."""
     made: list[Turn] = []
     held: list[Word] = []
     for word in words:
-        if held and word.start_s - held[-1].end_s >= _PAUSE_S:
+        if held and word.start_s - held[-1].end_s >= pause_s:
             made += _parted(held)
             held = []
         held.append(word)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from mediamill import models, processors
 from mediamill.core.errors import ToolFailed
 from mediamill.core.ports import Missing
-from mediamill.core.speech import Listening, Quality, Transcriber, Transcript, Turn
+from mediamill.core.speech import Listening, Quality, Transcriber, Transcript, Turn, Word
 from mediamill.engines import _speech_farm, _speech_local, _speech_turns, _speech_voice, _speech_whisper
 from mediamill.engines._processor import slowness
 from mediamill.engines._speech_farm import Farm
@@ -163,23 +163,30 @@ def _transcript(
 
 
 def _turns(answer: Any, piece: Span) -> list[Turn]:
+    """By sentences, where words are what stands between spaces; else as the model divides them."""
+    made: list[Turn] = []
+    held: list[Word] = []
     try:
-        made = []
         for turn in answer["turns"]:
-            words = tuple(_speech_farm.words(turn["words"], piece))
+            words = _speech_farm.words(turn["words"], piece)
+            if " ".join(word.text for word in words) == turn["text"]:
+                held += words
+                continue
+            made += _speech_turns.sentences(held)
+            held = []
             sure = [word.confidence for word in words if word.confidence is not None]
             made.append(
                 Turn(
                     start_s=words[0].start_s if words else piece.start_s + float(turn["start"]),
                     end_s=words[-1].end_s if words else min(piece.start_s + float(turn["end"]), piece.end_s),
                     text=str(turn["text"]),
-                    words=words,
+                    words=tuple(words),
                     confidence=sum(sure) / len(sure) if sure else None,
                 )
             )
-        return made
     except (KeyError, ValueError, TypeError) as error:
         raise _speech_farm.unreadable() from error
+    return made + _speech_turns.sentences(held)
 
 
 PROVIDES = (Whisper(), WhisperTiny())
