@@ -48,15 +48,20 @@ def children_of(settings: Settings, slots: Mapping[str, int], scratch: Path) -> 
     return found
 
 
-def _readable() -> list[Path]:
-    """Folders children may read besides the system and the interpreter."""
-    from mediamill import fonts, models
-    from mediamill.engines import office as suite
+def weights() -> list[Path]:
+    """Folders of models."""
+    from mediamill import models
     from mediamill.engines import whisper
 
-    found = [*fonts.folders(), models.folder()]
-    if (weights := whisper.folder()) is not None:
-        found.append(weights)
+    return [path for path in (models.folder(), whisper.folder()) if path is not None]
+
+
+def _readable() -> list[Path]:
+    """Folders children may read besides the system and the interpreter."""
+    from mediamill import fonts
+    from mediamill.engines import office as suite
+
+    found = [*fonts.folders(), *weights()]
     if (office := suite.folder()) is not None:
         found.append(office.parent)  # its program folder and what lies beside it: filters, settings, fonts
     return [path for path in found if path.exists()]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mediamill import config, kinds
+from mediamill.app.children import weights
 from mediamill.app.common import address_of, blobs_of, lifetimes, net_for_services, net_of, services_of, vault_of
 from mediamill.blobs import Blobs
 from mediamill.blobs.buckets import Buckets, forget_environment
@@ -122,7 +123,7 @@ def executor_of(
             find=Results(here.pool).find,
             blobs=blobs,
             kinds={name for name, kind in kinds.load().items() if kind.reusable},
-            tools=tools_of(config.for_engines()),
+            tools=tools_of(config.for_engines(), weights()),
         ),
         rules=rules,
     )

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from importlib import metadata
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from mediamill import __version__
@@ -20,6 +21,7 @@ from mediamill.core.files import File, NewFile
 from mediamill.core.tasks import State, Task
 
 _PREFIX = "MEDIAMILL_"
+_END_BYTES = 1 << 16
 
 
 class Blobs(Protocol):
@@ -29,11 +31,29 @@ class Blobs(Protocol):
     async def delete(self, keys: Sequence[str]) -> None: ...
 
 
-def tools_of(settings: Sequence[str]) -> str:
-    """What results depend on beside the request: our version, what is installed, what the operator set."""
+def tools_of(settings: Sequence[str], weights: Sequence[Path] = ()) -> str:
+    """What results depend on beside the request: our version, what is installed, what the operator set, and the models
+    that lie in these folders."""
     installed = sorted(f"{found.name}=={found.version}" for found in metadata.distributions())
     chosen = [f"{name}={os.environ.get(_PREFIX + name.upper(), '')}" for name in sorted(settings)]
-    return hashlib.sha256("\n".join([__version__, *installed, *chosen]).encode()).hexdigest()
+    there = [line for folder in weights for line in _lying_in(folder)]
+    return hashlib.sha256("\n".join([__version__, *installed, *chosen, *there]).encode()).hexdigest()
+
+
+def _lying_in(folder: Path) -> list[str]:
+    """Each file with its size and a hash of its ends: weights are gigabytes, and new ones differ everywhere."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        with suppress(OSError):  # one that is just being brought
+            if not path.is_file() or any(part.startswith(".") for part in path.relative_to(folder).parts):
+                continue
+            with path.open("rb") as file:
+                ends = file.read(_END_BYTES)
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _END_BYTES))
+                ends += file.read()
+            found.append(f"{path.relative_to(folder)} {size} {hashlib.sha256(ends).hexdigest()}")
+    return found
 
 
 class Reuse:

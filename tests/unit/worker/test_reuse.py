@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,21 @@ def test_tools_change_with_what_the_operator_sets(monkeypatch: pytest.MonkeyPatc
 
     assert tools_of(["ffmpeg"]) != before
     assert tools_of([]) == tools_of([])
+
+
+def test_tools_change_with_the_models_that_are_there(tmp_path: Path) -> None:
+    seen = [tools_of([], [tmp_path / "none"]), tools_of([], [tmp_path])]
+    assert seen[0] == seen[1] == tools_of([])
+    (tmp_path / "matting").mkdir()
+    (tmp_path / "matting" / "mine.onnx").write_bytes(b"weights" * 100_000)
+    seen.append(tools_of([], [tmp_path]))
+    (tmp_path / "matting" / "mine.onnx").write_bytes(b"weights" * 99_999 + b"WEIGHTS")
+    seen.append(tools_of([], [tmp_path]))
+    (tmp_path / ".downloads").mkdir()
+    (tmp_path / ".downloads" / "half").write_bytes(b"of it")
+
+    assert len(set(seen)) == 3
+    assert tools_of([], [tmp_path]) == seen[-1]
 
 
 async def test_the_earlier_file_comes_again_under_the_new_inputs_name() -> None:
