@@ -33,6 +33,8 @@ until it is known."""
 _LEVEL, _BANDS, LARGE_PX = 4, 8, 1_000_000
 """zlib's level; and from how many pixels on so many bands are tried, to see what the file takes: with less, to begin is
 most of it."""
+_AGAIN = 0.5
+"""How likely a second look is, until it is known what is in front."""
 _ANY = 0.3
 """What a network says of what may be in front."""
 _NOTHING = "Nothing in the picture could be told from the background."
@@ -196,10 +198,10 @@ def _cut(
     # Where looking is short nothing is said until something is found: if nothing is, another engine has all to do yet.
     said = parts.looking_s > SHORT_S
     if said:
-        course.at(parts.read_s, parts.look_s.first + parts.look_s.second + parts.later_s())
+        course.at(parts.read_s, parts.look_s.first + _AGAIN * parts.look_s.second + parts.later_s())
     picture = read(work.source)
     if said:
-        course.at(parts.look_s.first, parts.look_s.second + parts.later_s())
+        course.at(parts.look_s.first, _AGAIN * parts.look_s.second + parts.later_s())
     height, width = picture.rgb.shape[:2]
 
     def smaller(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
