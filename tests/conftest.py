@@ -37,6 +37,7 @@ settings.load_profile("patient")
 
 
 os.environ[models.SETTING] = str(kept.NONE)
+os.environ.pop(models.FURTHER, None)
 
 
 # A machine that stands still for five seconds is no server that does not answer.

@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     models: Path | None = Field(
         None, description="Folder of models; unset: models in the data folder.", json_schema_extra=_ENGINE
     )
+    further_models: Path | None = Field(
+        None,
+        description="Folder of models that are not in the first; `./mill` names the one that it fetches them to.",
+        json_schema_extra=_ENGINE,
+    )
 
     # speech
     stt_engine: str = Field(

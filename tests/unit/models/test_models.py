@@ -217,6 +217,40 @@ def test_the_folder_is_the_operators_else_in_the_data_folder(tmp_path: Path, mon
     assert models.folder() == tmp_path / "own"
 
 
+def test_models_are_looked_for_in_the_operators_folder_and_then_in_the_further_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, further = tmp_path / "own", tmp_path / "further"
+    monkeypatch.setenv("MEDIAMILL_MODELS", str(own))
+    monkeypatch.setenv("MEDIAMILL_FURTHER_MODELS", str(further))
+    one, two = (models.manifest()[name] for name in ("face_landmark", "iris_landmark"))
+    for folder, model in ((further, one), (further, two), (own, one)):
+        folder.mkdir(exist_ok=True)
+        (folder / model.file).write_bytes(bytes(model.bytes))
+
+    assert models.folders() == [own, further]
+    assert (models.find(one.name), models.find(two.name)) == (own / one.file, further / two.file)
+    assert models.missing(one.name, two.name) is None
+    assert (models.home_of(one.name), models.home_of(one.name, two.name)) == (own, further)
+    found = CliRunner().invoke(mediamill, ["models", "path", two.name], catch_exceptions=False)
+    assert found.stdout.strip() == str(further / two.file)
+
+
+@pytest.mark.usefixtures("index")
+def test_what_lies_in_the_further_folder_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = next(name for name, model in models.manifest().items() if model.bytes < 5000)
+    monkeypatch.setenv("MEDIAMILL_MODELS", str(tmp_path / "own"))
+    monkeypatch.setenv("MEDIAMILL_FURTHER_MODELS", str(tmp_path))
+    (tmp_path / models.manifest()[name].file).parent.mkdir(exist_ok=True)
+    monkeypatch.setattr(models, "is_whole", lambda model, path: path.is_file())
+    (tmp_path / models.manifest()[name].file).write_bytes(b"")
+
+    done = CliRunner().invoke(mediamill, ["models", "fetch", name], catch_exceptions=False)
+
+    assert (done.exit_code, (tmp_path / "own").exists()) == (0, False)
+    assert "0 fetched, 1 were here" in done.stderr
+
+
 def test_an_engine_learns_which_models_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDIAMILL_MODELS", str(tmp_path))
     one = models.manifest()["face_landmark"]
