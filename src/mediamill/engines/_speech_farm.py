@@ -32,10 +32,9 @@ from mediamill.engines._speech_voice import Span
 MOST_PID = 1 << 22
 """Linux numbers processes up to here."""
 _TICK_S = 0.03
-_DOUBT_S, _LATER_DOUBT_S, _BEGIN_DOUBT = 2.0, 0.7, 2
-"""Seconds of speech after which a recogniser's own speed counts for as much as the expected one; processor seconds of
-going through pieces after which what it does then does; and the number of pieces whose beginnings do. Beginnings say
-little of what follows them: there, any word may come."""
+_LATER_DOUBT_S, _BEGIN_DOUBT = 0.7, 2
+"""Processor seconds of going through pieces after which what comes then counts for as much as what was expected of it;
+and the number of pieces whose beginnings do. Beginnings say little of what follows them: there, any word may come."""
 _SOME = 0.05
 """Of what was expected of a step is still to come, however long it has taken."""
 _LITTLE_S = 1.5
@@ -49,9 +48,13 @@ class Farm:
     """How to start recognisers, how many, and what to expect until they tell, on a machine of slowness 1: seconds of
     processor time to load, and for a second of speech; each piece counts as so much longer, however short it is.
 
-    `each_s`: processor seconds that each of several processes takes to load for itself.
-    For those that tell how far they are: `block_s`, how far it is from one time to the next; `later`, what they do when
-    they have been through a piece, as a share of the time that this took, and `later_s`, what of that is always there.
+    `each_s`: processor seconds that each of several processes takes to load for itself. `doubt_s`: seconds of
+    speech after which a recogniser's own speed counts for as much as the expected one: many where pieces differ
+    much, for the cheapest end first. For those that tell how far they are, a block at a time: `block_s`, how far it
+    is from one time to the next; `later`, what they do when they have been through a piece, as a share of the time
+    that this took, and `later_s`, what of that is always there. Those without blocks may tell the end of each
+    window of a piece that they look at: what is left of it is then expected to take as much as a piece of that
+    length.
     """
 
     name: str
@@ -62,10 +65,16 @@ class Farm:
     speed: float
     piece_s: float
     each_s: float = 0.0
+    doubt_s: float = 2.0
     block_s: float = math.inf
     later: float = 0.0
     later_s: float = 0.0
     threads: int = 1
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether they tell how far they are a block at a time."""
+        return self.block_s < math.inf
 
 
 def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) -> list[Any]:
@@ -221,7 +230,7 @@ class Crew:
                 to_come_s += (1 + later) * self._of_first(length_s, first, begin_s) + always_s
                 continue
             # What it is at, up to where it tells next: however long that takes, what follows is still to come.
-            if self._farm.block_s == math.inf:
+            if not self._farm.by_blocks:
                 rest_s = length_s - one.at_s
                 now_s = self._of_first(rest_s, first, begin_s) if rest_s > _LITTLE_S else first * rest_s
             elif one.at_s == 0:
@@ -264,11 +273,10 @@ class Crew:
         elif one.piece != piece or at_s < one.at_s or used_s < one.at_used_s:
             raise unreadable()
         at_s = min(at_s, length_s)
-        if self._farm.block_s == math.inf:
-            pass  # what a piece takes is known when it has ended
-        elif at_s > one.at_s == 0:
+        # Without blocks, what a piece takes is known when it has ended.
+        if self._farm.by_blocks and at_s > one.at_s == 0:
             self._begun = self._begun[0] + 1, self._begun[1] + used_s - one.at_used_s
-        elif at_s > one.at_s:
+        elif self._farm.by_blocks and at_s > one.at_s:
             self._first = self._first[0] + at_s - one.at_s, self._first[1] + used_s - one.at_used_s
         one.through_s += used_s - one.at_used_s
         one.at_s, one.at_used_s, one.used_s = at_s, used_s, max(one.used_s, used_s)
@@ -278,7 +286,7 @@ class Crew:
             raise unreadable()
         one.look()
         length_s, spent_s = self._lengths_s[piece], one.used_s - one.at_used_s
-        if one.at_s > 0 and self._farm.block_s < math.inf:  # it tells how far it is
+        if one.at_s > 0 and self._farm.by_blocks:  # it tells how far it is
             spent_s = max(0.0, spent_s - self._farm.later_s * self._course.slowness)
             self._later = self._later[0] + one.through_s, self._later[1] + spent_s
         else:
@@ -296,7 +304,7 @@ class Crew:
 
     def _of_first(self, length_s: float, first: float, begin_s: float) -> float:
         """Processor seconds to go through a piece, or through its first block."""
-        if self._farm.block_s < math.inf:
+        if self._farm.by_blocks:
             return begin_s + first * max(0.0, length_s - self._farm.block_s)
         return first * (length_s + self._farm.piece_s)
 
@@ -304,7 +312,7 @@ class Crew:
         """Processor seconds to go through a second of speech, and what comes after a piece as a share of that."""
         expected = self._farm.speed * self._course.slowness
         heard_s, spent_s = self._first
-        first = (spent_s + expected * _DOUBT_S) / (heard_s + _DOUBT_S)
+        first = (spent_s + expected * self._farm.doubt_s) / (heard_s + self._farm.doubt_s)
         through_s, spent_s = self._later
         doubt_s = _LATER_DOUBT_S * self._course.slowness
         return first, (spent_s + self._farm.later * doubt_s) / (through_s + doubt_s)

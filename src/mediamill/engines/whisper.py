@@ -29,7 +29,9 @@ piece counts than it is."""
 _FILES = ("model.bin", "config.json", "tokenizer.json")
 TINY = ("whisper_tiny_en", "whisper_tiny_en_config", "whisper_tiny_en_tokenizer", "whisper_tiny_en_vocabulary")
 _TINY_IMPORT_S, _TINY_LOAD_S, _TINY_SPEED, _TINY_PIECE_S = 0.3, 0.3, 0.056, 8.0
-"""The same for the tiny one, of which each process loads the model for itself and works in one thread."""
+"""Processor seconds to import what loads it; and as above for the tiny one, of which each process loads the model for
+itself and works in one thread."""
+_TINY_DOUBT_S = 100.0
 _TINY_SHORTEST_S = 12.0
 """Words are heard better among others, and shorter pieces cost nearly as much."""
 _TINY_PROCESSES = 4
@@ -119,6 +121,7 @@ class WhisperTiny(Transcriber):
             each_s=_TINY_LOAD_S if processes > 1 else 0.0,
             speed=_TINY_SPEED,
             piece_s=_TINY_PIECE_S,
+            doubt_s=_TINY_DOUBT_S,
         )
         return _transcript(self, work, scene, pieces, farm)
 
