@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Protocol
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the worker's children have it
 
@@ -240,26 +241,34 @@ HEAD = (
 )
 
 
-Networks = Callable[[int], "_matting_film.Network"]
+Networks = Callable[[int], "Seeing"]
 """A network that works with so many threads."""
 
 
-def steps(size: tuple[int, int], network: _matting_film.Network, side: int = matting_selfie.SIDE) -> list[_frames.Step]:
+class Seeing(Protocol):
+    """A network for masks, and what it wants to see a picture of some width and height as."""
+
+    def __call__(self, rgb: NDArray[np.float32], /) -> NDArray[np.float32]: ...
+
+    def size(self, width: int, height: int) -> tuple[int, int]: ...
+
+
+def steps(size: tuple[int, int], network: Seeing, *, quick: bool = False) -> list[_frames.Step]:
     """What cuts out by a network."""
     edges = _matting_film.Edges(*size)
-    see = _matting_film.See(side, "bt709", edges)
-    return [see, _matting_film.Look(network), edges, _matting_film.Lay(edges)]
+    see = _matting_film.See(network.size(*size), "bt709", edges)
+    return _matting_film.steps(see, _matting_film.Look(network), edges, _matting_film.Lay(edges), quick=quick)
 
 
 def people(folder: Path, height: int, many: int) -> list[Row]:
-    ways = [(1, True), (2, True), (4, True), (1, False), (2, False)]
-    return matting(folder, height, many, matting_selfie.Selfie(), matting_selfie._Network, matting_selfie.SIDE, ways)
+    ways = [(threads, *how) for threads in (1, 2, 4) for how in ((True, False), (False, False), (True, True))]
+    return matting(folder, height, many, matting_selfie.Selfie(), matting_selfie._Network, ways)
 
 
 def things(folder: Path, height: int, many: int) -> list[Row]:
     masks = _matting_onnx.Masks(matting_things.MODEL)
-    ways = [(0, True), (0, False)]  # as many threads as there are processors
-    return matting(folder, height, many, matting_things.Things(), lambda _: masks, masks.side, ways)
+    ways = [(0, True, False), (0, False, False)]  # as many threads as there are processors
+    return matting(folder, height, many, matting_things.Things(), lambda _: masks, ways)
 
 
 def matting(
@@ -268,19 +277,19 @@ def matting(
     many: int,
     engine: Matter,
     network: Networks,
-    side: int,
-    ways: Sequence[tuple[int, bool]],
+    ways: Sequence[tuple[int, bool, bool]],
 ) -> list[Row]:
-    """ways: threads of the network alone, and whether the steps' sums may have more than one."""
+    """ways: threads of the network alone, whether the steps' sums may have more than one, and whether short steps are
+    taken in turn."""
     made = []
     short = film(folder / "short.mp4", height, many)
     long = film(folder / "long.mp4", height, 3 * many)
     width = height * 16 // 9 // 2 * 2
     size, most = (width, height), min(60, many)
 
-    def model(threads: int, shared: bool) -> Spent:
+    def model(threads: int, shared: bool, quick: bool) -> Spent:
         with nullcontext() if shared else _frames.one_thread_each():
-            return alone(short, "yuv420p", "yuva420p", size, size, steps(size, network(threads), side), most)
+            return alone(short, "yuv420p", "yuva420p", size, size, steps(size, network(threads), quick=quick), most)
 
     for word in FFMPEG:
         target = folder / f"cut.{word}"

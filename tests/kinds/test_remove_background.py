@@ -26,7 +26,8 @@ from mediamill.kinds import Context, Input, remove_background
 
 PERSON = vision.PICTURES / "astronaut.jpg"
 CUP = vision.PICTURES / "cup.jpg"
-PEOPLE = ("selfie_segmentation", "face_detection_short_range", "face_landmark", "iris_landmark")
+WIDE = "selfie_segmentation_landscape"
+PEOPLE = ("selfie_segmentation", WIDE, "face_detection_short_range", "face_landmark", "iris_landmark")
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,36 @@ def test_a_person_is_cut_out_of_a_picture_with_hair_and_suit(tmp_path: Path) -> 
     assert done.filename == "astronaut.png"
     assert done.fractions == sorted(done.fractions)
     assert done.fractions[-1] == 1.0
+
+
+def headshot(folder: Path, aspect: float) -> Path:
+    """Somebody close to the camera before a blue wall, in a picture that many times as wide as high."""
+    path = folder / "headshot.png"
+    with Image.open(vision.PICTURES.parent / "faces" / "collins.jpg") as image:
+        image.crop((0, 0, 320, round(320 / aspect))).save(path)
+    return path
+
+
+def test_a_wide_picture_is_seen_by_the_network_for_wide_ones(own_models: Path, tmp_path: Path) -> None:
+    """The other one sees faces squeezed there, and takes the wall beside a neck for a part of somebody."""
+    source = headshot(tmp_path, 16 / 9)
+
+    def walls(folder: str) -> tuple[float, bool]:
+        done = run("remove_background", source, tmp_path / folder)
+        with Image.open(done.path) as image:
+            return float(np.asarray(image)[60:170, 225:, 3].mean()) / 255, WIDE in done.details["model"].split(", ")
+
+    assert walls("wide") == (pytest.approx(0, abs=0.01), True)
+    (own_models / models.manifest()[WIDE].file).unlink()
+    share, wide = walls("square")
+    assert (share > 0.1, wide) == (True, False)
+
+
+@pytest.mark.parametrize(("aspect", "wide"), [(1.5, True), (1.25, True), (1.1, False)])
+def test_what_counts_as_wide(aspect: float, wide: bool, tmp_path: Path) -> None:
+    done = run("remove_background", headshot(tmp_path, aspect), tmp_path / "scratch")
+
+    assert (WIDE in done.details["model"].split(", ")) is wide
 
 
 def test_a_thing_is_cut_out_as_a_best_effort_that_says_so(tmp_path: Path) -> None:

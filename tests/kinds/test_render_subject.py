@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tests.support import models as kept
 from tests.support import vision
@@ -80,6 +81,25 @@ def test_without_the_model_the_middle_stays_sharp(aside: Picture, tmp_path: Path
     assert detail(made, FACE) < 0.5 * detail(aside, FACE)
     middle = (slice(90, 130), slice(165, 195))
     assert np.abs(made[middle].astype(int) - aside[middle]).max() <= 2
+
+
+def test_whom_only_the_network_for_wide_pictures_is_sure_of_must_show_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(models.SETTING, str(kept.folder("selfie", "face", "iris")))
+    with Image.open(vision.PICTURES.parent / "faces" / "collins.jpg") as image:
+        wide = np.asarray(image.crop((0, 0, 320, 180)).convert("RGB"))
+    real, masks = matting_selfie._Network.by, matting_selfie._Masks()
+
+    def by(self: matting_selfie._Network, model: str, rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = real(self, model, rgb)
+        return found if model == matting_selfie.WIDE else np.zeros_like(found)
+
+    monkeypatch.setattr(matting_selfie._Network, "by", by)
+
+    seen, cup = masks(wide), masks(cv2.resize(vision.photo("cup"), (320, 180), interpolation=cv2.INTER_AREA))
+
+    assert seen is not None
+    assert (seen.shape, seen[60:90, 100:140].min(), seen[20:120, 190:].max()) == ((144, 256), 255, 0)
+    assert cup is None
 
 
 def test_where_nobody_is_the_middle_stays_sharp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Indices = NDArray[np.signedinteger[Any]]
 
 Network = Callable[["NDArray[np.float32]"], "NDArray[np.float32]"]
-"""(side, side, 3) RGB of 0 to 1 → (side, side) of 0 to 1."""
+"""(height, width, 3) RGB of 0 to 1 → (height, width) of 0 to 1."""
+Size = tuple[int, int]
+"""Width and height."""
 
 CODERS: Mapping[FilmFormat, Callable[[], _frames.Coder]] = {"webm": _vp9_alpha.Coder}
 ENCODERS: Mapping[FilmFormat, tuple[str, ...]] = {
@@ -34,8 +36,17 @@ _MATRICES = {
 _BLACK, _GREY = 16, 128
 
 
-def cut(work: FilmCut, network: Network, side: int, *, sure: float = _matting.SURE) -> dict[str, Any]:
-    """Write the target. Raises NoSubject when no picture of the film has anything in front, and what pumping does."""
+def cut(
+    work: FilmCut,
+    network: Network,
+    size: Callable[[int, int], Size],
+    *,
+    sure: float = _matting.SURE,
+    quick: bool = False,
+) -> dict[str, Any]:
+    """Write the target. `size`: what the network wants to see a picture of that width and height as. quick: a look
+    takes no longer than other steps. Raises NoSubject when no picture of the film has anything in front, and what
+    pumping does."""
     _, video = _frames.film(work.source, work.source_mime)
     given = "yuva420p" if video.alpha else "yuv420p"
     matrix = video.matrix or ("bt709" if video.rgb or video.height_px >= 720 else "smpte170m")
@@ -53,21 +64,27 @@ def cut(work: FilmCut, network: Network, side: int, *, sure: float = _matting.SU
         report=work.report,
     )
     edges = Edges(video.width_px, video.height_px)
-    pumped = _frames.pump(job, [See(side, matrix, edges), look, edges, Lay(edges)])
+    see = See(size(video.width_px, video.height_px), matrix, edges)
+    pumped = _frames.pump(job, steps(see, look, edges, Lay(edges), quick=quick))
     if not look.seen:
         work.target.unlink(missing_ok=True)
         raise NoSubject("No picture of the film has anything in it that could be told from the background.")
     return {"frames": pumped.frames, "frames_with_subject": look.seen, **pumped.details}
 
 
+def steps(see: See, look: Look, edges: Edges, lay: Lay, *, quick: bool) -> list[_frames.Step]:
+    """By threads. A slow network is to have one of its own: nothing is faster than it."""
+    return [_frames.in_turn(see, look, edges), lay] if quick else [see, look, edges, lay]
+
+
 class See:
     """The first step: small pictures, one as the network wants it and one for the filter. Every step leaves what the
     next needs in the note."""
 
-    def __init__(self, side: int, matrix: str, edges: Edges) -> None:
+    def __init__(self, size: Size, matrix: str, edges: Edges) -> None:
         import numpy as np
 
-        self._side, self._edges = side, edges
+        self._size, self._edges = size, edges
         weights = np.array(_MATRICES.get(matrix, _MATRICES["bt709"]), np.float64) / 255
         self._rgb = np.column_stack([weights, -weights @ (_BLACK, _GREY, _GREY)]).astype(np.float32)
 
@@ -76,7 +93,7 @@ class See:
         import numpy as np
 
         planes = frame.given.planes[:3]
-        small = _smaller(planes, (self._side, self._side))
+        small = _smaller(planes, self._size)
         coded = cv2.merge(small).astype(np.float32)
         rgb = np.asarray(cv2.transform(coded, self._rgb), np.float32)
         frame.note = np.clip(rgb, 0, 1, out=rgb), small[0] * np.float32(1 / 219), self._edges.guide(planes)

@@ -48,6 +48,10 @@ class Masks:
         if not isinstance(self.side, int) or not 16 <= self.side <= _MOST_SIDE or self._network.shape[1] != 3:
             raise ToolFailed(f"The network {path.stem} takes pictures of another shape.")
 
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """What a picture of that width and height is looked at as."""
+        return self.side, self.side
+
     def facts(self) -> dict[str, Any]:
         """What a caller is told of it."""
         return {
@@ -60,8 +64,8 @@ class Masks:
         import cv2
         import numpy as np
 
-        size = (self.side, self.side)
-        small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+        height, width = rgb.shape[:2]
+        small = np.asarray(cv2.resize(rgb, self.size(width, height), interpolation=cv2.INTER_AREA), np.float32)
         given = ((small - self._mean) / self._deviation).transpose(2, 0, 1)[None].astype(np.float32)
         made = np.asarray(self._network.run(given), np.float32)
         while made.ndim > 2 and made.shape[0] == 1:

@@ -49,9 +49,9 @@ class Faces:
         return False
 
 
-def shows(work: FilmCut, network: Network) -> bool:
-    """Whether a film has somebody in it, at a glance; also True where no picture can be had so quickly. Raises NoVideo,
-    BadMedia."""
+def shows(work: FilmCut, network: Network, sure: float) -> bool:
+    """Whether a film has somebody in it, at a glance; also True where no picture can be had so quickly. For `sure` see
+    _matting.has_subject. Raises NoVideo, BadMedia."""
     import numpy as np
 
     source, video = _frames.film(work.source, work.source_mime)
@@ -59,7 +59,7 @@ def shows(work: FilmCut, network: Network) -> bool:
     try:
         for rgb in _keyframes(work, source.duration_s or 0.0, video):
             mask = _matting.without_specks(network(rgb.astype(np.float32) / np.float32(255)))
-            if _matting.has_subject(mask) and faces(rgb, mask):
+            if _matting.has_subject(mask, sure) and faces(rgb, mask):
                 return True
             looked = True
     except BadMedia:

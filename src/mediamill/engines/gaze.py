@@ -94,7 +94,7 @@ class Warp(Redirector):
                 tools=work.tools,
                 report=work.report,
             ),
-            [film.trace, film.look, film.draw],
+            [film.trace, _frames.in_turn(film.look, film.draw)],
         )
         if not film.redirected and film.longest < min(pumped.frames, _GLIMPSE_S * rate):
             raise NoFace("No face was found in the film.")

@@ -47,7 +47,7 @@ class Things(Matter):
     def film(self, work: FilmCut) -> Mapping[str, Any]:
         work.report("work", 0.0)
         masks = _matting_onnx.Masks(MODEL)
-        return {**_matting_film.cut(work, masks, masks.side, sure=_matting_onnx.SURE), **masks.facts()}
+        return {**_matting_film.cut(work, masks, masks.size, sure=_matting_onnx.SURE), **masks.facts()}
 
 
 class _Network:

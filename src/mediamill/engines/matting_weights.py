@@ -35,7 +35,7 @@ class Weights(Matter):
     def film(self, work: FilmCut) -> Mapping[str, Any]:
         work.report("work", 0.0)
         masks = _opened()
-        return {**_matting_film.cut(work, masks, masks.side, sure=_matting_onnx.SURE), **masks.facts()}
+        return {**_matting_film.cut(work, masks, masks.size, sure=_matting_onnx.SURE), **masks.facts()}
 
 
 def _opened() -> _matting_onnx.Masks:
