@@ -4,10 +4,9 @@
 
 The sounds are the passages of tests/media/speech: three synthetic voices whose words and times the synthesiser told.
 Each engine that is available hears each passage alone, and then all of them one after another, `--repeat` times, with
-half a second between; MEDIAMILL_MODELS names the folder of whisper-tiny, MEDIAMILL_STT_MODEL or MEDIAMILL_STT_BASE_URL
-add a stronger engine's row. The bare loop is one
-pocketsphinx decoder that is given each passage whole. The last line is the ratio of the two, in seconds of sound heard
-a second: above 1 we are quicker.
+half a second between; MEDIAMILL_MODELS names the folder of whisper-base and whisper-tiny, MEDIAMILL_STT_MODEL or
+MEDIAMILL_STT_BASE_URL add a stronger engine's row. The bare loop is one pocketsphinx decoder that is given each passage
+whole. The last line is the ratio of the two, in seconds of sound heard a second: above 1 we are quicker.
 """
 
 from __future__ import annotations

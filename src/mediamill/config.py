@@ -183,9 +183,10 @@ class Settings(BaseSettings):
     # speech
     stt_engine: str = Field(
         "auto",
-        pattern="^(auto|openai|assemblyai|whisper|whisper-tiny|pocketsphinx)$",
+        pattern="^(auto|openai|assemblyai|whisper|whisper-base|whisper-tiny|pocketsphinx)$",
         description="What transcribes. auto: openai when MEDIAMILL_STT_BASE_URL is set, else whisper when "
-        "MEDIAMILL_STT_MODEL is a folder of weights, else whisper-tiny where it was fetched, else pocketsphinx.",
+        "MEDIAMILL_STT_MODEL is a folder of weights, else whisper-base or whisper-tiny where they were fetched, else "
+        "pocketsphinx.",
         json_schema_extra=_ENGINE,
     )
     stt_model: str | None = Field(

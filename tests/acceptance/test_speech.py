@@ -16,8 +16,6 @@ from tests.support import models as kept
 from tests.support import voices, whisper
 from tests.support.server import Server, serving, until
 
-from mediamill.engines import whisper as whisper_engine
-
 FLAC = voices.FOLDER / "meeting.flac"
 
 
@@ -47,16 +45,18 @@ def test_a_plain_install_writes_transcripts_and_captions(server: Server) -> None
 
 
 def test_the_small_model_that_was_fetched_is_heard_with_inside_the_sandbox(tmp_path: Path) -> None:
-    folder = kept.folder_or_skip(*whisper_engine.TINY)
+    folder = kept.folder_or_skip("whisper_base")
     spoken = [voices.passage(name) for name in voices.NAMES]
     sound = voices.write(tmp_path / "said.flac", *(part for one in spoken for part in (one.samples, voices.silence(2))))
 
     with serving(environment={"MEDIAMILL_MODELS": str(folder)}) as server:
         details, text = done(server, "speech", sound)
+        _, german = done(server, "speech", voices.FOLDER / "german.flac")
 
     wanted = voices.plain(" ".join(one.text for one in spoken))
-    assert details["engine"] == "whisper-tiny"
+    assert details["engine"] == "whisper-base"
     assert voices.errors(wanted, voices.plain(" ".join(json.loads(text)["text"]))) <= 0.1 * len(wanted)
+    assert json.loads(german)["languages"] == ["de"]
 
 
 def test_weights_that_the_operator_names_are_loaded_inside_the_sandbox(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.support.tools import PlainTools
 
 from mediamill.core.errors import ToolFailed
 from mediamill.core.speech import Listening
-from mediamill.engines import _speech_course, _speech_farm
+from mediamill.engines import _speech_course, _speech_farm, _speech_program
 from mediamill.engines._speech_course import Course
 from mediamill.engines._speech_farm import Crew, Farm
 from mediamill.engines._speech_voice import Span
@@ -245,6 +245,48 @@ def test_one_that_goes_by_windows_is_as_far_as_it_says(tmp_path: Path) -> None:
     assert crew.to_come_s == pytest.approx(0.1)  # no further window for so little
     crew.hear(PID, {"piece": 0, "heard": []})
     assert crew.to_come_s == 0
+
+
+def test_what_is_found_out_before_the_first_piece_is_to_come_until_then(tmp_path: Path) -> None:
+    farm = replace(FARM, find_s=3.0, each_s=0.5, load_s=0.0, speed=0.0, piece_s=0.0, block_s=math.inf, later=0.0)
+    crew = Crew(farm, [2.0, 2.0], Course(work(tmp_path)))
+    crew.hear(PID, "begun")
+    assert crew.to_come_s == pytest.approx(4.0)
+    crew.hear(PID, "loaded")
+    for pid in (PID - 1, PID - 2):
+        crew.hear(pid, "begun")
+        crew.hear(pid, "loaded")
+    assert crew.to_come_s > 0.1  # this machine is quick, by what loading took
+    crew.hear(PID - 1, {"piece": 1, "at": 0.0, "used": 0.5})
+    assert crew.to_come_s < 0.01
+
+
+AGREED = f"""
+import os, sys
+sys.path[:0] = {sys.path!r}
+from mediamill.engines import _speech_program
+agree = _speech_program.agreed()
+def find():
+    os.write(1, b"looked ")
+    return "de"
+_speech_program.fork(3, lambda: os.write(1, agree(find).encode() + b" "))
+"""
+
+
+def test_processes_agree_on_what_the_first_of_them_finds() -> None:
+    done = subprocess.run([sys.executable, "-c", AGREED], check=True, capture_output=True, text=True)
+
+    assert done.stdout.split() == ["looked", "de", "de", "de"]
+
+
+def test_the_longest_pieces_are_shown_and_left(tmp_path: Path) -> None:
+    (tmp_path / "sound").write_bytes(bytes(range(12)))
+    (tmp_path / "pieces").write_text("".join(_speech_farm._LINE.format(*one) for one in ((1, 2, 5), (0, 0, 2))))
+    pieces = _speech_program.Pieces(str(tmp_path / "pieces"))
+
+    assert list(pieces.longest(str(tmp_path / "sound"))) == [bytes(range(4, 10)), bytes(range(4))]
+    assert next(pieces.longest(str(tmp_path / "sound"))) == bytes(range(4, 10))
+    assert [number for number, _ in pieces.left(str(tmp_path / "sound"))] == [1, 0]
 
 
 def test_processes_that_load_for_themselves_are_waited_for(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """The kind `speech` with weights of the operator's: the real loading code, over a model made here that says what it is
-told to; and with the small model that can be fetched."""
+told to; and with the small models that can be fetched."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -140,25 +141,32 @@ def test_the_model_made_here_is_laid_out_as_published_ones_are(weights: Path) ->
 
 
 @pytest.fixture
-def fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small model, from where it is published."""
-    monkeypatch.setenv(models.SETTING, str(kept.folder_or_skip(*whisper_engine.TINY)))
+def base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small model of many languages, from where it is published."""
+    monkeypatch.setenv(models.SETTING, str(kept.folder_or_skip("whisper_base")))
+
+
+@pytest.fixture(params=["base", "tiny"])
+def fetched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the small models alone; its name."""
+    monkeypatch.setenv(models.SETTING, str(kept.folder_or_skip(f"whisper_{request.param}")))
+    monkeypatch.setenv("MEDIAMILL_STT_ENGINE", f"whisper-{request.param}")
+    return f"whisper-{request.param}"
 
 
 def timed(word: Mapping[str, Any]) -> dict[str, Any]:
     return {"start_s": word["start"], "end_s": word["end"], "text": word["text"]}
 
 
-@pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize("name", voices.NAMES)
-def test_the_small_model_writes_down_what_is_said_with_stops(name: str, tmp_path: Path) -> None:
+def test_a_small_model_writes_down_what_is_said_with_stops(name: str, fetched: str, tmp_path: Path) -> None:
     spoken = passage(name)
 
     done = hear(tmp_path, spoken.samples)
 
-    assert (done.details["engine"], done.details["quality"]) == ("whisper-tiny", "draft")
+    assert (done.details["engine"], done.details["quality"]) == (fetched, "draft")
     text, wanted = " ".join(done.json["text"]), voices.plain(spoken.text)
-    assert voices.errors(wanted, voices.plain(text)) <= 0.1 * len(wanted)
+    assert voices.errors(wanted, voices.plain(text)) <= 0.12 * len(wanted)
     assert (text[0].isupper(), text[-1]) == (True, ".")
     assert done.json["languages"] == ["en"]
     heard = [Word(**word) for turn in done.json["timeline"] for word in map(timed, turn["words"])]
@@ -168,7 +176,7 @@ def test_the_small_model_writes_down_what_is_said_with_stops(name: str, tmp_path
 
 
 @pytest.mark.usefixtures("fetched")
-def test_the_small_model_hears_a_long_sound_with_several_processes(tmp_path: Path) -> None:
+def test_a_small_model_hears_a_long_sound_with_several_processes(tmp_path: Path) -> None:
     spoken = [passage(name) for name in voices.NAMES * 2]
 
     done = hear(tmp_path, *(part for one in spoken for part in (one.samples, silence(1.5))))
@@ -184,15 +192,49 @@ def test_the_small_model_hears_a_long_sound_with_several_processes(tmp_path: Pat
 
 @pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize("name", ["silence", "white noise", "music"])
-def test_the_small_model_makes_nothing_of_noise(name: str, tmp_path: Path) -> None:
+def test_a_small_model_makes_nothing_of_noise(name: str, tmp_path: Path) -> None:
     assert hear(tmp_path, voices.no_speech(name)).json["timeline"] == []
 
 
-@pytest.mark.usefixtures("fetched")
-def test_the_small_model_is_not_asked_for_german() -> None:
-    [first, *_] = voices.installed().offering(Transcriber)
-    assert first.name == "whisper-tiny"
-    assert not any(hears(engine, "de") for engine in voices.installed().offering(Transcriber))
+@pytest.mark.usefixtures("base")
+@pytest.mark.parametrize("language", [None, "de"])
+def test_another_language_is_heard_as_what_it_is(language: str | None, tmp_path: Path) -> None:
+    """Whisper's model for English makes of this "Thank you for watching!"."""
+    spoken = passage("german")
+
+    done = hear(tmp_path, spoken.samples, language=language)
+
+    assert (done.details["engine"], done.json["languages"]) == ("whisper-base", ["de"])
+    wanted = voices.plain(spoken.text)
+    assert voices.errors(wanted, voices.plain(" ".join(done.json["text"]))) <= 0.15 * len(wanted)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_language_that_is_none_is_refused() -> None:
+    offered = voices.installed().offering(Transcriber)
+
+    assert offered[0].name == "whisper-base"
+    assert [engine.name for engine in offered if hears(engine, "de")] == ["whisper-base"]
+    assert not any(hears(engine, "xx") for engine in offered)
+
+
+def test_the_likeliest_language_of_some_pieces_is_taken() -> None:
+    asked: list[int] = []
+
+    class Model:
+        model = SimpleNamespace(is_multilingual=True)
+
+        def detect_language(self, wave: Sequence[float]) -> tuple[str, float, list[tuple[str, float]]]:
+            asked.append(len(wave))
+            return "", 0.0, {1: [("fr", 0.5), ("en", 0.4)], 2: [("en", 0.9)], 3: [("fr", 0.8)]}[len(wave)]
+
+    def found(*lengths: int) -> str:
+        asked.clear()
+        return _speech_whisper.language_of(Model(), (bytes(2 * length) for length in lengths))
+
+    assert (found(2, 1), asked) == ("en", [2])
+    assert (found(1, 2), asked) == ("en", [1, 2])
+    assert (found(1, 1, 3, 2), asked) == ("fr", [1, 1, 3])
 
 
 def test_words_go_where_they_are_said_unless_that_is_far_away() -> None:

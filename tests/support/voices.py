@@ -53,7 +53,7 @@ class Passage:
 
 @cache
 def passage(name: str) -> Passage:
-    """One of NAMES: harbour (a man), meeting (a woman), maps (another man)."""
+    """One of NAMES: harbour (a man), meeting (a woman), maps (another man); or german, without the words' times."""
     told = json.loads((FOLDER / "passages.json").read_text())[name]
     with av.open(str(FOLDER / f"{name}.flac")) as container:
         parts = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]

@@ -37,7 +37,7 @@ def ls(data: Path | None, as_json: bool) -> None:
     for model in manifest().values():
         here = any(is_whole(model, place / model.file) for place in (where, *further))
         state = "here" if here else "damaged" if (where / model.file).exists() else "not here"
-        source = f"{model.wheel.package} {model.wheel.version}"
+        source = " and ".join(f"{part.wheel.package} {part.wheel.version}" for part in model.parts)
         rows.append((model.name, state, _show.size(model.bytes), model.licence, source, model.about))
         documents.append(
             {

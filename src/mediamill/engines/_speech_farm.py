@@ -48,7 +48,8 @@ class Farm:
     """How to start recognisers, how many, and what to expect until they tell, on a machine of slowness 1: seconds of
     processor time to load, and for a second of speech; each piece counts as so much longer, however short it is.
 
-    `each_s`: processor seconds that each of several processes takes to load for itself. `doubt_s`: seconds of
+    `each_s`: processor seconds that each of several processes takes to load for itself; `find_s`: those that one of
+    them, while the others wait, takes to find something out before the first piece. `doubt_s`: seconds of
     speech after which a recogniser's own speed counts for as much as the expected one: many where pieces differ
     much, for the cheapest end first. For those that tell how far they are, a block at a time: `block_s`, how far it
     is from one time to the next; `later`, what they do when they have been through a piece, as a share of the time
@@ -65,6 +66,7 @@ class Farm:
     speed: float
     piece_s: float
     each_s: float = 0.0
+    find_s: float = 0.0
     doubt_s: float = 2.0
     block_s: float = math.inf
     later: float = 0.0
@@ -221,6 +223,7 @@ class Crew:
         to_come_s = max(_SOME * loading_s, loading_s - (self.used_s - took_s)) if share < 1 else 0.0
         to_come_s += self._to_begin * self._farm.each_s * self._course.slowness
         to_come_s += sum(max(_SOME * one.loading_s, one.loading_s - one.used_s) for one in self._crew.values())
+        to_come_s += self._to_find_s
         taken = {one.piece: one for one in self._crew.values() if one.piece is not None}
         for number, length_s in enumerate(self._lengths_s):
             if number in self.found:
@@ -250,6 +253,15 @@ class Crew:
     def _to_begin(self) -> int:
         """How many processes are still to be forked that load for themselves."""
         return max(0, self._farm.processes + 1 - len(self._crew)) if self._farm.each_s else 0
+
+    @property
+    def _to_find_s(self) -> float:
+        """Processor seconds until the first piece is begun, beside loading."""
+        find_s = self._farm.find_s * self._course.slowness
+        if not find_s or self.found or any(one.piece is not None for one in self._crew.values()):
+            return 0.0
+        spent_s = sum(one.used_s - one.at_used_s for one in self._crew.values() if not one.loading_s)
+        return max(_SOME * find_s, find_s - spent_s) if self._loaded[0] == 1 else find_s
 
     def _load_own(self, one: _Recogniser) -> None:
         one.look()

@@ -17,6 +17,7 @@ class Pieces:
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._line_bytes = len(os.pread(self._file, 256, 0).split(b"\n", 1)[0]) + 1
 
     def say(self, said: Any) -> None:
         """A line on stdout."""
@@ -33,13 +34,36 @@ class Pieces:
     def left(self, sound: str) -> Iterator[tuple[int, bytes]]:
         """Number and samples of a piece, until none is left. The processes share the list's position, so that each
         piece is taken once; its lines are as long as each other."""
-        line_bytes = len(os.pread(self._file, 256, 0).split(b"\n", 1)[0]) + 1
         with open(sound, "rb") as file:
-            while line := os.read(self._file, line_bytes):
+            while line := os.read(self._file, self._line_bytes):
                 piece, first, last = (int(word) for word in line.split())
                 self.at(piece, 0.0)
                 file.seek(2 * first)
                 yield piece, file.read(2 * (last - first))
+
+    def longest(self, sound: str) -> Iterator[bytes]:
+        """The samples of all pieces, the longest first; each is still left to be taken."""
+        at = 0
+        with open(sound, "rb") as file:
+            while line := os.pread(self._file, self._line_bytes, at):
+                at += self._line_bytes
+                _, first, last = (int(word) for word in line.split())
+                file.seek(2 * first)
+                yield file.read(2 * (last - first))
+
+
+def agreed() -> Callable[[Callable[[], str]], str]:
+    """What all processes that are forked later take for true: the answer of the first of them to ask, for which the
+    others wait. At most eight letters."""
+    taken, put = os.pipe()
+    os.write(put, bytes(8))
+
+    def answer(find: Callable[[], str]) -> str:
+        told = os.read(taken, 8).strip(b"\0") or find().encode()
+        os.write(put, told.ljust(8, b"\0"))
+        return told.decode()
+
+    return answer
 
 
 def fork(processes: int, work: Callable[[], None]) -> None:

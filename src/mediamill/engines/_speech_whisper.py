@@ -1,6 +1,6 @@
 """faster-whisper, run as a program of its own (`python _speech_whisper.py PIECES PROCESSES FILE MODEL LANGUAGE THREADS
-LIKELY`), so that its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the first piece that a process
-gets; THREADS are those of each process; LIKELY are words that may be said, or "".
+LIKELY`), so that its gigabytes go when it goes. LANGUAGE is "" for whatever is spoken in the longest pieces; THREADS
+are those of each process; LIKELY are words that may be said, or "".
 
 PIECES has a line for each piece, as long as the others: number, first and last sample in FILE, which is 16 kHz, 16 bit,
 mono. What it says is in _speech_farm. Each process loads the model for itself: the library's threads do not live on in
@@ -15,7 +15,8 @@ from __future__ import annotations
 import os
 import runpy
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,20 +27,19 @@ if TYPE_CHECKING:
 
 Align = Callable[[Sequence[str], bytes], "list[tuple[float, float] | None]"]
 """From words and samples to the start and end of each, s; None where that cannot be told."""
+_SURE, _ASKED = 0.7, 3
+"""How likely the likeliest language must be, in the mean, before no other piece is asked; and how many are, at most."""
 _FARTHEST_S = 0.5
 """From where whisper has a word. What is found farther away is another one, or noise."""
 
 
 def hear(
-    model: Any, samples: bytes, language: str | None, likely: str | None, tell: Callable[[float], None]
+    model: Any, samples: bytes, language: str, likely: str | None, tell: Callable[[float], None]
 ) -> dict[str, Any]:
     """The utterances of a piece. `tell` gets the second it has come to: it looks at as many windows as it likes."""
-    import numpy as np
-
-    wave = np.frombuffer(samples, np.int16).astype(np.float32) / 32768
     # What it said before is no guide here: pieces come in any order, and it makes whisper repeat itself.
     segments, told = model.transcribe(
-        wave,
+        _wave(samples),
         language=language,
         word_timestamps=True,
         condition_on_previous_text=False,
@@ -56,6 +56,25 @@ def hear(
         turns.append({"text": segment.text.strip(), "start": segment.start, "end": segment.end, "words": words})
         tell(segment.end)
     return {"language": told.language, "turns": turns}
+
+
+def language_of(model: Any, pieces: Iterable[bytes]) -> str:
+    """What is spoken in some pieces, the first of which say the most."""
+    if not model.model.is_multilingual:
+        return "en"
+    likely: Counter[str] = Counter()
+    for number, samples in enumerate(pieces, 1):
+        _, _, shares = model.detect_language(_wave(samples))
+        likely.update(dict(shares))
+        if max(likely.values()) >= _SURE * number or number == _ASKED:
+            break
+    return max(likely, key=lambda code: likely[code])
+
+
+def _wave(samples: bytes) -> Any:
+    import numpy as np
+
+    return np.frombuffer(samples, np.int16).astype(np.float32) / 32768
 
 
 def align(turns: Sequence[dict[str, Any]], samples: bytes, find: Align) -> None:
@@ -93,6 +112,8 @@ def main() -> None:
     find = aligner() if language in ("", "en") else None
     from faster_whisper import WhisperModel
 
+    agree = shared["agreed"]()
+
     def serve() -> None:
         if forked:
             pieces.say("begun")
@@ -101,10 +122,9 @@ def main() -> None:
             folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
         )
         pieces.say("loaded")
-        spoken = language or None
+        spoken = language or agree(lambda: language_of(model, pieces.longest(sound)))
         for piece, samples in pieces.left(sound):
             heard = hear(model, samples, spoken, likely or None, partial(pieces.at, piece))
-            spoken = spoken or heard["language"]
             if find is not None and heard["language"] == "en":
                 align(heard["turns"], samples, find)
             pieces.say({"piece": piece, "heard": heard})

