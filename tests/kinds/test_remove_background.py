@@ -27,7 +27,8 @@ from mediamill.kinds import Context, Input, remove_background
 PERSON = vision.PICTURES / "astronaut.jpg"
 CUP = vision.PICTURES / "cup.jpg"
 WIDE = "selfie_segmentation_landscape"
-PEOPLE = ("selfie_segmentation", WIDE, "face_detection_short_range", "face_landmark", "iris_landmark")
+FAR = "face_detection_full_range"
+PEOPLE = ("selfie_segmentation", WIDE, "face_detection_short_range", FAR, "face_landmark", "iris_landmark")
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +118,31 @@ def test_what_counts_as_wide(aspect: float, wide: bool, tmp_path: Path) -> None:
     done = run("remove_background", headshot(tmp_path, aspect), tmp_path / "scratch")
 
     assert (WIDE in done.details["model"].split(", ")) is wide
+
+
+def far_off(cutout: Bytes, folder: Path) -> tuple[Path, Bytes]:
+    """Somebody a sixth as high as the picture, before a wall with a shelf, and where."""
+    small = Image.fromarray(cutout).resize((72, 72), Image.Resampling.LANCZOS)
+    y, x = np.mgrid[0:432, 0:768]
+    wall = Image.fromarray(np.stack([150 + x / 20, 160 + y / 16, 175 - x / 24], -1).astype(np.uint8))
+    wall.paste((95, 70, 50), (0, 120, 300, 132))
+    wall.paste(small, (380, 360), small)
+    wall.save(folder / "far.png")
+    truth = Image.new("L", wall.size)
+    truth.paste(small.getchannel("A"), (380, 360))
+    return folder / "far.png", np.asarray(truth)
+
+
+def test_somebody_far_off_is_somebody(own_models: Path, cutout: Bytes, tmp_path: Path) -> None:
+    source, truth = far_off(cutout, tmp_path)
+
+    done = run("remove_background", source, tmp_path / "scratch")
+
+    assert done.details["engine"] == "mediapipe-selfie"
+    with Image.open(done.path) as image:
+        assert vision.overlap(np.asarray(image)[..., 3], truth) > 0.8
+    (own_models / models.manifest()[FAR].file).unlink()
+    assert run("remove_background", source, tmp_path / "without").details["engine"] == "u2netp"
 
 
 def test_a_thing_is_cut_out_as_a_best_effort_that_says_so(tmp_path: Path) -> None:

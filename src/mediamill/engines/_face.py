@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 MODELS = ("face_detection_short_range", "face_landmark", "iris_landmark")
+FAR = "face_detection_full_range"
 MOST_FACES = 4
 _LEAST_SCORE = 0.5
+_FAR_SIDE, _LEAST_FAR_SCORE = 192, 0.65
+"""Of nine in ten pictures of people, at any distance, it is surer than that. Of a hundred cuts of cats, cups and
+machines it is sure by 0.62 at most."""
 _LEAST_PRESENCE = 0.5
 _SAME = 0.4
 """Share of the smaller box that two boxes of one face have in common."""
@@ -114,6 +118,47 @@ Take = Callable[["Square", int], "NDArray[np.float32]"]
 """A square of the picture as (side, side, 3) RGB in [0, 1]."""
 
 
+def taken_from(rgb: Pixels) -> Take:
+    """Squares of a picture (height, width, 3); black beyond its edges."""
+    import cv2
+    import numpy as np
+
+    planes = cv2.split(rgb)
+
+    def take(square: Square, side: int) -> NDArray[np.float32]:
+        seen = cv2.merge([_turned(np.asarray(plane, np.uint8), square, side, 0) for plane in planes])
+        return np.asarray(seen, np.float32) / np.float32(255)
+
+    return take
+
+
+class Finder:
+    """Finds faces that take a fifteenth of a square or more, from farther off than a Reader does: nothing of them but
+    their middles."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._find = _network(FAR, threads)
+
+    def __call__(self, take: Take, square: Square) -> list[tuple[float, float]]:
+        """(x, y) of each, in pixels of the picture, the surest first; a face may be there more than once."""
+        import numpy as np
+
+        boxes, scores = self._find(take(square, _FAR_SIDE) * 2 - 1)
+        cells = _FAR_SIDE // 4
+        sure = 1 / (1 + np.exp(-np.clip(scores.reshape(-1), -80, 80)))
+        found = []
+        for at in np.argsort(-sure).tolist():
+            if sure[at] < _LEAST_FAR_SCORE:
+                break
+            down, across = divmod(at, cells)
+            x, y = (float(pixels) / _FAR_SIDE for pixels in boxes.reshape(-1, 16)[at, :2])
+            left, top = square.x - square.side / 2, square.y - square.side / 2
+            found.append(
+                (left + (x + (across + 0.5) / cells) * square.side, top + (y + (down + 0.5) / cells) * square.side)
+            )
+        return found
+
+
 class Reader:
     """Reads the faces of the pictures of one film, in order.
 
@@ -135,17 +180,8 @@ class Reader:
 
     def alone(self, rgb: Pixels) -> list[Points]:
         """The meshes of a picture (height, width, 3) that has nothing to do with the one before."""
-        import cv2
-        import numpy as np
-
-        planes = cv2.split(rgb)
         self._squares, self._number = [], 0
-
-        def take(square: Square, side: int) -> NDArray[np.float32]:
-            seen = cv2.merge([_turned(np.asarray(plane, np.uint8), square, side, 0) for plane in planes])
-            return np.asarray(seen, np.float32) / np.float32(255)
-
-        return self.meshes(take, rgb.shape[1], rgb.shape[0])
+        return self.meshes(taken_from(rgb), rgb.shape[1], rgb.shape[0])
 
     def meshes(self, take: Take, width: int, height: int) -> list[Points]:
         """The meshes of the next picture's faces, the largest first."""

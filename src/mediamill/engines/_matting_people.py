@@ -6,8 +6,10 @@ People in front of a camera have faces; from behind and from afar they are cut o
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from mediamill import models
 from mediamill.core.errors import BadMedia
 from mediamill.core.matting import FilmCut
 from mediamill.core.ports import Missing
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
 
 _PLACES = 24
 """A keyframe near each is looked at, all through the film: reading all of it may take minutes."""
-_LONGEST_PX = 640
+_LONGEST_PX = 960
 """Of a keyframe that is looked at."""
+_NEAR = 3
+"""Pixels of the mask: of somebody far off it may miss the head, which a closer look then finds."""
+_ROOM = 1.1
+"""What is looked at for faces, as a part of what a mask shows."""
 
 
 def missing() -> Missing | None:
@@ -31,22 +37,47 @@ def missing() -> Missing | None:
 
 
 class Faces:
-    """Looks for faces; the networks are loaded with the first picture: 20 ms."""
+    """Looks for faces; the networks are loaded when a picture wants them: 20 ms."""
 
     def __init__(self) -> None:
-        self._reader: _face.Reader | None = None
+        # A folder that was filled before it was known has it not.
+        self._far = models.missing(_face.FAR) is None
+
+    @cached_property
+    def _finder(self) -> _face.Finder:
+        return _face.Finder()
+
+    @cached_property
+    def _reader(self) -> _face.Reader:
+        return _face.Reader(1)
 
     def __call__(self, rgb: NDArray[np.uint8], mask: NDArray[np.float32]) -> bool:
         """Whether there is a face in what a mask (of any size) shows of a picture (height, width, 3)."""
-        if self._reader is None:
-            self._reader = _face.Reader(1)
         high, wide = (part / whole for part, whole in zip(mask.shape, rgb.shape[:2], strict=False))
-        for points in self._reader.alone(rgb):
-            x, y = points[:, :2].mean(axis=0)
-            row, column = min(len(mask) - 1, max(0, int(y * high))), min(mask.shape[1] - 1, max(0, int(x * wide)))
-            if mask[row, column] > 0.5:
+
+        def shown(x: float, y: float, near: int) -> bool:
+            part = mask[max(0, int(y * high) - near) :, max(0, int(x * wide) - near) :][: 2 * near + 1, : 2 * near + 1]
+            return bool(part.size and part.max() > 0.5)
+
+        if self._far:
+            # Of who is far off, the face is large enough in what the mask shows alone.
+            square = _around(mask, wide, high)
+            if any(shown(x, y, _NEAR) for x, y in self._finder(_face.taken_from(rgb), square)):
                 return True
-        return False
+        middles = (points[:, :2].mean(axis=0) for points in self._reader.alone(rgb))
+        return any(shown(float(x), float(y), 0) for x, y in middles)
+
+
+def _around(mask: NDArray[np.float32], wide: float, high: float) -> _face.Square:
+    """A square of the picture about what a mask shows, of which each pixel is `1 / wide` by `1 / high` of its own."""
+    import numpy as np
+
+    rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
+    if not len(rows):
+        rows, columns = np.arange(mask.shape[0]), np.arange(mask.shape[1])
+    top, below = rows[0] / high, (rows[-1] + 1) / high
+    left, right = columns[0] / wide, (columns[-1] + 1) / wide
+    return _face.Square((left + right) / 2, (top + below) / 2, _ROOM * max(right - left, below - top))
 
 
 def shows(work: FilmCut, network: Network, sure: float) -> bool:
