@@ -20,7 +20,7 @@ from tests.support.images import INPUTS, convert, engines, made, mime, seen
 
 from mediamill.core import formats
 from mediamill.core.errors import BadMedia, Failed, LimitExceeded
-from mediamill.engines import _picture
+from mediamill.engines import _picture, _picture_convert
 
 RASTER = [name for name in INPUTS if name != "svg"]
 
@@ -122,6 +122,17 @@ def test_a_side_longer_than_the_format_holds_is_named(target: str, longest: int,
 
     with pytest.raises(LimitExceeded, match=str(longest)):
         convert(long, target, tmp_path)
+
+
+def test_a_side_longer_than_the_format_holds_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = images.save(tmp_path / "small.png", np.zeros((10, 10, 3), np.uint8))
+    for step in ("_while_telling", "write"):
+        monkeypatch.setattr(_picture_convert, step, lambda *_: pytest.fail("it was made first"))
+
+    with pytest.raises(LimitExceeded, match="16383"):
+        convert(small, "webp", tmp_path, resize={"width": 16384, "height": 16384})
 
 
 def test_a_side_of_65000_is_converted(tmp_path: Path) -> None:

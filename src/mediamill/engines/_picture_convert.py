@@ -17,7 +17,7 @@ from mediamill.engines._av import PROTOCOLS
 from mediamill.engines._expected import SHORT_S, Course, expecting
 from mediamill.engines._picture import MAX_PIXELS, Still, Vips, Wishes, has_alpha, reading
 from mediamill.engines._picture_read import read
-from mediamill.engines._picture_write import WEBP_METHOD, WEBP_QUALITY, tells, write
+from mediamill.engines._picture_write import WEBP_METHOD, WEBP_QUALITY, check_sides, tells, write
 from mediamill.engines._processor import slowness, used_s
 
 _KEYS = frozenset({"resize", "strip"})
@@ -94,6 +94,7 @@ def encode(
 ) -> None:
     """Write a picture, with the reading that is put off until then, and report on it; `began_s`: `used_s()` when the
     task began."""
+    check_sides(still, target_mime)  # before anything that was put off is done
     done_s = used_s() - began_s
     megapixels = still.pixels.width * still.pixels.height / 1e6
     written_s = _WRITTEN_S.get(target_mime, 0.02) * megapixels

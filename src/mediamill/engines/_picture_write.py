@@ -31,11 +31,16 @@ def tells(mime: str) -> bool:
     return mime == "image/webp" and _webp_encoder.library() is not None
 
 
-def write(still: Still, target: Path, mime: str, wishes: Wishes, telling: Telling | None = None) -> None:
-    """`telling`: for types that tell. Raises LimitExceeded when the format cannot hold a picture of this size."""
+def check_sides(still: Still, mime: str) -> None:
+    """Raises LimitExceeded when the format cannot hold a picture of this size."""
     longest = _LONGEST.get(mime)
     if longest and max(still.pixels.width, still.pixels.height) > longest:
         raise LimitExceeded(f"This format holds at most {longest} pixels a side; ask for a resize.")
+
+
+def write(still: Still, target: Path, mime: str, wishes: Wishes, telling: Telling | None = None) -> None:
+    """`telling`: for types that tell. Raises LimitExceeded when the format cannot hold a picture of this size."""
+    check_sides(still, mime)
     if wishes.strip:
         still = Still(pixels=still.pixels, icc=still.icc)
     if telling is not None:
