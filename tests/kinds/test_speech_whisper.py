@@ -228,13 +228,13 @@ def test_the_likeliest_language_of_some_pieces_is_taken() -> None:
             asked.append(len(wave))
             return "", 0.0, {1: [("fr", 0.5), ("en", 0.4)], 2: [("en", 0.9)], 3: [("fr", 0.8)]}[len(wave)]
 
-    def found(*lengths: int) -> str:
+    def found(*lengths: int) -> tuple[str, float]:
         asked.clear()
         return _speech_whisper.language_of(Model(), (bytes(2 * length) for length in lengths))
 
-    assert (found(2, 1), asked) == ("en", [2])
-    assert (found(1, 2), asked) == ("en", [1, 2])
-    assert (found(1, 1, 3, 2), asked) == ("fr", [1, 1, 3])
+    assert (found(2, 1), asked) == (("en", 0.9), [2])
+    assert (found(1, 2), asked) == (("en", 0.65), [1, 2])
+    assert (found(1, 1, 3, 2), asked) == (("fr", pytest.approx(0.6)), [1, 1, 3])
 
 
 def test_words_go_where_they_are_said_unless_that_is_far_away() -> None:

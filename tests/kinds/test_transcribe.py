@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import models as kept
 from tests.support import voices
 from tests.support.voices import passage, silence
 
+from mediamill import models
 from mediamill.core.errors import Unsupported
 from mediamill.engines import open as open_engines
 from mediamill.engines import speech_http
@@ -101,6 +103,24 @@ def test_a_language_that_nobody_here_hears_is_refused_at_once() -> None:
         transcribe.KIND.check(transcribe.Options(language="fr-CA"), [Hint(mime=FLAC)], engines)
 
 
+def test_a_language_that_is_found_out_is_told_with_how_sure_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(models.SETTING, str(kept.folder_or_skip("whisper_base")))
+    source = voices.write(tmp_path / "said.flac", passage("german").samples)
+
+    def found(language: str | None) -> tuple[str, float | None]:
+        options = transcribe.Options(language=language)
+        made = voices.run("transcribe", options, source, FLAC, tmp_path / str(language)).json
+        return made["language_code"], made["language_confidence"]
+
+    code, sure = found(None)
+    assert code == "de"
+    assert sure is not None
+    assert 0.7 <= sure <= 1
+    assert found("de-AT") == ("de-AT", None)
+
+
 def test_assemblyai_is_asked_for_everything_and_its_analyses_are_handed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +139,7 @@ def test_assemblyai_is_asked_for_everything_and_its_analyses_are_handed_on(
             "id": "abc",
             "status": "completed",
             "language_code": "en",
+            "language_confidence": 0.98765,
             "utterances": [{"speaker": "A", "words": [word]}],
             "sentiment_analysis_results": [feeling],
             "auto_highlights_result": {
@@ -147,6 +168,7 @@ def test_assemblyai_is_asked_for_everything_and_its_analyses_are_handed_on(
         "auto_highlights",
         "iab_categories",
     }
+    assert (done.json["language_code"], done.json["language_confidence"]) == ("en", 0.9877)
     [feeling] = done.json["sentiment_analysis_results"]
     assert feeling["start"] == done.json["words"][0]["start"] > 1000 * (STARTS_S - 0.5)
     [phrase] = done.json["auto_highlights_result"]["results"]

@@ -56,6 +56,8 @@ class Transcript:
 
     turns: tuple[Turn, ...] = ()
     languages: tuple[str, ...] = ()
+    language_confidence: float | None = None
+    """How likely the first of them is by what the engine hears, in [0, 1]; None where it was told, or does not say."""
     engine: str
     quality: Quality
     duration_s: float = 0.0

@@ -54,13 +54,13 @@ class Pieces:
 
 def agreed() -> Callable[[Callable[[], str]], str]:
     """What all processes that are forked later take for true: the answer of the first of them to ask, for which the
-    others wait. At most eight letters."""
+    others wait. At most 64 letters."""
     taken, put = os.pipe()
-    os.write(put, bytes(8))
+    os.write(put, bytes(64))
 
     def answer(find: Callable[[], str]) -> str:
-        told = os.read(taken, 8).strip(b"\0") or find().encode()
-        os.write(put, told.ljust(8, b"\0"))
+        told = os.read(taken, 64).strip(b"\0") or find().encode()
+        os.write(put, told.ljust(64, b"\0"))
         return told.decode()
 
     return answer

@@ -5,13 +5,14 @@ are those of each process; LIKELY are words that may be said, or "".
 PIECES has a line for each piece, as long as the others: number, first and last sample in FILE, which is 16 kHz, 16 bit,
 mono. What it says is in _speech_farm. Each process loads the model for itself: the library's threads do not live on in
 one that is forked. An answer is
-{"language": code, "turns": [{"text", "words": [[word, start s, end s, probability in [0, 1]], …]}, …]}, times within
-the piece. English words are looked up in the sound by pocketsphinx, where that is installed: whisper's own times
-are a tenth of a second off.
+{"language": code, "sure": probability in [0, 1], null where it was told, "turns": [{"text", "words": [[word, start s,
+end s, probability in [0, 1]], …]}, …]}, times within the piece. English words are looked up in the sound by
+pocketsphinx, where that is installed: whisper's own times are a tenth of a second off.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import sys
@@ -58,17 +59,19 @@ def hear(
     return {"language": told.language, "turns": turns}
 
 
-def language_of(model: Any, pieces: Iterable[bytes]) -> str:
-    """What is spoken in some pieces, the first of which say the most."""
+def language_of(model: Any, pieces: Iterable[bytes]) -> tuple[str, float]:
+    """What is spoken in some pieces, the first of which say the most, and how likely that is."""
     if not model.model.is_multilingual:
-        return "en"
+        return "en", 1.0
     likely: Counter[str] = Counter()
+    number = 0
     for number, samples in enumerate(pieces, 1):
         _, _, shares = model.detect_language(_wave(samples))
         likely.update(dict(shares))
         if max(likely.values()) >= _SURE * number or number == _ASKED:
             break
-    return max(likely, key=lambda code: likely[code])
+    code, shares_of_all = likely.most_common(1)[0]
+    return code, shares_of_all / number
 
 
 def _wave(samples: bytes) -> Any:
@@ -122,12 +125,14 @@ def main() -> None:
             folder, device="cpu", compute_type="int8", cpu_threads=int(threads), num_workers=1, local_files_only=True
         )
         pieces.say("loaded")
-        spoken = language or agree(lambda: language_of(model, pieces.longest(sound)))
+        spoken, sure = language, None
+        if not language:
+            spoken, sure = json.loads(agree(lambda: json.dumps(language_of(model, pieces.longest(sound)))))
         for piece, samples in pieces.left(sound):
             heard = hear(model, samples, spoken, likely or None, partial(pieces.at, piece))
             if find is not None and heard["language"] == "en":
                 align(heard["turns"], samples, find)
-            pieces.say({"piece": piece, "heard": heard})
+            pieces.say({"piece": piece, "heard": {**heard, "sure": sure}})
 
     forked = int(processes) > 1
     if forked:

@@ -123,9 +123,11 @@ class AssemblyAI(Transcriber):
         answer = self._answer(work, scene, work.remote("assemblyai", "/v2/transcript", json=asked), whole.length_s)
         turns = scene.turns(_speech_answers.assemblyai(answer, whole), told_apart=True)
         language = str(answer.get("language_code") or "")[:2]
+        sure = answer.get("language_confidence")
         return Transcript(
             turns=turns,
             languages=_languages([language] if language else [], work.language) if turns else (),
+            language_confidence=float(sure) if turns and isinstance(sure, int | float) else None,
             engine=self.name,
             quality=self.quality,
             duration_s=scene.sound.duration_s,

@@ -215,9 +215,11 @@ def _transcript(
     answers = _speech_farm.hear(work, farm, pieces, scene.course)
     turns = scene.turns(turn for answer, piece in zip(answers, pieces, strict=True) for turn in _turns(answer, piece))
     languages = dict.fromkeys(str(answer["language"]) for answer in answers)
+    sure = answers[0].get("sure") if turns else None
     return Transcript(
         turns=turns,
         languages=tuple(languages) if turns else (),
+        language_confidence=float(sure) if isinstance(sure, int | float) else None,
         engine=engine.name,
         quality=engine.quality,
         duration_s=scene.sound.duration_s,

@@ -124,7 +124,7 @@ def _document(ctx: Context, options: Options, heard: Transcript) -> dict[str, An
         "audio_url": options.audio_url,
         "audio_duration": round(heard.duration_s),
         "language_code": options.language or next(iter(heard.languages), None),
-        "language_confidence": None,
+        "language_confidence": None if options.language else _share(heard.language_confidence),
         "speech_model": options.speech_model,
         "words": [_word(word, turn, options) for turn in heard.turns for word in turn.timed()]
         if options.word_timings

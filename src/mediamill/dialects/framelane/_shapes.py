@@ -145,7 +145,7 @@ JOBS: Json = {
     "NewTranscribe": body(
         {
             **_COMMON,
-            "language": {"enum": ["en", None]},
+            "language": {"type": ["string", "null"], "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"},
             "speech_model": {"enum": ["universal-2", "universal-3-pro", "nano"]},
             "word_timings": BOOL,
             "speaker_labels": BOOL,
