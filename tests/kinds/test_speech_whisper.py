@@ -237,6 +237,43 @@ def test_the_likeliest_language_of_some_pieces_is_taken() -> None:
     assert (found(1, 1, 3, 2), asked) == (("fr", pytest.approx(0.6)), [1, 1, 3])
 
 
+def test_what_whisper_itself_holds_for_unlikely_is_not_said() -> None:
+    def segment(text: str, end: float, likely: float) -> SimpleNamespace:
+        word = SimpleNamespace(word=f" {text}", start=end - 1, end=end, probability=0.5)
+        return SimpleNamespace(text=f" {text}", start=end - 1, end=end, words=[word], avg_logprob=likely)
+
+    class Model:
+        def transcribe(self, wave: Any, **asked: Any) -> tuple[list[SimpleNamespace], SimpleNamespace]:
+            return [segment("made", 1.0, -2.4), segment("heard", 2.0, -1.1)], SimpleNamespace(language="ar")
+
+    told: list[float] = []
+    heard = _speech_whisper.hear(Model(), bytes(64), "ar", None, told.append)
+
+    assert [turn["text"] for turn in heard["turns"]] == ["heard"]
+    assert told == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "spaced", "words"),
+    [
+        (" Aujourd|'hui| peut|-être| oui", True, ["Aujourd'hui", "peut-être", "oui"]),
+        ("-Vous| 'tis| ", True, ["-Vous", "'tis"]),
+        ("日|本", False, ["日", "本"]),
+    ],
+)
+def test_a_word_is_what_stands_between_spaces(said: str, spaced: bool, words: list[str]) -> None:
+    parts = [
+        SimpleNamespace(word=part, start=float(at), end=at + 1.0, probability=1 - at / 10)
+        for at, part in enumerate(said.split("|"))
+    ]
+
+    found = _speech_whisper.whole(parts, spaced=spaced)
+
+    assert [word[0] for word in found] == words
+    if words[0] == "Aujourd'hui":
+        assert found[0][1:] == [0.0, 2.0, 0.9]
+
+
 def test_words_go_where_they_are_said_unless_that_is_far_away() -> None:
     words: list[list[Any]] = [["one", 1.0, 1.4, 0.9], ["two", 1.5, 1.8, 0.9], ["three", 2.0, 2.4, 0.9]]
     turns = [{"text": "one two three", "start": 1.0, "end": 2.4, "words": words}, {"text": "?", "words": []}]

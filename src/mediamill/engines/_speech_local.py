@@ -54,11 +54,25 @@ class Scene:
             return turn
         if not words:
             return None
-        text = " ".join(word.text for word in words)
+        text = _without(turn.text, turn.words, words)
         return replace(turn, words=words, text=text, start_s=words[0].start_s, end_s=words[-1].end_s)
 
     def _voiced(self, part: Turn | Word) -> bool:
         return _speech_voice.share_voiced(self.voiced, part.start_s, part.end_s) >= _LEAST_VOICED
+
+
+def _without(text: str, words: Sequence[Word], kept: Sequence[Word]) -> str:
+    """A text without some of its words, those that stay as far from each other as they were: not all languages have
+    spaces between them."""
+    made, at = "", 0
+    for word in words:
+        found = text.find(word.text, at)
+        if found < 0:
+            return " ".join(word.text for word in kept)
+        if any(word is one for one in kept):
+            made += text[at:found] + word.text
+        at = found + len(word.text)
+    return made.strip()
 
 
 def listen(work: Listening, cost_s: Callable[[float], float]) -> Scene:

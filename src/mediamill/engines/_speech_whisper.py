@@ -30,6 +30,11 @@ Align = Callable[[Sequence[str], bytes], "list[tuple[float, float] | None]"]
 """From words and samples to the start and end of each, s; None where that cannot be told."""
 _SURE, _ASKED = 0.7, 3
 """How likely the likeliest language must be, in the mean, before no other piece is asked; and how many are, at most."""
+_LEAST_LIKELY = -1.5
+"""Mean log-probability of a word's parts. Whisper tries again below -1; what is far below it at last was made up, of a
+language that it does not understand or of no speech, and not misheard: in noise as loud as the voice it is -1.1."""
+_WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "yue")
+"""Languages that whisper divides sign by sign."""
 _FARTHEST_S = 0.5
 """From where whisper has a word. What is found farther away is another one, or noise."""
 
@@ -49,14 +54,26 @@ def hear(
     )
     turns = []
     for segment in segments:
-        words = [
-            [word.word.strip(), word.start, word.end, min(1.0, max(0.0, word.probability))]
-            for word in segment.words or ()
-            if word.word.strip()
-        ]
-        turns.append({"text": segment.text.strip(), "start": segment.start, "end": segment.end, "words": words})
         tell(segment.end)
+        if segment.avg_logprob < _LEAST_LIKELY:
+            continue
+        words = whole(segment.words or (), spaced=told.language not in _WITHOUT_SPACES)
+        turns.append({"text": segment.text.strip(), "start": segment.start, "end": segment.end, "words": words})
     return {"language": told.language, "turns": turns}
+
+
+def whole(words: Iterable[Any], *, spaced: bool) -> list[list[Any]]:
+    """[text, start s, end s, probability] of each. spaced: what has no space before it belongs to the word before, of
+    which the model makes two at an apostrophe or a hyphen."""
+    made: list[list[Any]] = []
+    for word in words:
+        text, likely = word.word.strip(), min(1.0, max(0.0, word.probability))
+        if spaced and made and text and not word.word[0].isspace():
+            made[-1][0] += text
+            made[-1][2:] = word.end, min(made[-1][3], likely)
+        elif text:
+            made.append([text, word.start, word.end, likely])
+    return made
 
 
 def language_of(model: Any, pieces: Iterable[bytes]) -> tuple[str, float]:
