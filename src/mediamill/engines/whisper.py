@@ -34,9 +34,8 @@ _FIND_S = 1.0
 _DOUBT_S = 100.0
 _SHORTEST_S = 12.0
 """Words are heard better among others, and shorter pieces cost nearly as much."""
-_PROCESSES, _THREADS = 4, 2
-"""At most, and of each. A process takes 330 to 400 MB, of a task's 4 GB. On four cores, four processes of a thread are
-no faster than two of two, and one of four takes thrice as long."""
+_PROCESSES = 4
+"""At most. A process takes 330 to 400 MB, of a task's 4 GB."""
 _SPOKEN = (
     "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha he hi hr ht hu hy id is it "
     "ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl "
@@ -128,7 +127,7 @@ class _Small(Transcriber):
         scene = _speech_local.listen(work, self.cost_s)
         wanted_s = _wanted_s(sum(span.length_s for span in scene.spans))
         pieces = scene.pieces(wanted_s=wanted_s, longest_s=LONGEST_S, join_s=JOIN_S)
-        processes, threads = min(len(pieces), _processes()), min(_THREADS, processors.count())
+        processes, threads = min(len(pieces), _processes()), _threads()
         farm = Farm(
             name="whisper",
             program=_speech_whisper.__file__,
@@ -190,12 +189,18 @@ class WhisperTiny(_Small):
 
 
 def _processes() -> int:
-    return max(1, min(_PROCESSES, processors.count() // _THREADS))
+    return min(_PROCESSES, processors.count() // _threads())
+
+
+def _threads() -> int:
+    """Of each process. Two are half as good again as one, and two processes twice: but on four cores the memory of two
+    is spared at a tenth of the speed."""
+    return 2 if processors.count() >= 4 else 1
 
 
 def _wanted_s(speech_s: float) -> float:
     """How long the pieces for a small one should be: no processor is to wait long for the last of them."""
-    return min(LONGEST_S, max(_SHORTEST_S, speech_s / (2 * _processes())))
+    return min(LONGEST_S, max(_SHORTEST_S, speech_s / (_threads() * _processes())))
 
 
 def _lacking(engine: Transcriber) -> Missing | None:
