@@ -198,6 +198,12 @@ def test_a_program_that_dies_or_babbles_has_failed(tmp_path: Path, program: str)
         hear(tmp_path, program, 2)
 
 
+def test_threads_that_wait_leave_the_processors_to_others(tmp_path: Path) -> None:
+    told = 'say({"piece": 0, "heard": os.environ["OMP_WAIT_POLICY"]})'
+
+    assert hear(tmp_path, told, 1) == ["passive"]
+
+
 def test_processes_share_the_pieces_and_each_is_heard_once(tmp_path: Path) -> None:
     """Those of the default recogniser, with something simpler in place of its decoder."""
     answers = hear(tmp_path, FORKED.format(hear="say_pid(samples)"), 40)

@@ -99,6 +99,9 @@ def hear(work: Listening, farm: Farm, pieces: Sequence[Span], course: Course) ->
         "PYTHONPATH": os.pathsep.join(place for place in sys.path if place),
         "OMP_NUM_THREADS": str(farm.threads),
         "OPENBLAS_NUM_THREADS": "1",
+        # Threads that wait would turn round and round, and keep from the processors what they wait for: beside other
+        # work, a minute of sound took whisper 100 s of processor time, and 16 so.
+        "OMP_WAIT_POLICY": "passive",
     }
     with (
         work.tools.spawn(argv, name=farm.name, stdout=True, env=env, cwd=work.scratch) as program,
