@@ -284,6 +284,14 @@ def test_words_go_where_they_are_said_unless_that_is_far_away() -> None:
     assert (turns[0]["start"], turns[0]["end"]) == (0.9, 2.4)
 
 
+def test_a_word_that_whisper_stretches_over_a_pause_goes_where_it_is_said() -> None:
+    words: list[list[Any]] = [["not", 3.7, 4.2, 0.9], ["what", 4.2, 5.5, 0.9], ["your", 5.5, 5.8, 0.9]]
+
+    _speech_whisper.align([{"text": "", "words": words}], b"", lambda said, samples: [None, (5.3, 5.5), None])
+
+    assert words[1] == ["what", 5.3, 5.5, 0.9]
+
+
 def test_words_stay_in_order() -> None:
     words: list[list[Any]] = [["one", 1.0, 1.2, 0.9], ["two", 1.3, 1.4, 0.9]]
 

@@ -12,8 +12,8 @@ from tests.support.voices import passage, silence
 
 from mediamill import models
 from mediamill.core.errors import Unsupported
+from mediamill.engines import _speech_speakers, speech_http
 from mediamill.engines import open as open_engines
-from mediamill.engines import speech_http
 from mediamill.kinds import Hint, transcribe
 
 FLAC = "audio/flac"
@@ -94,6 +94,17 @@ def test_what_was_not_asked_for_is_null_and_silence_is_no_words(tmp_path: Path) 
     assert all(found[block] is None for block in (*BLOCKS, "iab_categories_result"))
     assert all(found[name] is False for name in (*ANALYSES, "speaker_labels"))
     assert (found["audio_duration"], found["audio_url"], found["language_code"]) == (3, None, None)
+
+
+def test_nobody_is_told_apart_who_need_not_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(_speech_speakers, "voices")
+    source = voices.write(tmp_path / "her.flac", passage("meeting").part(0, 8).samples)
+
+    found = voices.run("transcribe", transcribe.Options(), source, FLAC, tmp_path / "work").json
+
+    assert {word["speaker"] for word in found["words"]} == {None}
+    with pytest.raises(AttributeError):
+        voices.run("transcribe", transcribe.Options(speaker_labels=True), source, FLAC, tmp_path / "told")
 
 
 def test_a_language_that_nobody_here_hears_is_refused_at_once() -> None:

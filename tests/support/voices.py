@@ -55,11 +55,21 @@ class Passage:
 def passage(name: str) -> Passage:
     """One of NAMES: harbour (a man), meeting (a woman), maps (another man); or german, without the words' times."""
     told = json.loads((FOLDER / "passages.json").read_text())[name]
-    with av.open(str(FOLDER / f"{name}.flac")) as container:
-        parts = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
-    samples = (np.concatenate(parts).astype(np.float64) / 32768).astype(np.float32)
+    samples = _samples(FOLDER / f"{name}.flac")
     words = tuple(Word(text=w["text"], start_s=w["start"], end_s=w["end"]) for w in told["words"])
     return Passage(text=told["text"], samples=samples, words=words)
+
+
+@cache
+def recording(name: str) -> Samples:
+    """Real people, as samples in [-1, 1]: kennedy, or two_men; tests/media/speech/README.md."""
+    return _samples(FOLDER / f"{name}.flac")
+
+
+def _samples(path: Path) -> Samples:
+    with av.open(str(path)) as container:
+        parts = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
+    return (np.concatenate(parts).astype(np.float64) / 32768).astype(np.float32)
 
 
 def silence(seconds: float) -> Samples:

@@ -105,6 +105,8 @@ class Listening:
     rest_s: float = 0.0
     """Processor seconds that come after."""
     language: str | None = None
+    apart: bool = True
+    """Whether the caller wants to know who speaks."""
     speakers: int | None = None
     """How many voices the caller expects; a hint."""
     boost: Sequence[str] = ()

@@ -3,7 +3,7 @@ together what was heard."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_DECODING_S, _DETECTING_S, _TELLING_S = (0.04, 0.0008), (0.07, 0.0035), (0.06, 0.012)
+_DECODING_S, _DETECTING_S, _TELLING_S = (0.04, 0.0008), (0.07, 0.0035), (0.3, 0.024)
 """Processor seconds of each of the steps before recognition: to begin, and for a second of sound or of speech."""
 _SPOKEN = 0.8
 """Of a sound's length, until it is known where somebody speaks in it."""
-_LEAST_VOICED = 0.3
-"""Of a word's length. A word in which the detector hears nobody was invented."""
+_LEAST_VOICED, _LEAST_WORD_S, _INSTANT_S = 0.3, 0.12, 0.05
+"""Of a word's length; of a long one, s; and what is no length, s. A word where nobody is heard was invented."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +49,43 @@ class Scene:
     def _said(self, turn: Turn) -> Turn | None:
         if not turn.words:
             return turn if self._voiced(turn) else None
-        words = tuple(word for word in turn.words if self._voiced(word))
-        if len(words) == len(turn.words):
+        kept = {at: heard for at, word in enumerate(turn.words) if (heard := self._heard(word)) is not None}
+        words = tuple(kept.values())
+        if words == turn.words:
             return turn
-        if not words:
+        if not kept:
             return None
-        text = _without(turn.text, turn.words, words)
+        text = turn.text if len(kept) == len(turn.words) else _without(turn.text, turn.words, kept)
         return replace(turn, words=words, text=text, start_s=words[0].start_s, end_s=words[-1].end_s)
 
+    def _heard(self, word: Word) -> Word | None:
+        """A word, if somebody says it. One that a recogniser has stretched over a pause is where the voice is."""
+        if self._voiced(word):
+            return word
+        parts = _speech_voice.within(self.spans, word.start_s, word.end_s)
+        longest = max(parts, key=lambda part: part.length_s, default=None)
+        if longest is None or longest.length_s < _LEAST_WORD_S:
+            return None
+        return replace(word, start_s=longest.start_s, end_s=longest.end_s)
+
     def _voiced(self, part: Turn | Word) -> bool:
-        return _speech_voice.share_voiced(self.voiced, part.start_s, part.end_s) >= _LEAST_VOICED
+        length_s = part.end_s - part.start_s
+        if length_s < _INSTANT_S:
+            # Recognisers crowd words that they have no time for at one instant, as they do words that nobody said.
+            return _speech_voice.heard_at(self.voiced, part.start_s)
+        shared = _speech_voice.within(self.spans, part.start_s, part.end_s)
+        return sum(one.length_s for one in shared) >= _LEAST_VOICED * length_s
 
 
-def _without(text: str, words: Sequence[Word], kept: Sequence[Word]) -> str:
-    """A text without some of its words, those that stay as far from each other as they were: not all languages have
+def _without(text: str, words: Sequence[Word], kept: Collection[int]) -> str:
+    """A text with only those of its words, which stay as far from each other as they were: not all languages have
     spaces between them."""
     made, at = "", 0
-    for word in words:
+    for number, word in enumerate(words):
         found = text.find(word.text, at)
         if found < 0:
-            return " ".join(word.text for word in kept)
-        if any(word is one for one in kept):
+            return " ".join(words[number].text for number in kept)
+        if number in kept:
             made += text[at:found] + word.text
         at = found + len(word.text)
     return made.strip()
@@ -84,12 +100,14 @@ def listen(work: Listening, cost_s: Callable[[float], float]) -> Scene:
     from mediamill.engines import _speech_speakers
 
     course = Course(work)
+    apart = work.apart and work.speakers != 1
     speech_s = telling_s = later_s = 0.0
 
     def expect(spoken_s: float) -> None:
         nonlocal speech_s, telling_s, later_s
         if spoken_s != speech_s or not later_s:
-            speech_s, telling_s, later_s = spoken_s, course.slowness * _of(_TELLING_S, spoken_s), cost_s(spoken_s)
+            telling_s = course.slowness * _of(_TELLING_S, spoken_s) if apart else 0.0
+            speech_s, later_s = spoken_s, cost_s(spoken_s)
 
     def decoding(done: float, length_s: float) -> None:
         expect(_SPOKEN * length_s)
@@ -110,7 +128,7 @@ def listen(work: Listening, cost_s: Callable[[float], float]) -> Scene:
     voiced = _speech_voice.likelihood(samples, detecting)
     spans = _speech_voice.spans(voiced, sound.duration_s)
     expect(sum(span.length_s for span in spans))
-    voices = _speech_speakers.voices(samples, spans, telling, work.speakers) if spans else []
+    voices = _speech_speakers.voices(samples, spans, telling, work.speakers) if spans and apart else []
     return Scene(sound=sound, course=course, voiced=voiced, spans=spans, voices=voices)
 
 

@@ -1,163 +1,78 @@
-"""Who speaks when, told by the sound of voices alone: a light diarisation, without a model.
+"""Who speaks when.
 
-Each stretch of speech is a cloud of cepstral coefficients; two stretches are one voice when a single Gaussian describes
-both about as well as two do (the Bayesian information criterion), and the most alike are put together first. When in
-doubt it is one speaker. Source: Chen and Gopalakrishnan, Speaker, environment and channel change detection and
-clustering via the Bayesian information criterion, 1998.
+Ten seconds at a time, a network tells who of up to three talks when. Speech is parted into phrases at pauses and where
+that changes; another network tells what the voice of each phrase is like, and the most alike are put together, rather
+if the first took them for one, and rather not if it took them for two. When in doubt it is one speaker. After Bredin,
+pyannote.audio 2.1 speaker diarization pipeline, 2023, whose windows are embedded whole: phrases do not mix two voices
+where the first network does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
-from mediamill.core.speech import Turn
+from mediamill import processors
+from mediamill.core.speech import Turn, Word
 from mediamill.engines._speech_sound import RATE_HZ
+from mediamill.engines._speech_turns import ENDS
 from mediamill.engines._speech_voice import Span
+from mediamill.engines._speech_voiceprint import BEGINS_S, FRAMES, HOP, WINDOW, Likeness, Talking
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-COEFFICIENTS = 16
-_FRAME, _HOP, _FFT, _BANDS = 400, 160, 512, 26
-_PENALTY = 2.0
-"""Of BIC's cost of a second Gaussian. Frames of speech are far from independent, so the textbook's 1 sees a new voice
-in every sentence."""
-_EVIDENCE = 300
-"""Frames that a stretch may count for at most. No voice is a Gaussian, so that with enough of it, anything would be
-told from anything, if only for the words it says."""
-_PENALTY_OF_A_CUT = 1.0
-_LOOK_S = 3.0
-"""How far a cut looks to both sides: two voices that take turns every few seconds are each heard alone in it."""
-_SURE_S = 1.5
-"""A shorter stretch says too little of a voice: it goes to the nearest of the others."""
-_LEAST_VOICE_S = 2.0
+    Frames = NDArray[np.bool_]
+
+_STEP = 300
+"""Frames from one window to the next: each moment is heard in two, with what is before it and with what is after."""
+_FRAME_S = HOP / RATE_HZ
+_TURN, _APART = 8, 15
+"""Frames that somebody talks for before and after a change; and from one change to the next, at least."""
+_LONGEST_S = 4.0
+"""Of a phrase: enough to tell a voice by, and a change that was overheard spoils no more."""
+_ALIKE = 0.39
+"""The mean product of the voices of two groups of phrases from which on they are one. Phrases of one person have 0.4 to
+0.9, those of two 0 to 0.4."""
+_SAME, _OTHER = 0.1, -0.2
+"""What is added for two phrases that the first network takes for one speaker's, or for two speakers'."""
+_SURE_S = 1.0
+"""A shorter phrase says too little of a voice to make groups by: it goes to the likest."""
+_LEAST_VOICE_S = 1.5
 """A voice heard for less than this in all is more likely a fault of ours."""
-_MOST = 160
-"""Stretches that are compared with each other; the rest goes to the nearest cluster."""
-_STEP_S = 0.25
+_MOST = 2000
+"""Phrases that are compared with each other, the longest; the rest goes to the likest."""
+_STRAY, _STRAY_S, _STRAY_WORD_S = 0.5, 2.0, 0.3
+"""Of a sentence, and in seconds: what is held for another speaker's, and is not, for people end their sentences
+themselves; and where it is not known where sentences end."""
+_TALKING_S, _LOAD_S, _LIKENESS_S = 0.033, 0.28, 0.012
+"""Processor seconds for a window, to load the second network, and for a second of speech."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """The count, sum and sum of squares of the frames of a stretch: enough for its Gaussian, and it adds up."""
+@dataclass(slots=True, eq=False)
+class _Phrase:
+    """A stretch of speech, in frames of the whole sound."""
 
-    count: int
-    total: NDArray[np.float64]
-    squares: NDArray[np.float64]
+    begin: int
+    end: int
+    locals: dict[int, int] = field(default_factory=dict)
+    """Who talks most in it, by the numbers of each window."""
+    like: NDArray[np.float32] | None = None
+    voice: int | None = None
 
-    def __add__(self, other: Cloud) -> Cloud:
-        return Cloud(self.count + other.count, self.total + other.total, self.squares + other.squares)
+    @property
+    def length_s(self) -> float:
+        return (self.end - self.begin) * _FRAME_S
 
-    def heard_for(self, frames: int) -> Cloud:
-        """The same cloud, counting for no more than so many frames."""
-        if self.count <= frames:
-            return self
-        share = frames / self.count
-        return Cloud(frames, self.total * share, self.squares * share)
-
-    def spread(self) -> float:
-        """count · log |covariance| / 2."""
-        import numpy as np
-
-        mean = self.total / self.count
-        covariance = self.squares / self.count - np.outer(mean, mean) + 1e-3 * np.eye(len(mean))
-        return float(self.count * np.linalg.slogdet(covariance)[1] / 2)
-
-
-def cloud(frames: NDArray[np.float32]) -> Cloud:
-    """The Cloud of (n, COEFFICIENTS) frames."""
-    import numpy as np
-
-    wide = frames.astype(np.float64)
-    return Cloud(len(wide), wide.sum(axis=0), wide.T @ wide)
-
-
-def gap(one: Cloud, other: Cloud, penalty: float | None = None) -> float:
-    """How much better two Gaussians are than one, above their cost: positive for two voices."""
-    import numpy as np
-
-    one, other = one.heard_for(_EVIDENCE), other.heard_for(_EVIDENCE)
-    both = one + other
-    cost = (COEFFICIENTS + COEFFICIENTS * (COEFFICIENTS + 1) / 2) / 2 * np.log(both.count)
-    return float(both.spread() - one.spread() - other.spread() - (_PENALTY if penalty is None else penalty) * cost)
-
-
-@cache
-def _mel() -> NDArray[np.float32]:
-    """(_FFT // 2 + 1, _BANDS) triangles from 60 Hz to 7.6 kHz, evenly spaced in mel."""
-    import numpy as np
-
-    def hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
-
-    low, high = (2595.0 * np.log10(1.0 + f / 700.0) for f in (60.0, 7600.0))
-    edges = hertz(np.linspace(low, high, _BANDS + 2))
-    bins = np.arange(_FFT // 2 + 1) * RATE_HZ / _FFT
-    rise = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    fall = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])
-    bank: NDArray[np.float64] = np.maximum(0.0, np.minimum(rise, fall))
-    return bank.astype(np.float32)
-
-
-@cache
-def _cosines() -> NDArray[np.float32]:
-    import numpy as np
-
-    at = np.pi / _BANDS * (np.arange(_BANDS)[:, None] + 0.5) * np.arange(1, COEFFICIENTS + 1)
-    table: NDArray[np.float64] = np.cos(at) * np.sqrt(2.0 / _BANDS)
-    return table.astype(np.float32)
-
-
-def cepstra(sound: NDArray[np.int16]) -> NDArray[np.float32]:
-    """(n, COEFFICIENTS) mel cepstra, 100 a second, without the loudness and without the quietest fifth of the frames,
-    which is room rather than voice."""
-    import numpy as np
-
-    count = 1 + (len(sound) - _FRAME) // _HOP
-    if count < 1:
-        return np.zeros((0, COEFFICIENTS), np.float32)
-    wave = sound.astype(np.float32) / 32768
-    wave = np.append(wave[:1], wave[1:] - 0.97 * wave[:-1])
-    frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME)[::_HOP][:count] * np.hamming(_FRAME)
-    power = np.abs(np.fft.rfft(frames, _FFT)).astype(np.float32) ** 2
-    bands = np.log(power @ _mel() + 1e-9)
-    loudness = bands.mean(axis=1)
-    made: NDArray[np.float32] = (bands @ _cosines())[loudness >= np.quantile(loudness, 0.2)]
-    return made
-
-
-def _parted(sound: NDArray[np.int16], span: Span) -> list[Span]:
-    """The span, cut wherever the voice may change without a pause; what is one voice after all is joined later."""
-    import numpy as np
-
-    samples = span.samples(sound)
-    step, width, least = round(_STEP_S * RATE_HZ), round(_LOOK_S / _STEP_S), round(_SURE_S / _STEP_S)
-    pieces = [cloud(cepstra(samples[at : at + step])) for at in range(0, len(samples) - step + 1, step)]
-    if len(pieces) < 2 * least:
-        return [span]
-    change = np.full(len(pieces), -np.inf)
-    for at in range(least, len(pieces) - least + 1):
-        before, after = (_sum(part) for part in (pieces[max(0, at - width) : at], pieces[at : at + width]))
-        change[at] = gap(before, after, _PENALTY_OF_A_CUT)
-    made: list[Span] = []
-    begin_s = span.start_s
-    for at in np.flatnonzero(change > 0).tolist():
-        if change[at] == change[max(0, at - least) : at + least + 1].max():
-            cut_s = span.start_s + at * _STEP_S
-            made.append(Span(begin_s, cut_s))
-            begin_s = cut_s
-    return [*made, Span(begin_s, span.end_s)]
-
-
-def _sum(clouds: Sequence[Cloud]) -> Cloud:
-    first, *rest = clouds
-    for one in rest:
-        first = first + one
-    return first
+    def tied(self, other: _Phrase) -> float:
+        """What is added to how alike both are, for what the windows hold them for."""
+        shared = self.locals.keys() & other.locals.keys()
+        ties = [_SAME if self.locals[at] == other.locals[at] else _OTHER for at in shared]
+        return sum(ties) / max(1, len(ties))
 
 
 def voices(
@@ -166,73 +81,183 @@ def voices(
     progress: Callable[[float], None] = lambda _: None,
     expected: int | None = None,
 ) -> list[tuple[Span, int]]:
-    """The spans, cut where needed, each with a number for its voice: from 0, in the order in which they are heard.
+    """Who speaks when within the spans, in order, each with a number: from 0, in the order in which they are heard.
+    `progress` gets fractions of this work.
 
-    expected: more voices than that are not told apart.
+    expected: more voices than that are not told apart. Raises ToolFailed.
     """
-    parts: list[Span] = []
-    for at, span in enumerate(spans):
-        parts += _parted(sound, span)
-        progress(0.8 * (at + 1) / len(spans))
-    clouds = [cloud(cepstra(part.samples(sound))) for part in parts]
-    by_length = sorted(range(len(parts)), key=lambda at: -clouds[at].count)
-    sure = [at for at in by_length if parts[at].length_s >= _SURE_S and clouds[at].count > 2 * COEFFICIENTS][:_MOST]
-    groups = _together([(clouds[at], [at]) for at in sure], expected)
-    heard = [group for group in groups if group[0].count >= _LEAST_VOICE_S * 80] or groups[:1]
-    number: dict[int, int] = {}
-    for voice, (_, members) in enumerate(heard):
-        number.update(dict.fromkeys(members, voice))
-    told: list[tuple[Span, int]] = []
+    one = [(span, 0) for span in spans]
+    if expected == 1:
+        return one
+    windows, alone = _windows(sound, spans, progress)
+    phrases = _phrases(windows, _spoken(spans, len(alone)) & (alone > 0))
+    if len(phrases) < 2:
+        return one
+    _liken(sound, phrases, alone == 1, progress, len(windows) * _TALKING_S)
+    _name(phrases, expected)
     order: dict[int, int] = {}
-    for at, part in enumerate(parts):
-        if at not in number:
-            number[at] = _nearest(clouds[at], [group[0] for group in heard])
-        told.append((part, order.setdefault(number[at], len(order))))
-    progress(1.0)
-    return told
+    told = [
+        (
+            Span(phrase.begin * _FRAME_S + BEGINS_S, phrase.end * _FRAME_S + BEGINS_S),
+            order.setdefault(phrase.voice, len(order)),
+        )
+        for phrase in phrases
+        if phrase.voice is not None
+    ]
+    return told or one
 
 
-def _together(groups: list[tuple[Cloud, list[int]]], most: int | None = None) -> list[tuple[Cloud, list[int]]]:
-    """Merge the two most alike until no two are alike enough, and there are no more than `most`."""
+def _spoken(spans: Sequence[Span], frames: int) -> Frames:
     import numpy as np
 
-    groups = list(groups)
-    between = np.full((len(groups), len(groups)), np.inf)
-    for i in range(1, len(groups)):
-        between[i, :i] = between[:i, i] = _gaps(groups[i][0], [group[0] for group in groups[:i]])
-    while len(groups) > 1:
-        i, j = sorted(int(at) for at in np.unravel_index(between.argmin(), between.shape))
-        if between[i, j] >= 0 and (most is None or len(groups) <= most):
-            break
-        groups[i] = groups[i][0] + groups[j][0], groups[i][1] + groups[j][1]
-        del groups[j]
-        between = np.delete(np.delete(between, j, axis=0), j, axis=1)
-        between[i, :] = between[:, i] = _gaps(groups[i][0], [group[0] for group in groups])
-        between[i, i] = np.inf
-    return sorted(groups, key=lambda group: -group[0].count)
-
-
-def _gaps(one: Cloud, others: Sequence[Cloud]) -> NDArray[np.float64]:
-    """`gap` of one cloud to each of many, at once."""
-    import numpy as np
-
-    one = one.heard_for(_EVIDENCE)
-    capped = [other.heard_for(_EVIDENCE) for other in others]
-    counts = np.array([one.count + other.count for other in capped], np.float64)
-    means = np.stack([one.total + other.total for other in capped]) / counts[:, None]
-    squares = np.stack([one.squares + other.squares for other in capped]) / counts[:, None, None]
-    spreads = squares - means[:, :, None] * means[:, None, :] + 1e-3 * np.eye(COEFFICIENTS)
-    both = counts * np.linalg.slogdet(spreads)[1] / 2
-    cost = (COEFFICIENTS + COEFFICIENTS * (COEFFICIENTS + 1) / 2) / 2 * np.log(counts)
-    alone = one.spread() + np.array([other.spread() for other in capped])
-    made: NDArray[np.float64] = both - alone - _PENALTY * cost
+    made = np.zeros(frames, bool)
+    for span in spans:
+        made[round(span.start_s / _FRAME_S) : round(span.end_s / _FRAME_S)] = True
     return made
 
 
-def _nearest(one: Cloud, others: Sequence[Cloud]) -> int:
-    if one.count == 0 or len(others) < 2:
-        return 0
-    return min(range(len(others)), key=lambda at: gap(one, others[at]))
+def _windows(
+    sound: NDArray[np.int16], spans: Sequence[Span], progress: Callable[[float], None]
+) -> tuple[Mapping[int, Frames], NDArray[np.int64]]:
+    """(FRAMES, LOCALS) of each window in which somebody talks, by its number; and how many talk at once in each frame
+    of the sound, as the windows say in the mean."""
+    import numpy as np
+
+    # The last window reaches the end.
+    count = 1 + max(0, -(-(len(sound) - WINDOW) // (_STEP * HOP)))
+    frames = (count - 1) * _STEP + FRAMES
+    spoken = _spoken(spans, frames)
+    wanted = [at for at in range(count) if spoken[at * _STEP : at * _STEP + FRAMES].any()]
+    speech_s = sum(span.length_s for span in spans)
+    all_s = len(wanted) * _TALKING_S + _LOAD_S + speech_s * _LIKENESS_S
+    talking, windows = Talking(), {}
+    said, looks = np.zeros(frames, np.int64), np.zeros(frames, np.int64)
+    with ThreadPoolExecutor(processors.count()) as threads:
+        answers = threads.map(lambda at: talking(sound[at * _STEP * HOP :][:WINDOW]), wanted)
+        for done, (at, heard) in enumerate(zip(wanted, answers, strict=True), 1):
+            windows[at] = heard
+            said[at * _STEP : at * _STEP + FRAMES] += heard.sum(axis=1)
+            looks[at * _STEP : at * _STEP + FRAMES] += 1
+            progress(done * _TALKING_S / all_s)
+    return windows, (2 * said + looks) // np.maximum(1, 2 * looks)
+
+
+def _phrases(windows: Mapping[int, Frames], spoken: Frames) -> list[_Phrase]:
+    """The stretches of speech, parted where the speakers change and where they are long."""
+    import numpy as np
+
+    cuts = np.zeros(len(spoken), bool)
+    for at, heard in windows.items():
+        who = heard @ np.array([1, 2, 4])
+        edges = [0, *(np.flatnonzero(np.diff(who)) + 1).tolist(), FRAMES]
+        for begin, middle, end in zip(edges, edges[1:], edges[2:], strict=False):
+            if min(middle - begin, end - middle) >= _TURN and who[begin] and who[middle]:
+                cuts[at * _STEP + middle] = True
+    made: list[_Phrase] = []
+    for begin, end in np.flatnonzero(np.diff(spoken, prepend=False, append=False)).reshape(-1, 2).tolist():
+        bounds = [begin]
+        for cut in (np.flatnonzero(cuts[begin:end]) + begin).tolist():
+            if cut - bounds[-1] >= _APART:
+                bounds.append(cut)
+        for first, last in pairwise([*bounds, end]):
+            parts = -(-(last - first) // round(_LONGEST_S / _FRAME_S))
+            steps = [first + (last - first) * part // parts for part in range(parts + 1)]
+            made += [_Phrase(*ends) for ends in pairwise(steps)]
+    for phrase in made:
+        for at in range(max(0, (phrase.begin - FRAMES) // _STEP), phrase.end // _STEP + 1):
+            shared = windows.get(at, spoken[:0])[max(0, phrase.begin - at * _STEP) : max(0, phrase.end - at * _STEP)]
+            if len(shared) >= _TURN and (most := shared.sum(axis=0)).max() > 0.6 * len(shared):
+                phrase.locals[at] = int(most.argmax())
+    return made
+
+
+def _liken(
+    sound: NDArray[np.int16],
+    phrases: Sequence[_Phrase],
+    alone: Frames,
+    progress: Callable[[float], None],
+    done_s: float,
+) -> None:
+    """Find out what the voice of each phrase is like. alone: where one talks and no other."""
+    all_s = done_s + _LOAD_S + sum(phrase.length_s for phrase in phrases) * _LIKENESS_S
+    likeness = Likeness()
+    done_s += _LOAD_S
+
+    def like(phrase: _Phrase) -> NDArray[np.float32] | None:
+        begin = round((phrase.begin * _FRAME_S + BEGINS_S) * RATE_HZ)
+        return likeness(sound[begin : begin + (phrase.end - phrase.begin) * HOP], alone[phrase.begin : phrase.end])
+
+    with ThreadPoolExecutor(processors.count()) as threads:
+        for phrase, made in zip(phrases, threads.map(like, phrases), strict=True):
+            phrase.like = made
+            done_s += phrase.length_s * _LIKENESS_S
+            progress(done_s / all_s)
+
+
+def _name(phrases: Sequence[_Phrase], expected: int | None) -> None:
+    """Number the voices, those that talk most first."""
+    import numpy as np
+
+    known = sorted((phrase for phrase in phrases if phrase.like is not None), key=lambda phrase: -phrase.length_s)
+    sure = [phrase for phrase in known if phrase.length_s >= _SURE_S][:_MOST] or known[:1]
+    groups = sorted(_together(sure, expected), key=_length_s, reverse=True)
+    heard = [group for group in groups if _length_s(group) >= _LEAST_VOICE_S] or groups[:1]
+    if not heard:
+        return
+    centres = np.stack([sum(one.like * one.length_s for one in group if one.like is not None) for group in heard])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    near: dict[int, list[_Phrase]] = {}
+    for voice, group in enumerate(heard):
+        for phrase in group:
+            phrase.voice = voice
+            for at in phrase.locals:
+                near.setdefault(at, []).append(phrase)
+    for phrase in known:
+        if phrase.voice is None:
+            likely = centres @ phrase.like
+            ties: dict[int, list[float]] = {}
+            for other in {id(one): one for at in phrase.locals for one in near.get(at, ())}.values():
+                assert other.voice is not None
+                ties.setdefault(other.voice, []).append(phrase.tied(other))
+            for voice, held in ties.items():
+                likely[voice] += sum(held) / len(held)
+            phrase.voice = int(likely.argmax())
+
+
+def _length_s(phrases: Sequence[_Phrase]) -> float:
+    return sum(phrase.length_s for phrase in phrases)
+
+
+def _together(found: Sequence[_Phrase], most: int | None) -> Iterator[list[_Phrase]]:
+    """The phrases in groups of one speaker, no more than `most`: the two most alike are joined until none are."""
+    import numpy as np
+
+    if not found:
+        return
+    likes = np.stack([phrase.like for phrase in found if phrase.like is not None])
+    alike = likes @ likes.T
+    heard: dict[int, list[int]] = {}
+    for number, phrase in enumerate(found):
+        for at in phrase.locals:
+            heard.setdefault(at, []).append(number)
+    for one, other in {pair for numbers in heard.values() for pair in combinations(numbers, 2)}:
+        alike[one, other] += found[one].tied(found[other])
+        alike[other, one] = alike[one, other]
+    np.fill_diagonal(alike, -np.inf)
+    groups: dict[int, list[_Phrase]] = {number: [phrase] for number, phrase in enumerate(found)}
+    nearest = alike.argmax(axis=1)
+    while len(groups) > 1:
+        one = int(alike[np.arange(len(found)), nearest].argmax())
+        other = int(nearest[one])
+        if alike[one, other] < _ALIKE and (most is None or len(groups) <= most):
+            break
+        share = _length_s(groups[one]) / (_length_s(groups[one]) + _length_s(groups[other]))
+        alike[one] = alike[:, one] = share * alike[one] + (1 - share) * alike[other]
+        alike[other] = alike[:, other] = alike[one, one] = -np.inf
+        groups[one] += groups.pop(other)
+        moved = np.union1d(np.flatnonzero((nearest == one) | (nearest == other)), [one, other])
+        nearest[moved] = alike[moved].argmax(axis=1)
+    yield from groups.values()
 
 
 def attributed(turns: Sequence[Turn], heard: Sequence[tuple[Span, int]]) -> list[Turn]:
@@ -242,29 +267,47 @@ def attributed(turns: Sequence[Turn], heard: Sequence[tuple[Span, int]]) -> list
         if not turn.words:
             made.append(replace(turn, speaker=_speaker(turn.start_s, turn.end_s, heard)))
             continue
-        runs: list[tuple[int, list[int]]] = []
-        for at, word in enumerate(turn.words):
+        runs: list[tuple[int, list[Word]]] = []
+        for word in turn.words:
             voice = _speaker(word.start_s, word.end_s, heard)
             if runs and runs[-1][0] == voice:
-                runs[-1][1].append(at)
+                runs[-1][1].append(word)
             else:
-                runs.append((voice, [at]))
-        for voice, members in runs:
-            if len(runs) == 1:
-                made.append(replace(turn, speaker=voice))
-                continue
-            words = tuple(turn.words[at] for at in members)
-            made.append(
-                replace(
-                    turn,
-                    speaker=voice,
-                    words=words,
-                    start_s=words[0].start_s,
-                    end_s=words[-1].end_s,
-                    text=" ".join(word.text for word in words),
-                )
-            )
+                runs.append((voice, [word]))
+        runs = _whole(runs, sentence=turn.text.endswith(ENDS))
+        if len(runs) == 1:
+            made.append(replace(turn, speaker=runs[0][0]))
+            continue
+        for voice, words in runs:
+            text = " ".join(word.text for word in words)
+            start_s, end_s = words[0].start_s, words[-1].end_s
+            made.append(replace(turn, speaker=voice, words=tuple(words), start_s=start_s, end_s=end_s, text=text))
     return made
+
+
+def _whole(runs: list[tuple[int, list[Word]]], *, sentence: bool) -> list[tuple[int, list[Word]]]:
+    """The runs of words, of which those that stray are joined to the longer neighbour."""
+
+    def length_s(run: tuple[int, list[Word]]) -> float:
+        return run[1][-1].end_s - run[1][0].start_s
+
+    runs = list(runs)
+    most_s = min(_STRAY_S, _STRAY * sum(map(length_s, runs))) if sentence else _STRAY_WORD_S
+    while len(runs) > 1:
+        at = min(range(len(runs)), key=lambda at: length_s(runs[at]))
+        if length_s(runs[at]) > most_s:
+            break
+        sides = [side for side in (at - 1, at + 1) if 0 <= side < len(runs)]
+        voice = runs[max(sides, key=lambda side: length_s(runs[side]))][0]
+        runs[at] = voice, runs[at][1]
+        joined: list[tuple[int, list[Word]]] = []
+        for voice, words in runs:
+            if joined and joined[-1][0] == voice:
+                joined[-1] = voice, joined[-1][1] + words
+            else:
+                joined.append((voice, words))
+        runs = joined
+    return runs
 
 
 def _speaker(start_s: float, end_s: float, heard: Sequence[tuple[Span, int]]) -> int:

@@ -16,7 +16,7 @@ _MODULES = ("pocketsphinx", "speech_http", "whisper")
 _PAUSE_S, _PAUSE_WITHIN_S = 0.4, 1.0
 """A pause that begins a new turn; and one that does so where the ends of sentences are known."""
 _LONGEST_S = 15.0
-_ENDS = (".", "?", "!", "…", "。", "？", "！", '."', '?"', '!"', ".”", "?”", "!”")
+ENDS = (".", "?", "!", "…", "。", "？", "！", '."', '?"', '!"', ".”", "?”", "!”")
 _NO_ENDS = frozenset({"Mr.", "Mrs.", "Ms.", "Dr.", "Prof.", "St.", "vs.", "e.g.", "i.e."})
 
 
@@ -39,7 +39,7 @@ def sentences(words: Sequence[Word]) -> list[Turn]:
     held: list[Word] = []
     for word in words:
         held.append(word)
-        if word.text.endswith(_ENDS) and word.text not in _NO_ENDS:
+        if word.text.endswith(ENDS) and word.text not in _NO_ENDS:
             made += turns(held, _PAUSE_WITHIN_S)
             held = []
     return made + turns(held, _PAUSE_WITHIN_S)

@@ -7,9 +7,11 @@ Source of the model's inputs and of the two thresholds: silero-vad's own utils_v
 from __future__ import annotations
 
 import importlib.util
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +153,14 @@ def _cut(span: Span, voiced: NDArray[np.float32], longest_s: float) -> list[Span
     return [*made, span]
 
 
-def share_voiced(voiced: NDArray[np.float32], start_s: float, end_s: float) -> float:
-    """The part of a stretch in which somebody is likely to speak, in [0, 1]."""
-    low = int(start_s / WINDOW_S)
-    part = voiced[low : max(low + 1, int(end_s / WINDOW_S) + 1)]
-    return float((part >= _ENDS).mean()) if len(part) else 0.0
+def within(found: Sequence[Span], start_s: float, end_s: float) -> list[Span]:
+    """The parts of a stretch that lie in the spans, which come in order."""
+    first = bisect_right(found, start_s, key=lambda span: span.end_s)
+    near = takewhile(lambda span: span.start_s <= end_s, found[first:])
+    return [Span(max(start_s, span.start_s), min(end_s, span.end_s)) for span in near]
+
+
+def heard_at(voiced: NDArray[np.float32], at_s: float) -> bool:
+    """Whether somebody is likely to speak at an instant."""
+    at = int(at_s / WINDOW_S)
+    return at < len(voiced) and bool(voiced[at] >= _ENDS)

@@ -36,7 +36,8 @@ language that it does not understand or of no speech, and not misheard: in noise
 _WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "yue")
 """Languages that whisper divides sign by sign."""
 _FARTHEST_S = 0.5
-"""From where whisper has a word. What is found farther away is another one, or noise."""
+"""Beyond where whisper has a word, which it stretches over pauses. What is found farther away is another one, or
+noise."""
 
 
 def hear(
@@ -102,7 +103,7 @@ def align(turns: Sequence[dict[str, Any]], samples: bytes, find: Align) -> None:
     words = [word for turn in turns for word in turn["words"]]
     at_s = 0.0
     for word, found in zip(words, find([word[0] for word in words], samples), strict=True):
-        if found is not None and max(abs(found[0] - word[1]), abs(found[1] - word[2])) <= _FARTHEST_S:
+        if found is not None and word[1] - _FARTHEST_S <= found[0] and found[1] <= word[2] + _FARTHEST_S:
             word[1:3] = found
         word[1] = max(at_s, word[1])
         word[2] = max(word[1], word[2])

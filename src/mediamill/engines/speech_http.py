@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -101,7 +102,8 @@ class AssemblyAI(Transcriber):
         return _speech_voice.missing()
 
     def transcribe(self, work: Listening) -> Transcript:
-        scene = _speech_local.listen(work, self.cost_s)
+        # The service knows the speakers itself.
+        scene = _speech_local.listen(replace(work, apart=False), self.cost_s)
         if not scene.spans:
             return Transcript(engine=self.name, quality=self.quality, duration_s=scene.sound.duration_s)
         whole = Span(scene.spans[0].start_s, scene.spans[-1].end_s)

@@ -93,6 +93,7 @@ class Transcribe(Base[Options]):
             ctx,
             _spoken(options),
             span=(0.0, 0.97),
+            apart=options.speaker_labels,
             speakers=options.speakers_expected,
             boost=options.word_boost,
             model=options.speech_model,
