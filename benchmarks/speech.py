@@ -4,9 +4,11 @@
 
 The sounds are the passages of tests/media/speech: three synthetic voices whose words and times the synthesiser told.
 Each engine that is available hears each passage alone, and then all of them one after another, `--repeat` times, with
-half a second between; MEDIAMILL_MODELS names the folder of whisper-base and whisper-tiny, MEDIAMILL_STT_MODEL or
-MEDIAMILL_STT_BASE_URL add a stronger engine's row. The bare loop is one pocketsphinx decoder that is given each passage
-whole. The last line is the ratio of the two, in seconds of sound heard a second: above 1 we are quicker.
+half a second between. Real people come between: a president's sentence, and two men of a meeting, with the share of
+what they say that goes to the other one. MEDIAMILL_MODELS names the folder of whisper-base and whisper-tiny;
+MEDIAMILL_STT_MODEL or MEDIAMILL_STT_BASE_URL add a stronger engine's row. The bare loop is one pocketsphinx decoder,
+given each passage whole. The last line is the ratio of the two, in seconds of sound heard a second: above 1 we are
+quicker.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from mediamill.core.speech import Listening, Transcriber, Transcript, Word  # no
 from mediamill.engines import _speech_sphinx  # noqa: E402
 
 PAUSE = voices.silence(0.5)
+KENNEDY = "And so, my fellow Americans: ask not what your country can do for you, ask what you can do for your country."
 
 
 def no_service(*asked: Any, **request: Any) -> Any:
@@ -91,6 +94,22 @@ def judged(name: str, heard_by_passage: Mapping[str, Sequence[Word]]) -> None:
     print(f"| {name} | {wrong / total:.3f} | {', '.join(parts)} | {times} |")
 
 
+def astray(transcript: Transcript) -> float:
+    """Share of the seconds of words said by one of the two men alone that went to the other one."""
+    lines = [line.split() for line in (voices.FOLDER / "two_men.rttm").read_text().splitlines()]
+    names = sorted({line[7] for line in lines})
+    spoken = [(names.index(line[7]), float(line[3]), float(line[3]) + float(line[4])) for line in lines]
+    met = [[0.0, 0.0], [0.0, 0.0]]
+    for turn in transcript.turns:
+        for word in turn.words:
+            middle_s = (word.start_s + word.end_s) / 2
+            by = {name for name, start_s, end_s in spoken if start_s <= middle_s < end_s}
+            if len(by) == 1:
+                met[by.pop()][min(turn.speaker, 1)] += word.end_s - word.start_s
+    right_s = max(met[0][0] + met[1][1], met[0][1] + met[1][0])
+    return 1 - right_s / sum(map(sum, met))
+
+
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     made = work()
@@ -117,6 +136,13 @@ def main() -> None:
             }
             judged(engine.name, found)
         judged("bare pocketsphinx", dict(zip(passages, bare([p.samples for p in passages.values()]), strict=True)))
+        print("\n| real people | words wrong of 22 | speakers of two | went to the other |\n|---|---|---|---|")
+        for engine in chosen:
+            one, two = (heard(engine, voices.FOLDER / f"{name}.flac", scratch) for name in ("kennedy", "two_men"))
+            wrong = voices.errors(
+                voices.plain(KENNEDY), [part for word in one.words for part in voices.plain(word.text)]
+            )
+            print(f"| {engine.name} | {wrong} | {two.speakers} | {astray(two):.2f} |")
         sounds = [passage.samples for passage in passages.values()] * asked.repeat
         whole = voices.write(scratch / "whole.flac", *(part for sound in sounds for part in (sound, PAUSE)))
         sound_s = sum(len(sound) + len(PAUSE) for sound in sounds) / voices.RATE_HZ
