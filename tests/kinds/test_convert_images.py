@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from tests.support import heic, images
 from tests.support.images import GREY, INPUTS, OUTPUTS, apart, convert, engines, grey, made, mime, scene, seen
 
@@ -106,6 +108,82 @@ def test_orientation_is_applied_once(orientation: int, source: str, target: str,
             assert image.getexif().get(0x0112, 1) == 1
     facts = engines().probe(name, mime(source))
     assert (facts.width_px, facts.height_px) == ((120, 160) if orientation > 4 else (160, 120))
+
+
+@pytest.mark.parametrize("target", ["png", "jpeg", "webp", "avif"])
+@pytest.mark.parametrize("damage", ["no header", "cut short", "a word for a number"])
+def test_what_a_photo_says_of_itself_may_be_damaged(damage: str, target: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x011A] = 72.0
+    block = exif.tobytes()
+    block = {
+        "no header": b"Exif\0\0" + b"\xff" * 40,
+        "cut short": block[:-6],
+        "a word for a number": block.replace(b"\x01\x1a\0\x05", b"\x01\x1a\0\x02"),
+    }[damage]
+    assert block != exif.tobytes()
+    source = images.save(tmp_path / "photo.jpg", scene(), exif=block, quality=95)
+
+    assert apart(seen(convert(source, target, tmp_path)), scene()) < LEVELS_OFF
+
+
+def test_a_damaged_photo_that_says_how_it_is_turned_is_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    block = exif.tobytes().replace(b"\x01\x1a\0\x05", b"\x01\x1a\0\x02")
+    source = images.save(tmp_path / "photo.jpg", scene(), exif=block, quality=95)
+
+    pixels = seen(convert(source, "webp", tmp_path))
+
+    assert apart(pixels, scene().transpose(1, 0, 2)[:, ::-1]) < LEVELS_OFF
+
+
+@pytest.mark.parametrize("target", ["png", "jpeg", "tiff"])
+@pytest.mark.parametrize("kind", ["Lab", "planes in tiles"])
+def test_a_tiff_that_libvips_cannot_read_is_read_by_pillow(kind: str, target: str, tmp_path: Path) -> None:
+    source = tmp_path / "scene.tiff"
+    if kind == "Lab":
+        lab = ImageCms.profileToProfile(
+            Image.fromarray(scene()), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
+        assert lab is not None
+        lab.save(source)
+    else:
+        source.write_bytes(planes_in_tiles(scene()))
+
+    assert apart(seen(convert(source, target, tmp_path)), scene()) < LEVELS_OFF
+
+
+def planes_in_tiles(pixels: images.Pixels, side: int = 80) -> bytes:
+    """A TIFF whose colours lie apart, in uncompressed tiles: TIFF 6.0, sections 8 and 15. side: divisible by 16."""
+    height, width, colours = pixels.shape
+    tiles = [
+        np.pad(part, ((0, side - part.shape[0]), (0, side - part.shape[1]))).tobytes()
+        for colour in range(colours)
+        for top in range(0, height, side)
+        for part in (pixels[top : top + side, left : left + side, colour] for left in range(0, width, side))
+    ]
+    count, entries = len(tiles), 11
+    lists_at = 8 + 2 + 12 * entries + 4
+    data_at = lists_at + 6 + 8 * count
+    long, short = 4, 3
+    told = [
+        (256, long, 1, width),
+        (257, long, 1, height),
+        (258, short, 3, lists_at),
+        (259, short, 1, 1),
+        (262, short, 1, 2),
+        (277, short, 1, colours),
+        (284, short, 1, 2),
+        (322, long, 1, side),
+        (323, long, 1, side),
+        (324, long, count, lists_at + 6),
+        (325, long, count, lists_at + 6 + 4 * count),
+    ]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in told)
+    places = [data_at + at * side * side for at in range(count)]
+    lists = struct.pack(f"<3H{count}I{count}I", 8, 8, 8, *places, *[side * side] * count)
+    return struct.pack("<2sHIH", b"II", 42, 8, entries) + directory + bytes(4) + lists + b"".join(tiles)
 
 
 def test_warnings_of_the_libraries_stay_inside(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from mediamill.core.errors import BadMedia
 from mediamill.core.ports import Report
 from mediamill.engines._colour import to_srgb
 from mediamill.engines._picture import MAX_ANIMATION_PIXELS, MAX_HELD_PIXELS, Wishes, check_size, eight_bit, has_alpha
-from mediamill.engines._picture_read import open_pillow, resized
+from mediamill.engines._picture_read import TURNS, open_pillow, orientation, resized
 from mediamill.engines._picture_write import AVIF_QUALITY, AVIF_SPEED, WEBP_METHOD, WEBP_QUALITY, paletted
 
 _SOURCES = frozenset({"image/gif", "image/webp", "image/png", "image/avif"})
@@ -21,8 +21,6 @@ _MOST_PIXELS = {"image/gif": 4 * MAX_HELD_PIXELS, "image/png": MAX_HELD_PIXELS}
 """These writers keep every frame: a byte a pixel, or four."""
 _UNSAID_MS = 100
 """What browsers make of a frame that says 0 or 10 ms."""
-_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""EXIF orientation -> Pillow's Transpose, as ImageOps.exif_transpose has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +69,7 @@ def _convert(
     count = image.n_frames - first
     most = _MOST_PIXELS.get(target_mime, MAX_ANIMATION_PIXELS)
     check_size(image.width, image.height, count, most)
-    turned = image.getexif().get(0x0112, 1)
+    turned = orientation(image)
     size = wishes.resize.fit(*(image.size[::-1] if turned in (5, 6, 7, 8) else image.size))
     check_size(size[0], size[1], count, most)
     survey = _survey(image, first, count)
@@ -121,8 +119,8 @@ def _frames(image: Any, first: int, count: int, turned: int, size: tuple[int, in
     for index in range(first, first + count):
         image.seek(index)
         frame = eight_bit(image).copy()
-        if turned in _TURNS:
-            frame = frame.transpose(Image.Transpose(_TURNS[turned]))
+        if turned in TURNS:
+            frame = frame.transpose(Image.Transpose(TURNS[turned]))
         if frame.size != size:
             frame = resized(frame, size)
         frame.info = {}

@@ -28,18 +28,47 @@ PILLOW_FORMATS: dict[str, tuple[str, ...]] = {
 }
 """The only readers a file of a type may reach, whatever its bytes say."""
 
+_COMPRESSION, _COLOURS, _PLANES, _TILE_WIDTH = 259, 262, 284, 322
+_OLD_JPEG, _LAB = 6, (8, 9, 10)
+"""Tags of TIFF 6.0 and values of theirs."""
 _VIPS_LOADERS = {"image/png": "pngload", "image/jpeg": "jpegload", "image/webp": "webpload", "image/tiff": "tiffload"}
 _BY_VIPS = ("image/png", "image/tiff")
 """Targets that libvips writes best."""
+TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""EXIF orientation -> Pillow's Transpose, as ImageOps.exif_transpose has it."""
 
 
 def read(source: Path, mime: str, resize: Resize, target_mime: str) -> Still:
     """The first picture in a file. Raises BadMedia, LimitExceeded; wrap in `_picture.reading`."""
+    if mime == "image/tiff" and _beyond_vips(source):
+        return _read_pillow(source, mime, resize)
     if mime in _VIPS_LOADERS and (
         mime in ("image/png", "image/tiff") or target_mime in _BY_VIPS or (mime == "image/webp" and resize != Resize())
     ):
         return _read_vips(source, mime, resize)
     return _read_pillow(source, mime, resize)
+
+
+def _beyond_vips(source: Path) -> bool:
+    """Whether a TIFF is of a kind that libvips has no loader for: its planes tiled one by one, old JPEG, or Lab."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        with open_pillow(source, "image/tiff") as image:
+            tags = image.tag_v2
+            tiled_planes = tags.get(_PLANES) == 2 and _TILE_WIDTH in tags
+            return tiled_planes or tags.get(_COMPRESSION) == _OLD_JPEG or tags.get(_COLOURS) in _LAB
+    except UnidentifiedImageError:
+        return False
+
+
+def orientation(image: Any) -> int:
+    """How a Pillow picture says that it is turned: 1 to 8; 1 where what it says of itself is damaged."""
+    try:
+        turned = image.getexif().get(0x0112, 1)
+    except Exception:  # Pillow raises half a dozen kinds
+        return 1
+    return turned if turned in TURNS else 1
 
 
 def open_pillow(source: Path, mime: str) -> Any:
@@ -94,13 +123,16 @@ def _metadata_vips(image: Vips) -> dict[str, bytes | None]:
 
 
 def _upright_exif(exif: bytes | None) -> bytes | None:
-    """The same block with its orientation tag taken away: the pixels are upright now."""
+    """The same block with its orientation tag taken away: the pixels are upright now. None where it is damaged."""
     if not exif:
         return None
     block = pillow().Exif()
-    block.load(exif)
-    block.pop(0x0112, None)
-    return bytes(block.tobytes())
+    try:
+        block.load(exif)
+        block.pop(0x0112, None)
+        return bytes(block.tobytes())
+    except Exception:  # as above; the picture is no worse without
+        return None
 
 
 def _read_pillow(source: Path, mime: str, resize: Resize) -> Still:
@@ -111,18 +143,16 @@ def _read_pillow(source: Path, mime: str, resize: Resize) -> Still:
 
 
 def _loaded(image: Any, mime: str, resize: Resize) -> Still:
-    from PIL import ImageOps
-
     icc = image.info.get("icc_profile")
-    turned = image.getexif().get(0x0112, 1)
+    turned = orientation(image)
     # Pillow gives the size of a TIFF as displayed, and turns it while loading.
     size = resize.fit(*(image.size[::-1] if turned in (5, 6, 7, 8) and mime != "image/tiff" else image.size))
     if mime == "image/jpeg" and size[0] < image.width and size[1] < image.height:
         image.draft(None, size if turned < 5 else size[::-1])
     image.load()
     exif, xmp = image.info.get("exif"), image.info.get("xmp")
-    if image.getexif().get(0x0112, 1) != 1:
-        image = ImageOps.exif_transpose(image)
+    if (turned := orientation(image)) != 1:
+        image = image.transpose(TURNS[turned])
     if image.size != size:
         image = resized(image, size)
     if image.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
