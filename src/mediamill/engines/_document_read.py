@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mediamill.core.errors import BadMedia
 from mediamill.core.ports import Conversion
+from mediamill.engines import _document_charts as charts
 from mediamill.engines import _document_files as files
 from mediamill.engines import _document_legacy as legacy
 from mediamill.engines import _document_odp as odp
@@ -40,6 +41,8 @@ def read(work: Conversion, media: Path) -> trees.Tree:
             tree = legacy.read(source, slides=work.source_mime == files.PPT)
         case _:
             tree = _pandoc.read(work, source, _pandoc.READERS[work.source_mime], media)
+            if work.source_mime == files.PPTX:
+                charts.fill(tree, source)
     if not tree["blocks"]:
         raise BadMedia("The document is empty.")
     return tree
