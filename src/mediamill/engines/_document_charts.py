@@ -42,8 +42,9 @@ class _Chart:
 def fill(tree: trees.Tree, source: Path) -> None:
     """Put the numbers of each chart where pandoc marked it, if as many are marked as there are."""
     marked = sum(_marks(node) for node in trees.nodes(tree))
-    found = [_read(source, part) for part in _parts(source)] if marked else []
-    charts = iter(found if len(found) == marked else [None] * marked)
+    parts = _parts(source) if marked else []
+    known = {part: _read(source, part) for part in dict.fromkeys(parts)} if len(parts) == marked else {}
+    charts = iter([known[part] for part in parts] if known else [None] * marked)
     stack: list[Any] = [tree["blocks"]]
     while stack:
         item = stack.pop()
