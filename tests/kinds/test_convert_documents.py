@@ -134,6 +134,15 @@ def test_text_is_read_whatever_its_encoding(bench: Bench, codec: str) -> None:
     assert "naïve façade, señor, 40 €" in recipes.pdf_text(bench.convert(TYPESET, source, "pdf"))
 
 
+def test_a_dot_and_a_word_behind_emphasis_are_text(bench: Bench) -> None:
+    text = "*element*.addElement, **a**._b, [c](https://example.org).d ~~e~~.é *f*.5 and *g*.\n\n.start"
+    out = bench.convert(TYPESET, bench.file("a.md", text.encode()), "pdf")
+
+    found = " ".join(recipes.pdf_text(out).split())
+    assert found == "element.addElement, a._b, c.d e.é f.5 and g. .start"
+    assert b"example.org" in out.read_bytes()  # set at the first attempt, for the second one drops links
+
+
 def test_slides_are_one_wide_page_each(bench: Bench) -> None:
     source = bench.file("a.pptx", recipes.pptx())
     out = bench.convert(TYPESET, source, "pdf")

@@ -7,6 +7,7 @@ never the machine's, so that pages come out alike everywhere.
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import unicodedata
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mediamill import fonts
 from mediamill.core.errors import BadMedia, ToolFailed
@@ -61,6 +62,7 @@ NEVER_FIRST = ("Libertinus Serif", "New Computer Modern", "New Computer Modern M
 RTL = {"ARABIC": "ar", "HEBREW": "he"}
 MAX_PICTURE_PIXELS = 50_000_000
 WIDE_TABLE_COLUMNS = 8
+_PART = re.compile(r"\.[^\W\d]")
 
 
 def typeset_text(work: Conversion, text: str, target: Path) -> int:
@@ -102,6 +104,7 @@ def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path, *, s
         raise BadMedia("The document is empty.")
     for plain in (False, True):
         trees.clean(tree, folder / "media", usable, plain=plain)
+        _unchain(tree)
         body = _pandoc.write(work, tree, ["-t", "typst", "--wrap=none"]).decode()
         body = body.replace(f'"{folder}/', '"')
         (folder / "main.typ").write_text(_preamble(tree) + (SLIDES if slides else "") + body, encoding="utf-8")
@@ -113,6 +116,21 @@ def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path, *, s
             if plain:  # without pictures, formulas and links there is nothing left that may be refused
                 raise
     return pages_of(target)
+
+
+def _unchain(tree: trees.Tree) -> None:
+    """Put an empty comment before words like ".name", which typst takes for a part of what stands before them:
+    pandoc 3.9 writes emphasis as a call and leaves the dot as it is."""
+    stack: list[Any] = [tree["blocks"]]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack.append(item.get("c"))
+        elif isinstance(item, list):
+            stack.extend(child for child in item if isinstance(child, dict | list))
+            for at in reversed(range(len(item))):
+                if isinstance(item[at], dict) and item[at].get("t") == "Str" and _PART.match(item[at]["c"]):
+                    item.insert(at, {"t": "RawInline", "c": ["typst", "/**/"]})
 
 
 def _compile(folder: Path, target: Path) -> None:
