@@ -135,12 +135,29 @@ def test_text_is_read_whatever_its_encoding(bench: Bench, codec: str) -> None:
 
 
 def test_a_dot_and_a_word_behind_emphasis_are_text(bench: Bench) -> None:
-    text = "*element*.addElement, **a**._b, [c](https://example.org).d ~~e~~.é *f*.5 and *g*.\n\n.start"
+    text = "*element*.addElement, **a**._b, [c](https://example.org).d ~~e~~.é *f*.5 and *g*.<i>x</i>\n\n.start"
     out = bench.convert(TYPESET, bench.file("a.md", text.encode()), "pdf")
 
     found = " ".join(recipes.pdf_text(out).split())
-    assert found == "element.addElement, a._b, c.d e.é f.5 and g. .start"
+    assert found == "element.addElement, a._b, c.d e.é f.5 and g.x .start"
     assert b"example.org" in out.read_bytes()  # set at the first attempt, for the second one drops links
+
+
+@pytest.mark.parametrize("target", ["pdf", "docx", "html", "txt"])
+def test_a_line_break_between_paragraphs_is_no_fault(target: str, bench: Bench) -> None:
+    source = bench.file("a.md", b"one\n\n<br>\n\ntwo\n\n<br/>\n")
+
+    out = bench.convert(TYPESET if target == "pdf" else PANDOC, source, target)
+
+    if target == "pdf":
+        assert recipes.pdf_text(out).split() == ["one", "two"]
+
+
+@pytest.mark.parametrize("mark", ["<![m>", "<![>", "<![ 1]]>", "<![CDATA[x]]>", "<![if IE]>", "<!x>", "<!["])
+def test_html_with_marks_that_nobody_knows_is_read(mark: str, bench: Bench) -> None:
+    source = bench.file("a.html", f"<p>before {mark} <b>after</b></p>".encode())
+
+    assert "before" in recipes.pdf_text(bench.convert(TYPESET, source, "pdf"))
 
 
 def test_slides_are_one_wide_page_each(bench: Bench) -> None:

@@ -92,6 +92,13 @@ class _Tidy(HTMLParser):
             else:
                 return
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """Browsers take `<![` with an unknown word for a comment; the library raises what no reader should."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return self.parse_bogus_comment(i)
+
     def done(self) -> str:
         self.close()
         while self.open:

@@ -148,7 +148,9 @@ class _Cleaning:
         match child["t"]:
             case "Image":
                 return [self._picture(child)]
-            case "RawInline" | "RawBlock":
+            case "RawBlock":
+                return []
+            case "RawInline":
                 return [{"t": "LineBreak"}] if child["c"][1].strip().lower().startswith("<br") else []
             case "Cite":
                 return [_span(child)]

@@ -62,7 +62,7 @@ NEVER_FIRST = ("Libertinus Serif", "New Computer Modern", "New Computer Modern M
 RTL = {"ARABIC": "ar", "HEBREW": "he"}
 MAX_PICTURE_PIXELS = 50_000_000
 WIDE_TABLE_COLUMNS = 8
-_PART = re.compile(r"\.[^\W\d]")
+_PART = re.compile(r"\.(?:[^\W\d]|$)")
 
 
 def typeset_text(work: Conversion, text: str, target: Path) -> int:
@@ -119,8 +119,8 @@ def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path, *, s
 
 
 def _unchain(tree: trees.Tree) -> None:
-    """Put an empty comment before words like ".name", which typst takes for a part of what stands before them:
-    pandoc 3.9 writes emphasis as a call and leaves the dot as it is."""
+    """Put an empty comment before words like ".name", also where the name comes after the dot's own word: typst takes
+    them for a part of what stands before, for pandoc 3.9 writes emphasis as a call and leaves the dot as it is."""
     stack: list[Any] = [tree["blocks"]]
     while stack:
         item = stack.pop()
