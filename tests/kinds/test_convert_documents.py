@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import zipfile
 from pathlib import Path
 
@@ -151,6 +152,35 @@ def test_a_line_break_between_paragraphs_is_no_fault(target: str, bench: Bench) 
 
     if target == "pdf":
         assert recipes.pdf_text(out).split() == ["one", "two"]
+
+
+@pytest.mark.parametrize("outer", ["q", "kbd", "mark"])
+@pytest.mark.parametrize("inner", ["button", "video", "audio", "map", "progress"])
+def test_words_in_elements_that_are_no_text_stay(outer: str, inner: str, bench: Bench) -> None:
+    html = f"<p><{outer}>a <{inner}>b<source src=x></{inner}> <img src=x alt=c></{outer}></p><ol start=-3><li>d</ol>"
+
+    found = recipes.pdf_text(bench.convert(TYPESET, bench.file("a.html", html.encode()), "pdf"))
+
+    assert [letter for letter in found if letter in "abcd"] == ["a", "b", "c", "d"]
+
+
+def test_a_link_to_a_place_that_is_lost_costs_no_picture(bench: Bench) -> None:
+    pixel = base64.b64encode(recipes.picture()).decode()
+    html = f'<p><a href="#x">a</a> <code id=x>b</code> <img src="data:image/png;base64,{pixel}"></p>'
+
+    out = bench.convert(TYPESET, bench.file("a.html", html.encode()), "pdf")
+
+    assert recipes.pdf_text(out).split()[0] == "a"
+    assert _pictures(out) == 1
+
+
+@pytest.mark.parametrize("outer", ["q", "kbd", "mark"])
+def test_blocks_within_words_are_read(outer: str, bench: Bench) -> None:
+    html = f"<{outer}><ins>a <p>b</p> <ul><li>c</ul></ins> d</{outer}> <mark>e</mark>"
+
+    found = recipes.pdf_text(bench.convert(TYPESET, bench.file("a.html", html.encode()), "pdf"))
+
+    assert [letter for letter in found if letter in "abcde"] == ["a", "b", "c", "d", "e"]
 
 
 @pytest.mark.parametrize("mark", ["<![m>", "<![>", "<![ 1]]>", "<![CDATA[x]]>", "<![if IE]>", "<!x>", "<!["])

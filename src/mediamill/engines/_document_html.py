@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from html import escape
 from html.parser import HTMLParser
 
@@ -12,10 +13,14 @@ DROPPED = frozenset(
     (
         *("script", "style", "iframe", "object", "embed", "applet", "frame", "frameset", "noscript", "template"),
         *("link", "base", "param"),
+        # Pandoc has nothing to make of these, and within some elements refuses the whole document for them.
+        *("button", "video", "audio", "source", "track", "map", "area", "progress"),
     )
 )
 SILENT = frozenset(["script", "style", "iframe", "object", "applet", "frameset", "noscript", "template"])
 """Dropped with all that stands inside."""
+FRAGILE = frozenset(["q", "kbd", "mark", "ins", "del"])
+"""With a block inside, pandoc refuses the whole document for one of these."""
 CLOSES = {
     "td": {"td", "th"},
     "th": {"td", "th"},
@@ -40,8 +45,9 @@ MAX_DEPTH = 400
 
 
 class _Tidy(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, dropped: Set[str]) -> None:
         super().__init__(convert_charrefs=True)
+        self.dropped = dropped
         self.out: list[str] = []
         self.open: list[str] = []
         self.silent = 0
@@ -49,12 +55,15 @@ class _Tidy(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in SILENT:
             self.silent += 1
-        if self.silent or tag in DROPPED:
+        if self.silent or tag in self.dropped:
             return
         self._imply(tag)
         if len(self.open) >= MAX_DEPTH and tag not in VOID:
             return
         kept = "".join(f' {name}="{escape(value or "")}"' for name, value in attrs if _harmless(tag, name, value or ""))
+        if tag == "img" and " src=" not in kept:  # pandoc refuses that, too
+            self.out.append(f"<em>{escape(dict(attrs).get('alt') or '')}</em>")
+            return
         self.out.append(f"<{tag}{kept}>")
         if tag not in VOID:
             self.open.append(tag)
@@ -114,8 +123,8 @@ def _harmless(tag: str, name: str, value: str) -> bool:
     return not (name == "href" and value.strip().lower().startswith(("javascript:", "file:", "data:", "vbscript:")))
 
 
-def tidy(html: str) -> str:
-    """`html` again, for a reader that wants every tag closed."""
-    parser = _Tidy()
+def tidy(html: str, *, fewer: bool = False) -> str:
+    """`html` again, for a reader that wants every tag closed. `fewer`: without the elements that are FRAGILE."""
+    parser = _Tidy(DROPPED | FRAGILE if fewer else DROPPED)
     parser.feed(html)
     return "<!DOCTYPE html>" + parser.done()

@@ -25,7 +25,11 @@ def read(work: Conversion, media: Path) -> trees.Tree:
         case files.TXT:
             tree = trees.from_text(files.read_text(source))
         case files.HTML:
-            tree = _by_pandoc(work, tidy(files.read_text(source)).encode(), media)
+            html = files.read_text(source)
+            try:
+                tree = _by_pandoc(work, tidy(html).encode(), media)
+            except BadMedia:
+                tree = _by_pandoc(work, tidy(html, fewer=True).encode(), media)
         case files.MD:
             tree = _by_pandoc(work, files.read_text(source).encode(), media)
         case files.RTF:

@@ -108,9 +108,13 @@ def strings(tree: Tree) -> Iterator[str]:
             yield node["c"]
 
 
-def clean(tree: Tree, media: Path, usable: Picture, *, plain: bool = False, sized: bool = True) -> int:
-    """Take out what must not reach the typesetter; returns how many pictures stay. `plain`: none, and no math."""
-    cleaning = _Cleaning(media=media, usable=usable, plain=plain, sized=sized, labels=_labels(tree))
+def clean(
+    tree: Tree, media: Path, usable: Picture, *, plain: bool = False, sized: bool = True, linked: bool = True
+) -> int:
+    """Take out what must not reach the typesetter; returns how many pictures stay. `plain`: none, and no math;
+    `linked`: with links to places inside."""
+    labels = _labels(tree) if linked and not plain else Counter[str]()
+    cleaning = _Cleaning(media=media, usable=usable, plain=plain, sized=sized, labels=labels)
     stack: list[Any] = [tree["blocks"]]
     while stack:
         item = stack.pop()
@@ -172,7 +176,7 @@ class _Cleaning:
 
     def _leads(self, target: str) -> bool:
         """Whether a link goes somewhere: to the web, or to the one place of its name inside."""
-        inside = target.startswith("#") and self.labels[target[1:]] == 1 and not self.plain
+        inside = target.startswith("#") and self.labels[target[1:]] == 1
         return inside or target.lower().startswith(("http://", "https://", "mailto:"))
 
 

@@ -102,9 +102,10 @@ def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path, *, s
     """Set a tree whose pictures lie in `folder`/media, `folder` being a `room`; returns the number of pages."""
     if not tree["blocks"]:
         raise BadMedia("The document is empty.")
-    for plain in (False, True):
-        trees.clean(tree, folder / "media", usable, plain=plain)
-        _unchain(tree)
+    # What pandoc writes may be refused: for a label that it has left out, or for a picture or formula.
+    for plain, linked in ((False, True), (False, False), (True, False)):
+        trees.clean(tree, folder / "media", usable, plain=plain, linked=linked)
+        _fit(tree)
         body = _pandoc.write(work, tree, ["-t", "typst", "--wrap=none"]).decode()
         body = body.replace(f'"{folder}/', '"')
         (folder / "main.typ").write_text(_preamble(tree) + (SLIDES if slides else "") + body, encoding="utf-8")
@@ -118,14 +119,17 @@ def compose(work: Conversion, tree: trees.Tree, folder: Path, target: Path, *, s
     return pages_of(target)
 
 
-def _unchain(tree: trees.Tree) -> None:
-    """Put an empty comment before words like ".name", also where the name comes after the dot's own word: typst takes
-    them for a part of what stands before, for pandoc 3.9 writes emphasis as a call and leaves the dot as it is."""
+def _fit(tree: trees.Tree) -> None:
+    """Take care of what pandoc 3.9 writes and typst does not read: words like ".name" behind emphasis, also where the
+    name comes after the dot's own word, for emphasis is written as a call, whose part that then is (an empty comment
+    parts them); and lists that count from below zero."""
     stack: list[Any] = [tree["blocks"]]
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
             stack.append(item.get("c"))
+            if item.get("t") == "OrderedList":
+                item["c"][0][0] = max(0, item["c"][0][0])
         elif isinstance(item, list):
             stack.extend(child for child in item if isinstance(child, dict | list))
             for at in reversed(range(len(item))):
