@@ -14,6 +14,7 @@ from enum import IntEnum
 import click
 
 COMPLETE_VARIABLE = "_MEDIAMILL_COMPLETE"
+_KEY = "Name one with --key or MEDIAMILL_KEY. A server keeps its operator's as admin.key in its data folder."
 
 
 class Exit(IntEnum):
@@ -92,7 +93,7 @@ def _end(stop: Stop, as_json: bool) -> int:
 
 def _known(error: Exception) -> Stop | None:
     """The errors that commands let through: the client's and the core's, and those of local files."""
-    from mediamill.core.errors import MediamillError, Misconfigured
+    from mediamill.core.errors import MediamillError, Misconfigured, Unauthorized
 
     if "mediamill.client" in sys.modules:
         from mediamill import client
@@ -101,7 +102,8 @@ def _known(error: Exception) -> Stop | None:
             case client.NotFound():
                 return Stop(Exit.NOT_FOUND, str(error), code=error.code)
             case client.Refused():
-                return Stop(Exit.REFUSED, str(error), code=error.code, remedy=error.remedy)
+                remedy = error.remedy or (_KEY if error.code == Unauthorized.code else "")
+                return Stop(Exit.REFUSED, str(error), code=error.code, remedy=remedy)
             case client.Unreachable():
                 return Stop(Exit.UNREACHABLE, str(error), remedy=error.remedy)
             case client.WaitedTooLong():

@@ -203,6 +203,12 @@ def test_unknown_ids_bad_keys_and_no_server_have_statuses_of_their_own(
     assert run("ls", "--server", "http://127.0.0.1:9") == 5
 
 
+def test_who_has_no_key_is_told_where_one_is(server: FakeMill, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("ls", "--key", "wrong") == 4
+
+    assert "Remedy: Name one with --key or MEDIAMILL_KEY." in capsys.readouterr().err
+
+
 def test_an_error_with_json_is_one_document_too(server: FakeMill, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("get", "t404", "--json") == 3
 
