@@ -13,6 +13,8 @@ from tests.support import heic, images
 from tests.support.images import GREY, INPUTS, OUTPUTS, apart, convert, engines, grey, made, mime, scene, seen
 
 from mediamill.core import formats
+from mediamill.core.errors import LimitExceeded, ToolFailed
+from mediamill.engines import _ffmpeg
 
 PILLOW_NAMES = {"jpg": "JPEG", "jp2": "JPEG2000", "pgm": "PPM", "pbm": "PPM"}
 LEVELS_OFF = 6.0
@@ -69,6 +71,15 @@ def test_a_probe_tells_size_and_codec(name: str, folder: Path) -> None:
 
     assert (facts.width_px, facts.height_px) == (160, 120)
     assert facts.video_codec == {"avif": "av1", "heic": "hevc"}.get(name, formats.by_mime(mime(name)).names[0])
+
+
+def test_a_photo_of_too_many_tiles_is_named_as_such() -> None:
+    said = "[vist#0:620/hevc @ 0x55] [dec:hevc @ 0x55] pthread_create() failed: Resource temporarily unavailable"
+
+    error = _ffmpeg.named(ToolFailed("ffmpeg failed (exit status 245).", said), "image/heic", "picture")
+
+    assert isinstance(error, LimitExceeded)
+    assert str(error) == "The picture needs more threads than a task may have, one for each of its tiles."
 
 
 def test_a_tiled_heic_is_joined_and_turned(tmp_path: Path) -> None:

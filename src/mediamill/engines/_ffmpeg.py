@@ -148,6 +148,7 @@ _UNREADABLE = (
     "Output file is empty",
 )
 _TOO_LARGE = ("dimensions too large", "Failed initializing scaling graph", "incorrect parameters such as bit_rate")
+_NO_THREAD = "pthread_create() failed"
 _TOO_MUCH = ("Cannot allocate memory", "File too large")
 _FULL = ("No space left on device", "Disk quota exceeded")
 
@@ -157,6 +158,9 @@ def named(error: ToolFailed, mime: str, what: str = "video") -> Failed:
     tail = error.stderr_tail
     if any(sign in tail for sign in _TOO_MUCH):
         return LimitExceeded(f"The {what} needs more memory or disk than this task may use.")
+    if _NO_THREAD in tail:
+        tiles = ", one for each of its tiles" if mime == "image/heic" else ""
+        return LimitExceeded(f"The {what} needs more threads than a task may have{tiles}.")
     if any(sign in tail for sign in _FULL):
         return OutOfSpace()  # the bounds of a task are kept by other means: it is the machine's disk
     if any(sign in tail for sign in _TOO_LARGE):
