@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from tests.support import models as kept
 from tests.support import vision
@@ -21,7 +22,7 @@ from tests.support.vision import Bytes, film, photo, red_network, run
 from mediamill import engines, models
 from mediamill.core.errors import BadMedia, NoSubject, NoVideo, ToolFailed, Unsupported
 from mediamill.core.matting import PictureCut
-from mediamill.engines import _matting, matting_selfie, matting_things
+from mediamill.engines import _matting, _matting_picture, matting_selfie, matting_things
 from mediamill.kinds import Context, Input, remove_background
 
 PERSON = vision.PICTURES / "astronaut.jpg"
@@ -193,6 +194,34 @@ def test_what_has_no_face_is_nobody(tmp_path: Path) -> None:
     with pytest.raises(NoSubject):
         matting_selfie.Selfie().picture(replace(cut, others=True))
     assert run("remove_background", tmp_path / "in.png", tmp_path / "scratch").details["engine"] == "u2netp"
+
+
+@pytest.mark.parametrize(("lost", "kept_below"), [(0.5, True), (0.1, False)])
+def test_a_closer_look_that_loses_much_of_what_was_seen_is_not_taken(
+    lost: float, kept_below: bool, tmp_path: Path
+) -> None:
+    picture = np.full((400, 400, 3), 255, np.uint8)
+    picture[100:300, 150:250] = 40
+    Image.fromarray(picture).save(tmp_path / "in.png")
+    looks: list[int] = []
+
+    def look(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is dark, but for its lowest part when it is looked at alone."""
+        mask = (rgb.mean(axis=2) < 0.5).astype(np.float32)
+        looks.append(len(mask))
+        if len(looks) > 1:
+            rows = np.flatnonzero(mask.any(axis=1))
+            mask[rows[-1] - round(lost * len(rows)) :] = 0
+        return mask
+
+    made = PictureCut(source=tmp_path / "in.png", target=tmp_path / "out.png", report=lambda *_: None)
+    _matting_picture.cut(made, look)
+
+    with Image.open(made.target) as image:
+        alpha = np.asarray(image)[..., 3]
+    assert len(looks) == 2
+    assert alpha[150, 200] == 255
+    assert (alpha[290, 200] > 200) == kept_below
 
 
 def test_the_network_for_things_is_the_one_the_notice_names() -> None:

@@ -35,6 +35,8 @@ _LEVEL, _BANDS, LARGE_PX = 4, 8, 1_000_000
 most of it."""
 _AGAIN = 0.5
 """How likely a second look is, until it is known what is in front."""
+_SEEN, _STILL = 0.5, 0.75
+"""What is in front, and how much of it the second look must still see to be taken."""
 _ANY = 0.3
 """What a network says of what may be in front."""
 _NOTHING = "Nothing in the picture could be told from the background."
@@ -224,7 +226,11 @@ def _cut(
         part = mask[round(top * scale) : round(below * scale), round(left * scale) : round(right * scale)]
         # What the first look is sure is nobody stays so: the second may take what lies in the margin for somebody.
         near = cv2.dilate(part, np.ones((3, 3), np.uint8), iterations=8)
-        part[...] = np.minimum(cv2.resize(closer, part.shape[::-1]), near)
+        closer = np.minimum(cv2.resize(closer, part.shape[::-1]), near)
+        seen = part > _SEEN
+        # Alone, a part of something may catch the eye, and the rest be lost: a pot of its plant.
+        if np.count_nonzero(closer[seen] > _SEEN) >= _STILL * np.count_nonzero(seen):
+            part[...] = closer
     course.at(parts.matte_s, parts.later_s(front) - parts.matte_s)
     matte = _matting.picture_matte(_matting.without_specks(mask), picture.rgb)
     front = float(np.mean(matte > 0))
